@@ -1,0 +1,141 @@
+"""What a framework must be able to do, and how to get one. The twins do it.
+
+One process uses one framework: jax and torch fight over threads and memory, so only
+the parity tests load both. Nothing here imports either; `load` does, by name, late.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from jaxtyping import Float32, Int
+
+from bench.errors import MissingPackage, StudyError, unknown
+
+if TYPE_CHECKING:
+    from bench.models import ModelSpec
+    from bench.recipes.recipe import Recipe
+
+FRAMEWORKS = ("jax", "torch")
+
+Images = Float32[np.ndarray, "batch height width 3"]
+Labels = Int[np.ndarray, "batch"]
+Logits = Float32[np.ndarray, "batch classes"]
+Features = Float32[np.ndarray, "batch width"]
+Weights = Mapping[str, np.ndarray]
+"""Canonical name (as in the released files) -> array, float32."""
+
+
+class Model(Protocol):
+    """A network with weights, numpy in and numpy out."""
+
+    def predict(self, images: Images) -> Logits: ...
+    def features(self, images: Images) -> Features: ...
+    def state_dict(self) -> dict[str, np.ndarray]: ...
+
+
+class Workload(Protocol):
+    """One step on resident data, built and ready to be timed."""
+
+    variant: str
+    """How the step was built: `jit`, `eager`, ..."""
+    layout: str
+    compile_s: float | None
+    """Trace and compile, apart from execution; None where nothing is compiled."""
+
+    def enqueue(self) -> None:
+        """Start one step. On an asynchronous device this returns at once."""
+
+    def barrier(self) -> None:
+        """Return when everything enqueued is done: the whole output, not a part."""
+
+    def checksum(self) -> float:
+        """Read back one number that depends on every output of the last step."""
+
+    def compilations(self) -> int:
+        """Compilations so far; a rise inside the window spoils the window."""
+
+
+class Learner(Protocol):
+    """A network being trained."""
+
+    compile_s: float
+    """Seconds spent compiling so far; never part of the measured training time."""
+
+    def step(self, images: Images, labels: Labels, learning_rate: float) -> None:
+        """One optimiser step, started but not waited for."""
+
+    def barrier(self) -> None:
+        """Return when every step is done."""
+
+    def losses(self) -> list[float]:
+        """Mean training loss of each step so far, oldest first. Waits."""
+
+    def logits(self, images: Images) -> Logits: ...
+    def features(self, images: Images) -> Features: ...
+    def state_dict(self) -> dict[str, np.ndarray]: ...
+
+
+class Backend(Protocol):
+    """A framework on one device. `jax` and `torch` each have one twin."""
+
+    name: str
+    device_kind: str
+    """cpu, cuda, ... what `device="auto"` became."""
+    device_name: str
+
+    def model(self, spec: ModelSpec, weights: Weights, *, dtype: str) -> Model: ...
+    def infer(
+        self, spec: ModelSpec, weights: Weights, images: Images, *, dtype: str
+    ) -> Workload: ...
+    def train(
+        self,
+        spec: ModelSpec,
+        weights: Weights,
+        images: Images,
+        labels: Labels,
+        recipe: Recipe,
+        *,
+        dtype: str,
+    ) -> Workload: ...
+    def learner(
+        self,
+        spec: ModelSpec,
+        weights: Weights,
+        recipe: Recipe,
+        *,
+        batch_size: int,
+        dtype: str,
+    ) -> Learner: ...
+    def matmul_rate(self, size: int, dtype: str) -> float:
+        """FLOP/s of a size x size matrix product: a ceiling for every model."""
+
+    def effective_precision(self, dtype: str) -> str:
+        """What a matmul labelled `dtype` really computes in, by a probe against float64."""
+
+    def peak_memory(self) -> tuple[int, str]:
+        """Peak bytes so far and the method that read them."""
+
+    def is_out_of_memory(self, error: BaseException) -> bool: ...
+
+
+def check_framework(name: str) -> None:
+    """Refuse an unknown framework, and one that is not installed, in one line each."""
+    if name not in FRAMEWORKS:
+        raise StudyError(unknown("framework", name, FRAMEWORKS))
+    needed = {"jax": ("jax", "flax", "optax"), "torch": ("torch",)}[name]
+    for package in needed:
+        if importlib.util.find_spec(package) is None:
+            raise MissingPackage(package, extra=name)
+
+
+def load(name: str, device: str = "auto") -> Backend:
+    """The backend of one framework on one device, imported now."""
+    check_framework(name)
+    module: Any = importlib.import_module(f"bench.backend_{name}")
+    backend: Backend = module.open_backend(device)
+    return backend

@@ -1,0 +1,247 @@
+"""The row: one work item of one mode, measured or published. The project's contract.
+
+Schema history
+1: first form.
+
+Every `Cell` field is a column of the same name, so a new axis is recorded the day it
+is declared. Units stand in the field metadata, the version in the schema metadata.
+Absent is null, never zero.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from bench.specs import Cell
+
+SCHEMA_VERSION = 1
+
+STATUSES = ("ok", "oom", "diverged", "timeout", "failed", "skipped")
+
+_STRINGS = pa.map_(pa.string(), pa.string())
+_SWEEP = pa.list_(
+    pa.struct(
+        [
+            ("batch_size", pa.int64()),
+            ("status", pa.string()),
+            ("step_s", pa.float64()),
+            ("peak_bytes", pa.int64()),
+        ]
+    )
+)
+_CURVE = pa.list_(
+    pa.struct(
+        [
+            ("step", pa.int64()),
+            ("images_seen", pa.int64()),
+            ("train_s", pa.float64()),
+            ("train_loss", pa.float64()),
+            ("top1", pa.float64()),
+        ]
+    )
+)
+_FEWSHOT = pa.list_(
+    pa.struct(
+        [
+            ("dataset", pa.string()),
+            ("shots", pa.int64()),
+            ("seed", pa.int64()),
+            ("accuracy", pa.float64()),
+            ("baseline", pa.string()),
+        ]
+    )
+)
+_CAUTIONS = pa.list_(
+    pa.struct(
+        [
+            ("kind", pa.string()),
+            ("seen", pa.string()),
+            ("cause", pa.string()),
+            ("remedy", pa.string()),
+        ]
+    )
+)
+
+# name, type, unit, what it is
+_COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
+    # identity
+    ("attempt_id", pa.string(), "", "uuid of this try"),
+    ("cell_id", pa.string(), "", "hash of the cell's declared fields"),
+    ("repetition", pa.int64(), "", "0-based fresh process of the same cell"),
+    ("role", pa.string(), "", "cell or anchor"),
+    ("study", pa.string(), "", "study that asked for it"),
+    ("protocol", pa.int64(), "", "raised when measurement semantics change"),
+    ("source", pa.string(), "", "measured or published"),
+    ("status", pa.string(), "", "ok, oom, diverged, timeout, failed, skipped"),
+    ("error_class", pa.string(), "", "exception class of a failure"),
+    ("error_message", pa.string(), "", "its message"),
+    ("traceback", pa.string(), "", "its traceback"),
+    ("started_at", pa.timestamp("us", tz="UTC"), "UTC", "start of the attempt"),
+    ("finished_at", pa.timestamp("us", tz="UTC"), "UTC", "end of the attempt"),
+    # the model, by closed form
+    ("family", pa.string(), "", "mixer, vit, resnet, resnet_v1, or a published family"),
+    ("param_count", pa.int64(), "1", "parameters, head included"),
+    ("macs", pa.int64(), "MAC/image", "multiply-accumulates of one forward pass"),
+    ("tokens", pa.int64(), "1", "sequence length; null for ResNet"),
+    # where
+    ("machine_id", pa.string(), "", "hash of the hardware"),
+    ("machine", pa.string(), "", "readable name of the hardware"),
+    ("hardware", _STRINGS, "", "the hardware, part by part"),
+    ("environment_id", pa.string(), "", "hash of versions, driver and flags"),
+    ("environment", _STRINGS, "", "versions, driver and flags"),
+    ("device_kind", pa.string(), "", "cpu, cuda, ..."),
+    ("device_name", pa.string(), "", "part name"),
+    (
+        "core_kind",
+        pa.string(),
+        "",
+        "tpu_core, gpu, gcd, mig_slice, cpu_core, vcpu, ...",
+    ),
+    ("cores", pa.float64(), "core", "cores this process may use"),
+    ("parallelism", pa.string(), "", "intra_op (one batch shared) or replica"),
+    ("git_sha", pa.string(), "", "commit of the code, or null"),
+    ("git_dirty", pa.bool_(), "", "uncommitted changes"),
+    ("command", pa.string(), "", "command line that asked for it"),
+    # speed
+    ("batch_rule", pa.string(), "", "fixed, or auto (pilot sweep, then fresh)"),
+    ("variant", pa.string(), "", "how the step was built: jit, eager, compile, ..."),
+    ("layout", pa.string(), "", "memory layout of images: NHWC or NCHW"),
+    ("input", pa.string(), "", "resident, h2d or pipeline"),
+    ("effective_precision", pa.string(), "", "measured by a probe matmul"),
+    ("img_per_sec", pa.float64(), "image/s", "whole device, median block"),
+    ("img_per_sec_core", pa.float64(), "image/s/core", "img_per_sec / cores"),
+    ("step_s", pa.float64(), "s", "median step"),
+    (
+        "samples",
+        pa.list_(pa.float64()),
+        "s",
+        "seconds per step of every block, in order",
+    ),
+    ("steps_per_sample", pa.int64(), "1", "steps between two barriers"),
+    ("warmup_steps_run", pa.int64(), "1", "steps before the first sample"),
+    ("stop_reason", pa.string(), "", "precision or time"),
+    (
+        "within_run_halfwidth",
+        pa.float64(),
+        "1",
+        "relative 95 % half-width, this process",
+    ),
+    ("compile_s", pa.float64(), "s", "trace and compile; null where eager"),
+    ("first_step_s", pa.float64(), "s", "first executed step"),
+    ("barrier_s", pa.float64(), "s", "cost of an idle barrier"),
+    ("ms_per_image_batch1", pa.float64(), "ms/image", "latency at batch 1 (pilot)"),
+    ("sweep", _SWEEP, "", "pilot sweep over batch sizes"),
+    ("batch_knee", pa.int64(), "image", "smallest batch within 1 % of the best pilot"),
+    (
+        "flop_per_sec",
+        pa.float64(),
+        "FLOP/s",
+        "closed form; training counts 3 x forward",
+    ),
+    ("ceiling_flop_per_sec", pa.float64(), "FLOP/s", "largest matmul rate measured"),
+    ("ceiling_method", pa.string(), "", "library and size behind the ceiling"),
+    ("ceiling_share", pa.float64(), "1", "flop_per_sec / ceiling"),
+    ("peak_memory_bytes", pa.int64(), "B", "peak of the process or the device"),
+    ("peak_memory_method", pa.string(), "", "where that figure comes from"),
+    ("load_before", pa.float64(), "1", "host load average of one minute, before"),
+    ("load_after", pa.float64(), "1", "the same, after"),
+    ("cautions", _CAUTIONS, "", "what was seen, likely cause, what to do"),
+    # training
+    ("recipe", pa.string(), "", "name of the recipe the cell started from"),
+    ("unique_images", pa.int64(), "image", "distinct training images"),
+    ("images_seen", pa.int64(), "image", "training images shown"),
+    ("epochs", pa.float64(), "1", "images_seen / unique_images"),
+    ("steps", pa.int64(), "1", "optimiser steps taken"),
+    ("train_loss", pa.float64(), "nat", "mean over the last tenth of the steps"),
+    ("curve", _CURVE, "", "learning curve"),
+    ("top1", pa.float64(), "1", "accuracy on eval_split"),
+    ("chance", pa.float64(), "1", "share of the largest class in eval_split"),
+    ("train_img_per_sec_core", pa.float64(), "image/s/core", "while stepping"),
+    (
+        "fewshot",
+        _FEWSHOT,
+        "",
+        "linear probes; baseline null, raw_pixels or random_init",
+    ),
+    ("pretrain_dataset", pa.string(), "", "what the weights were trained on"),
+    ("pretrain_image_size", pa.int64(), "px", "at which resolution"),
+    ("eval_dataset", pa.string(), "", "what top1 was measured on"),
+    ("eval_split", pa.string(), "", "its split"),
+    ("eval_preprocess", pa.string(), "", "its preprocessing"),
+    ("n_eval", pa.int64(), "image", "size of eval_split"),
+    ("data_wait_s", pa.float64(), "s", "waiting for data while training"),
+    ("data_wait_fraction", pa.float64(), "1", "data_wait_s / measured training time"),
+    ("allocated_s", pa.float64(), "s", "measured + excluded + repeated + idle"),
+    ("measured_s", pa.float64(), "s", "training steps, data wait included"),
+    ("excluded_s", pa.float64(), "s", "compile, evaluation, checkpoint"),
+    ("repeated_s", pa.float64(), "s", "steps done again after a resume"),
+    ("idle_s", pa.float64(), "s", "allocated and unused"),
+    ("core_days_measured", pa.float64(), "core-day", "cores x measured time"),
+    ("core_days_extrapolated", pa.float64(), "core-day", "for what was not run"),
+    ("weights_sha256", pa.string(), "", "of the final weights, canonical order"),
+    ("parent_cell_id", pa.string(), "", "the pretrain cell this one started from"),
+    # published rows
+    ("table", pa.string(), "", "table of the paper"),
+    ("run_id", pa.string(), "", "the same run quoted twice counts once"),
+    ("printed_model", pa.string(), "", "the model's name as printed"),
+    ("printed", _STRINGS, "", "column -> the number as printed"),
+    ("regime", pa.string(), "", "block of the table"),
+    ("pretrain_epochs", pa.float64(), "1", "as published"),
+    ("real_top1", pa.float64(), "1", "ImageNet with reassessed labels"),
+    ("avg5_top1", pa.float64(), "1", "mean of five transfer sets"),
+    ("vtab19", pa.float64(), "1", "mean of the VTAB-1k tasks"),
+    ("core_days_halfwidth", pa.float64(), "core-day", "rounding of the printed figure"),
+    ("train_exaflops", pa.float64(), "EFLOP", "as published"),
+    ("bibkey", pa.string(), "", "citation key"),
+    ("citation", pa.string(), "", "paper and table, or file"),
+    ("note", pa.string(), "", "what a reader must know"),
+]
+
+_PLAIN = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+def _arrow_type(hint: Any) -> pa.DataType:
+    for kind in (float, int, bool, str):  # a union records its widest plain member
+        if hint is kind or kind in typing.get_args(hint):
+            return _PLAIN[kind]
+    raise TypeError(f"no column type for {hint!r}")
+
+
+def _fields() -> Iterable[pa.Field]:
+    def made(name: str, kind: pa.DataType, unit: str, doc: str) -> pa.Field:
+        return pa.field(name, kind, metadata={"unit": unit, "doc": doc})
+
+    hints = typing.get_type_hints(Cell)
+    for item in dataclasses.fields(Cell):
+        doc = item.metadata.get("doc", item.name)
+        yield made(item.name, _arrow_type(hints[item.name]), "", doc)
+    for column in _COLUMNS:
+        yield made(*column)
+
+
+SCHEMA = pa.schema(
+    list(_fields()), metadata={"mixer_bench_schema": str(SCHEMA_VERSION)}
+)
+COLUMNS = tuple(SCHEMA.names)
+NESTED = tuple(
+    name
+    for name in COLUMNS
+    if pa.types.is_nested(SCHEMA.field(name).type) or name == "traceback"
+)
+
+
+def row(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A full row: `values`, and null elsewhere. An unknown column is our mistake."""
+    strangers = set(values) - set(COLUMNS)
+    assert not strangers, f"not in the record: {sorted(strangers)}"
+    return {name: values.get(name) for name in COLUMNS}
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Rows as an Arrow table of `SCHEMA`; a wrong type raises pyarrow's own error."""
+    return pa.Table.from_pylist([row(values) for values in rows], schema=SCHEMA)

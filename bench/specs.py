@@ -1,0 +1,183 @@
+"""Plain frozen data: a cell, a work item, a study. The words are the README's.
+
+A cell is one point of a grid in one mode. Each field of `Cell` says which modes
+declare it; `cell_id` hashes exactly those, leaving out fields at their default, so
+that a new field never re-keys old rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+SPEED_MODES = ("infer", "train")
+TRAINING_MODES = ("pretrain",)
+MODES = SPEED_MODES + TRAINING_MODES
+
+PROTOCOL = 1
+"""Raised by hand whenever the semantics of timing or training change."""
+
+DTYPES = ("float32", "bfloat16", "float16", "tf32", "float64")
+
+
+def _on(modes: tuple[str, ...], default: Any, doc: str) -> Any:
+    return field(default=default, metadata={"modes": modes, "doc": doc})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """The thing measured. Units and meaning stand beside each field."""
+
+    mode: str
+    model: str
+    framework: str
+
+    # What is computed
+    image_size: int = _on(MODES, 224, "square input side, pixels")
+    dtype: str = _on(MODES, "float32", "compute dtype; parameters stay float32")
+    device: str = _on(MODES, "auto", "auto, or a device kind of bench.devices")
+    pool: str | None = _on(MODES, None, "ViT: token (default) or gap")
+    tokens_mlp_dim: int | None = _on(MODES, None, "Mixer: D_S; None is the paper's")
+    num_classes: int = _on(SPEED_MODES, 1000, "width of the head")
+    batch_size: int | Literal["auto"] = _on(
+        MODES, "auto", "images per step; auto sweeps (speed modes only)"
+    )
+    track: str = _on(SPEED_MODES, "protocol", "protocol (same policy for all) or tuned")
+
+    # What is learned
+    dataset: str | None = _on(TRAINING_MODES, None, "name in bench.data.DATASETS")
+    data_examples: int | None = _on(
+        TRAINING_MODES, None, "training images; None is all"
+    )
+    data_fraction: float | None = _on(
+        TRAINING_MODES, None, "share of the training images"
+    )
+    subset: str = _on(TRAINING_MODES, "random", "random, stratified or balanced")
+    subset_seed: int = _on(TRAINING_MODES, 0, "draws the subset, apart from seed")
+    shuffle: str = _on(TRAINING_MODES, "none", "none, patch_pixel or global")
+    seed: int = _on(TRAINING_MODES, 0, "initial weights and data order")
+    total_steps: int | None = _on(TRAINING_MODES, None, "optimiser steps")
+    total_epochs: float | None = _on(TRAINING_MODES, None, "passes over the subset")
+    optimizer: str = _on(
+        TRAINING_MODES, "adam", "adam (decoupled decay) or sgd (momentum)"
+    )
+    learning_rate: float = _on(TRAINING_MODES, 1e-3, "peak learning rate")
+    schedule: str = _on(TRAINING_MODES, "linear", "decay: linear, cosine or constant")
+    warmup_steps: int | None = _on(
+        TRAINING_MODES, None, "linear warm-up; None scales the paper's share to the run"
+    )
+    weight_decay: float = _on(
+        TRAINING_MODES, 0.0, "AdamW convention: times the learning rate, kernels only"
+    )
+    clip_norm: float | None = _on(
+        TRAINING_MODES, 1.0, "global gradient norm; None is off"
+    )
+    loss: str = _on(TRAINING_MODES, "softmax", "softmax or sigmoid cross-entropy")
+    augment: str = _on(TRAINING_MODES, "none", "none or flip")
+    probe: str | None = _on(
+        TRAINING_MODES,
+        None,
+        "few-shot targets after training, joined by + (digits+fractals)",
+    )
+
+    @property
+    def cell_id(self) -> str:
+        """First 16 hex digits of sha256 over the declared, non-default fields."""
+        return short_hash(self.declared())
+
+    def declared(self) -> dict[str, Any]:
+        """The fields that this mode declares and that differ from their default."""
+        kept = {"mode": self.mode, "model": self.model, "framework": self.framework}
+        for item in dataclasses.fields(self):
+            if self.mode in item.metadata.get("modes", ()):
+                value = getattr(self, item.name)
+                if value != item.default:
+                    kept[item.name] = value
+        return kept
+
+    @property
+    def label(self) -> str:
+        """The cell in one short line, for progress and errors."""
+        rest = {k: v for k, v in self.declared().items() if k in _LABEL_FIELDS}
+        words = [self.mode, self.model, self.framework, f"{self.image_size}px"]
+        words += [f"{_LABEL_FIELDS[key]}{value}" for key, value in rest.items()]
+        return " ".join(words)
+
+
+_LABEL_FIELDS = {
+    "batch_size": "b",
+    "dtype": "",
+    "pool": "",
+    "track": "",
+    "dataset": "",
+    "data_examples": "n=",
+    "data_fraction": "f=",
+    "shuffle": "",
+    "seed": "seed=",
+}
+
+
+def fields_of(mode: str) -> tuple[str, ...]:
+    """Names of the fields that `mode` declares, in the order of `Cell`."""
+    identity = ("mode", "model", "framework")
+    return identity + tuple(
+        item.name
+        for item in dataclasses.fields(Cell)
+        if mode in item.metadata.get("modes", ())
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How long to measure. It never enters a cell's identity."""
+
+    precision: float = 0.02
+    """Stop a window when the 95 % interval of its median is this narrow (relative)."""
+    window_s: float = 10.0
+    """... or after this many seconds of measuring."""
+    sweep_min: int = 8
+    sweep_max: int = 1024
+    """The pilot doubles the batch from sweep_min; batch 1 is always measured beside it."""
+    time_limit_s: float = 900.0
+    """One attempt is stopped after this long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkItem:
+    """One fresh-process measurement of a cell; role is `cell` or `anchor`."""
+
+    cell: Cell
+    repetition: int = 0
+    role: Literal["cell", "anchor"] = "cell"
+    effort: Effort = Effort()
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        return (self.cell.cell_id, self.repetition, self.role)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A question, its cells and how often to repeat them."""
+
+    name: str
+    question: str
+    cells: tuple[Cell, ...]
+    repetitions: int = 1
+    effort: Effort = Effort()
+    anchor: Cell | None = None
+    source: str = ""
+    """Where it was read from; empty for a study made by `mixer-bench time`."""
+
+
+def canonical(value: Any) -> str:
+    """Canonical JSON, the text that every identity here is hashed from."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def short_hash(value: Any) -> str:
+    """First 16 hex digits of the sha256 of `value` in canonical JSON."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]

@@ -1,0 +1,66 @@
+"""Units and number formats: the few formulas that every table and figure shares."""
+
+from __future__ import annotations
+
+import math
+
+SECONDS_PER_DAY = 86_400.0
+
+
+def core_days(cores: float, seconds: float) -> float:
+    """Cores x wall time in days, the paper's unit of pre-training cost.
+
+    >>> round(core_days(128, (2 * 60 + 11) * 60), 1)   # Mixer-B/16 on 128 TPUv3 cores
+    11.6
+    """
+    return cores * seconds / SECONDS_PER_DAY
+
+
+def img_per_sec_per_core(images: float, seconds: float, cores: float) -> float:
+    """Images per second per core.
+
+    >>> img_per_sec_per_core(images=640, seconds=2.0, cores=2)
+    160.0
+    """
+    return images / seconds / cores
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """`value` with `digits` significant digits and no exponent below a billion.
+
+    >>> significant(1384.2), significant(0.012345), significant(12.0, 2)
+    ('1,384', '0.0123', '12')
+    """
+    if not math.isfinite(value):
+        return "—"
+    if value == 0:
+        return "0"
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    rounded = round(value, decimals)
+    return f"{rounded:,.{max(decimals, 0)}f}"
+
+
+def percent(fraction: float, decimals: int = 1) -> str:
+    """A fraction as a percentage without its sign.
+
+    >>> percent(0.8432)
+    '84.3'
+    """
+    return "—" if not math.isfinite(fraction) else f"{100 * fraction:.{decimals}f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person would say them.
+
+    >>> duration(0.0042), duration(95), duration(7_500)
+    ('4.2 ms', '1 min 35 s', '2 h 5 min')
+    """
+    if seconds < 1:
+        return f"{1000 * seconds:.2g} ms"
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
