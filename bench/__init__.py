@@ -1,3 +1,3 @@
-"""mixer-bench: how MLP-Mixer, ViT and ResNet scale, measured so that it can be defended."""
+"""mixer-bench: how MLP-Mixer, ViT and ResNet scale, in numbers that hold up."""
 
 __version__ = "0.1.0"

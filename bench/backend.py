@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bench.recipes.recipe import Recipe
 
 FRAMEWORKS = ("jax", "torch")
+_PACKAGES = {"jax": ("jax", "flax", "optax"), "torch": ("torch",)}
 
 Images = Float32[np.ndarray, "batch height width 3"]
 Labels = Int[np.ndarray, "batch"]
@@ -115,7 +116,7 @@ class Backend(Protocol):
         """FLOP/s of a size x size matrix product: a ceiling for every model."""
 
     def effective_precision(self, dtype: str) -> str:
-        """What a matmul labelled `dtype` really computes in, by a probe against float64."""
+        """What a matmul labelled `dtype` computes in: a probe against float64."""
 
     def peak_memory(self) -> tuple[int, str]:
         """Peak bytes so far and the method that read them."""
@@ -127,10 +128,14 @@ def check_framework(name: str) -> None:
     """Refuse an unknown framework, and one that is not installed, in one line each."""
     if name not in FRAMEWORKS:
         raise StudyError(unknown("framework", name, FRAMEWORKS))
-    needed = {"jax": ("jax", "flax", "optax"), "torch": ("torch",)}[name]
-    for package in needed:
+    for package in _PACKAGES[name]:
         if importlib.util.find_spec(package) is None:
             raise MissingPackage(package, extra=name)
+
+
+def installed(name: str) -> bool:
+    """Whether every package of a framework is there; imports none of them."""
+    return all(importlib.util.find_spec(package) for package in _PACKAGES[name])
 
 
 def load(name: str, device: str = "auto") -> Backend:

@@ -5,12 +5,12 @@ BenchError
 │   ├── StudyError           a study file, grid or flag asks for what cannot be run
 │   ├── ResultsError         a results file or folder cannot be read or written
 │   ├── WeightsError         a weights file does not fit the model
-│   └── MissingPackage       an optional part is not installed; the message has the command
+│   └── MissingPackage       an optional part is not installed; says how to install it
 └── AttemptError             one attempt failed; it becomes a row, never a crash
     ├── OutOfMemory          a true memory error, of the device or of the host
     ├── Diverged             the loss left the finite range or its bound
     ├── TimedOut             the attempt outlasted its time limit
-    └── UntrustedMeasurement the guard of a measurement acted: barrier, recompile, precision
+    └── UntrustedMeasurement a guard acted: barrier, recompile, precision
 
 A `UserError` is one line: where, what was given, what is allowed, the remedy.
 Anything else that escapes is our fault and exits with 70.

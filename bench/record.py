@@ -152,7 +152,6 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("load_after", pa.float64(), "1", "the same, after"),
     ("cautions", _CAUTIONS, "", "what was seen, likely cause, what to do"),
     # training
-    ("recipe", pa.string(), "", "name of the recipe the cell started from"),
     ("unique_images", pa.int64(), "image", "distinct training images"),
     ("images_seen", pa.int64(), "image", "training images shown"),
     ("epochs", pa.float64(), "1", "images_seen / unique_images"),
@@ -197,6 +196,7 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("vtab19", pa.float64(), "1", "mean of the VTAB-1k tasks"),
     ("core_days_halfwidth", pa.float64(), "core-day", "rounding of the printed figure"),
     ("train_exaflops", pa.float64(), "EFLOP", "as published"),
+    ("accuracy_source", pa.string(), "", "this paper, or who passed the number on"),
     ("bibkey", pa.string(), "", "citation key"),
     ("citation", pa.string(), "", "paper and table, or file"),
     ("note", pa.string(), "", "what a reader must know"),

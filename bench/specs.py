@@ -23,8 +23,15 @@ PROTOCOL = 1
 DTYPES = ("float32", "bfloat16", "float16", "tf32", "float64")
 
 
-def _on(modes: tuple[str, ...], default: Any, doc: str) -> Any:
-    return field(default=default, metadata={"modes": modes, "doc": doc})
+def _on(
+    modes: tuple[str, ...],
+    default: Any,
+    doc: str,
+    choices: tuple[str, ...] = (),
+    hashed: bool = True,
+) -> Any:
+    metadata = {"modes": modes, "doc": doc, "choices": choices, "hashed": hashed}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +44,17 @@ class Cell:
 
     # What is computed
     image_size: int = _on(MODES, 224, "square input side, pixels")
-    dtype: str = _on(MODES, "float32", "compute dtype; parameters stay float32")
+    dtype: str = _on(MODES, "float32", "compute dtype; parameters float32", DTYPES)
     device: str = _on(MODES, "auto", "auto, or a device kind of bench.devices")
-    pool: str | None = _on(MODES, None, "ViT: token (default) or gap")
+    pool: str | None = _on(MODES, None, "ViT: token is the default", ("token", "gap"))
     tokens_mlp_dim: int | None = _on(MODES, None, "Mixer: D_S; None is the paper's")
     num_classes: int = _on(SPEED_MODES, 1000, "width of the head")
     batch_size: int | Literal["auto"] = _on(
-        MODES, "auto", "images per step; auto sweeps (speed modes only)"
+        MODES, "auto", "images per step; auto sweeps, in speed modes only"
     )
-    track: str = _on(SPEED_MODES, "protocol", "protocol (same policy for all) or tuned")
+    track: str = _on(
+        SPEED_MODES, "protocol", "same policy for every family", ("protocol",)
+    )
 
     # What is learned
     dataset: str | None = _on(TRAINING_MODES, None, "name in bench.data.DATASETS")
@@ -55,17 +64,35 @@ class Cell:
     data_fraction: float | None = _on(
         TRAINING_MODES, None, "share of the training images"
     )
-    subset: str = _on(TRAINING_MODES, "random", "random, stratified or balanced")
+    subset: str = _on(
+        TRAINING_MODES,
+        "random",
+        "how it is drawn",
+        ("random", "stratified", "balanced"),
+    )
     subset_seed: int = _on(TRAINING_MODES, 0, "draws the subset, apart from seed")
-    shuffle: str = _on(TRAINING_MODES, "none", "none, patch_pixel or global")
+    shuffle: str = _on(
+        TRAINING_MODES,
+        "none",
+        "one fixed permutation of every image",
+        ("none", "patch_pixel", "global"),
+    )
     seed: int = _on(TRAINING_MODES, 0, "initial weights and data order")
     total_steps: int | None = _on(TRAINING_MODES, None, "optimiser steps")
     total_epochs: float | None = _on(TRAINING_MODES, None, "passes over the subset")
+    recipe: str | None = _on(
+        TRAINING_MODES, None, "where the values below started from", hashed=False
+    )
     optimizer: str = _on(
-        TRAINING_MODES, "adam", "adam (decoupled decay) or sgd (momentum)"
+        TRAINING_MODES, "adam", "decoupled decay; sgd has momentum 0.9", ("adam", "sgd")
     )
     learning_rate: float = _on(TRAINING_MODES, 1e-3, "peak learning rate")
-    schedule: str = _on(TRAINING_MODES, "linear", "decay: linear, cosine or constant")
+    schedule: str = _on(
+        TRAINING_MODES,
+        "linear",
+        "decay after warm-up",
+        ("linear", "cosine", "constant"),
+    )
     warmup_steps: int | None = _on(
         TRAINING_MODES, None, "linear warm-up; None scales the paper's share to the run"
     )
@@ -75,8 +102,10 @@ class Cell:
     clip_norm: float | None = _on(
         TRAINING_MODES, 1.0, "global gradient norm; None is off"
     )
-    loss: str = _on(TRAINING_MODES, "softmax", "softmax or sigmoid cross-entropy")
-    augment: str = _on(TRAINING_MODES, "none", "none or flip")
+    loss: str = _on(
+        TRAINING_MODES, "softmax", "form of the cross-entropy", ("softmax", "sigmoid")
+    )
+    augment: str = _on(TRAINING_MODES, "none", "of training images", ("none", "flip"))
     probe: str | None = _on(
         TRAINING_MODES,
         None,
@@ -92,7 +121,7 @@ class Cell:
         """The fields that this mode declares and that differ from their default."""
         kept = {"mode": self.mode, "model": self.model, "framework": self.framework}
         for item in dataclasses.fields(self):
-            if self.mode in item.metadata.get("modes", ()):
+            if self.mode in item.metadata.get("modes", ()) and item.metadata["hashed"]:
                 value = getattr(self, item.name)
                 if value != item.default:
                     kept[item.name] = value
@@ -140,7 +169,7 @@ class Effort:
     """... or after this many seconds of measuring."""
     sweep_min: int = 8
     sweep_max: int = 1024
-    """The pilot doubles the batch from sweep_min; batch 1 is always measured beside it."""
+    """The pilot doubles the batch from sweep_min; batch 1 is always measured too."""
     time_limit_s: float = 900.0
     """One attempt is stopped after this long."""
 
@@ -153,6 +182,8 @@ class WorkItem:
     repetition: int = 0
     role: Literal["cell", "anchor"] = "cell"
     effort: Effort = Effort()
+    picked_batch: int | None = None
+    """The batch that an earlier repetition's pilot picked; None runs the pilot."""
 
     @property
     def key(self) -> tuple[str, int, str]:

@@ -1,0 +1,1 @@
+"""Rows in, rows out: keys, joins, intervals, frontiers. No models, no drawing."""

@@ -1,0 +1,64 @@
+"""One file per device kind: is it here, what is it called, what is a core of it.
+
+Another package adds a kind through the entry point group `mixer_bench.devices`: a
+module with `describe() -> Device | None`. The kind is the entry point's name, and must
+be what the framework calls the device (`xpu`, `tpu`, `mps`, ...).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from types import ModuleType
+
+from bench.errors import StudyError, unknown
+
+BUILT_IN = ("cuda", "cpu")
+"""In the order in which `auto` looks for them."""
+GROUP = "mixer_bench.devices"
+
+
+@dataclass(frozen=True)
+class Device:
+    """What one process times, and what its rate is divided by."""
+
+    kind: str
+    name: str
+    core_kind: str
+    cores: float
+    parallelism: str
+    """`intra_op`: the cores share one batch. `replica`: each has its own."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Hardware beyond the host's, part by part. No serial numbers."""
+    driver: Mapping[str, str] = field(default_factory=dict)
+
+
+def kinds() -> tuple[str, ...]:
+    """Built-in kinds, then those of other packages."""
+    return BUILT_IN + tuple(entry_points(group=GROUP).names - set(BUILT_IN))
+
+
+def describe(kind: str = "auto") -> Device:
+    """The device of one kind on this machine; `auto` is the first one that is here."""
+    if kind == "auto":
+        found = (_module(name).describe() for name in BUILT_IN)
+        return next(device for device in found if device is not None)
+    if kind not in kinds():
+        raise StudyError(
+            f"{unknown('device', kind, ('auto', *kinds()))}; "
+            f"a package adds one through the entry point group {GROUP!r}"
+        )
+    device: Device | None = _module(kind).describe()
+    if device is None:
+        raise StudyError(f"no {kind} device on this machine; say device: cpu")
+    return device
+
+
+def _module(kind: str) -> ModuleType:
+    if kind in BUILT_IN:
+        return importlib.import_module(f"bench.devices.{kind}")
+    (found,) = entry_points(group=GROUP, name=kind)
+    module: ModuleType = found.load()
+    return module

@@ -1,0 +1,1 @@
+"""Owner of `plots/`: one file per figure, rows in, matplotlib figure out."""

@@ -1,0 +1,1 @@
+"""Tables: rows in, text out."""

@@ -1,0 +1,1 @@
+"""The measurement protocol: windows, batch sweep, ceilings."""

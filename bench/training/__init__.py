@@ -1,0 +1,1 @@
+"""The training protocol: loop, accounting, few-shot probes."""

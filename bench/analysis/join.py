@@ -1,0 +1,283 @@
+"""The only join: one row per model with its cost, its accuracy and its speed.
+
+A model row takes core-days and accuracies from pretrain rows and throughput from the
+speed rows of the same model, image size, framework, dtype, machine, environment and
+protocol. A missing part stays missing: it is never taken from somewhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from bench import record
+from bench.analysis.key import equal, need, plain
+from bench.analysis.stats import repetition_interval
+from bench.specs import fields_of
+
+MIN_REPETITIONS = 5
+"""With fewer fresh processes no interval is given: it would be too narrow."""
+
+_JOIN = (
+    "model",
+    "image_size",
+    "framework",
+    "dtype",
+    "pool",
+    "tokens_mlp_dim",
+    "machine_id",
+    "environment_id",
+    "protocol",
+    "source",
+)
+_COMMON = (
+    "family",
+    "param_count",
+    "macs",
+    "tokens",
+    "machine",
+    "device_kind",
+    "device_name",
+    "core_kind",
+    "cores",
+    "environment",
+    "git_sha",
+    "git_dirty",
+)
+_SPEED = (
+    "mode",
+    "track",
+    "num_classes",
+    "batch_size",
+    "batch_rule",
+    "variant",
+    "layout",
+    "input",
+    "parallelism",
+    "effective_precision",
+    "img_per_sec",
+    "img_per_sec_core",
+    "ms_per_image_batch1",
+    "peak_memory_bytes",
+)
+_TRAIN = (
+    "dataset",
+    "pretrain_dataset",
+    "eval_dataset",
+    "eval_split",
+    "eval_preprocess",
+    "n_eval",
+    "chance",
+    "top1",
+    "fewshot",
+    "shuffle",
+    "data_examples",
+    "data_fraction",
+    "subset",
+    "total_steps",
+    "total_epochs",
+    "unique_images",
+    "images_seen",
+    "core_days_measured",
+    "core_days_extrapolated",
+    "train_img_per_sec_core",
+)
+_PUBLISHED = (
+    "table",
+    "run_id",
+    "printed_model",
+    "printed",
+    "regime",
+    "pretrain_epochs",
+    "real_top1",
+    "avg5_top1",
+    "vtab19",
+    "core_days_halfwidth",
+    "bibkey",
+    "citation",
+    "note",
+)
+_SEEDS = ("seed", "subset_seed")
+_SPEED_ADDED = ("n", "low", "high")
+_TRAIN_ADDED = ("n_train", "top1_low", "top1_high")
+_ADDED_NUMBERS = (*_SPEED_ADDED, *_TRAIN_ADDED, "core_days")
+MODEL_COLUMNS = tuple(
+    dict.fromkeys(
+        (*_JOIN, *_COMMON, *_TRAIN, *_TRAIN_ADDED, *_SPEED, *_SPEED_ADDED, *_PUBLISHED)
+    )
+)
+"""Columns of a model row, beside `core_days` and `core_days_kind`."""
+
+_MEDIANS_OF_SPEED = (
+    "img_per_sec",
+    "img_per_sec_core",
+    "ms_per_image_batch1",
+    "peak_memory_bytes",
+)
+_MEDIANS_OF_TRAINING = (
+    "top1",
+    "core_days_measured",
+    "core_days_extrapolated",
+    "train_img_per_sec_core",
+)
+
+
+def once(rows: pd.DataFrame) -> pd.DataFrame:
+    """Published rows with each run counted once: the first table that quotes it."""
+    again = rows["run_id"].notna() & rows.duplicated("run_id")
+    return rows[~again.astype(bool)]
+
+
+def model_rows(rows: pd.DataFrame, mode: str = "infer") -> pd.DataFrame:
+    """One row per model: cost, accuracy, and speed in `mode` (infer or train).
+
+    Adds to the record's columns: `n` speed repetitions with their interval `low` and
+    `high`, `n_train` training runs with `top1_low` and `top1_high` (their range), and
+    `core_days` with `core_days_kind` (measured, else extrapolated).
+    """
+    need(rows, (*_JOIN, "status", "role", "cell_id"), "the join")
+    done = rows[equal(rows, "status", "ok")]
+    published = _published(done, mode)
+    measured = done[equal(done, "source", "measured") & ~equal(done, "role", "anchor")]
+    speed = speed_rows(measured[equal(measured, "mode", mode)])
+    train = training_rows(measured[equal(measured, "mode", "pretrain")])
+    parts = [_joined(train, speed), published]
+    full = [_picked(part, MODEL_COLUMNS) for part in parts if not part.empty]
+    both = (
+        pd.concat(full, ignore_index=True) if full else _picked(parts[1], MODEL_COLUMNS)
+    )
+    return _typed(_with_core_days(both))
+
+
+def speed_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell, machine and environment: the median over its repetitions.
+
+    The value is the median of the repetitions' medians. `low` and `high` are the
+    interval over fresh processes, null with fewer than `MIN_REPETITIONS`.
+    """
+    by = ["cell_id", "machine_id", "environment_id", "protocol"]
+    return _per_group(rows, by, _summarise_speed)
+
+
+def training_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per trained setting: the median over its seeds and repetitions."""
+    declared = [name for name in fields_of("pretrain") if name not in _SEEDS]
+    by = [*declared, "machine_id", "environment_id", "protocol"]
+    return _per_group(rows, by, _summarise_training)
+
+
+def _per_group(rows: pd.DataFrame, by: list[str], summarise: Any) -> pd.DataFrame:
+    if rows.empty:
+        return rows
+    parts = [part for _, part in rows.groupby(by, dropna=False, sort=False)]
+    return pd.DataFrame([summarise(part) for part in parts], dtype=object)
+
+
+def _summarise_speed(part: pd.DataFrame) -> dict[str, Any]:
+    low, high = _interval(part)
+    return {
+        **{str(name): plain(value) for name, value in part.iloc[0].items()},
+        **{name: _median(part[name]) for name in _MEDIANS_OF_SPEED},
+        "batch_size": _agreed(part["batch_size"]),
+        "git_dirty": bool(equal(part, "git_dirty", True).any()),
+        "n": len(part),
+        "low": low,
+        "high": high,
+    }
+
+
+def _summarise_training(part: pd.DataFrame) -> dict[str, Any]:
+    return {
+        **{str(name): plain(value) for name, value in part.iloc[0].items()},
+        **{name: _median(part[name]) for name in _MEDIANS_OF_TRAINING},
+        "fewshot": _concatenated(part),
+        "n_train": len(part),
+        "top1_low": plain(part["top1"].min()),
+        "top1_high": plain(part["top1"].max()),
+    }
+
+
+def _interval(part: pd.DataFrame) -> tuple[float | None, float | None]:
+    """Interval of images/s/core over repetitions; samples are seconds per step."""
+    if len(part) < MIN_REPETITIONS or "samples" not in part.columns:
+        return None, None
+    per_image = part["cores"].astype(float) / part["batch_size"].astype(float)
+    cost = [
+        np.asarray(samples, float) * share
+        for samples, share in zip(part["samples"], per_image, strict=True)
+    ]
+    found = repetition_interval(cost)  # core-seconds per image: the rate is 1 / it
+    return (None, None) if found is None else (1 / found[1], 1 / found[0])
+
+
+def _joined(train: pd.DataFrame, speed: pd.DataFrame) -> pd.DataFrame:
+    """Full outer join: a part that was not measured is null."""
+    if train.empty and speed.empty:
+        return train
+    on = list(_JOIN)
+    left = _picked(train, (*_JOIN, *_COMMON, *_TRAIN, *_TRAIN_ADDED))
+    right = _picked(speed, (*_JOIN, *_COMMON, *_SPEED, *_SPEED_ADDED))
+    both = left.merge(right, on=on, how="outer", suffixes=("", "_of_speed"))
+    for name in _COMMON:  # the trained model's own head counts, not the timed one's
+        other = both.pop(f"{name}_of_speed")
+        both[name] = both[name].where(both[name].notna(), other)
+    return both
+
+
+def _picked(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+    return rows.reindex(columns=list(columns)).astype(object)
+
+
+def _published(rows: pd.DataFrame, mode: str) -> pd.DataFrame:
+    """Published rows are model rows already. The papers' throughput is inference."""
+    rows = once(rows[equal(rows, "source", "published")])
+    wanted = equal(rows, "mode", mode)
+    if mode == "infer":
+        wanted |= equal(rows, "mode", "pretrain")
+    return rows[wanted]
+
+
+def _with_core_days(rows: pd.DataFrame) -> pd.DataFrame:
+    measured, guessed = rows["core_days_measured"], rows["core_days_extrapolated"]
+    kind = np.select(
+        [measured.notna(), guessed.notna()], ["measured", "extrapolated"], ""
+    )
+    value = measured.where(measured.notna(), guessed)
+    return rows.assign(core_days=value, core_days_kind=kind)
+
+
+def _typed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Numbers as float64 with NaN for missing, everything else as objects."""
+    made = {}
+    for name, column in rows.items():
+        number = name in _ADDED_NUMBERS or _is_number(str(name))
+        values = [plain(value) for value in column]
+        made[name] = pd.Series(values, rows.index, "float64" if number else "object")
+    return pd.DataFrame(made, index=rows.index)
+
+
+def _is_number(name: str) -> bool:
+    if name not in record.COLUMNS:
+        return False
+    kind = record.SCHEMA.field(name).type
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _median(column: pd.Series[Any]) -> float | None:
+    values = column.dropna().astype("float64")
+    return None if values.empty else float(values.median())
+
+
+def _agreed(column: pd.Series[Any]) -> Any:
+    """The one value of a column, or null where the repetitions differ."""
+    return plain(column.iloc[0]) if column.nunique(dropna=False) == 1 else None
+
+
+def _concatenated(part: pd.DataFrame) -> list[Any] | None:
+    if "fewshot" not in part.columns:
+        return None
+    lists = [value for value in part["fewshot"] if isinstance(value, list | np.ndarray)]
+    return [entry for value in lists for entry in value] or None

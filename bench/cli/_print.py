@@ -1,0 +1,45 @@
+"""What several verbs print alike: records of facts in three formats, files, notes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from bench.errors import StudyError, unknown
+
+DATA_FORMATS = ("table", "json", "csv")
+
+
+def data(rows: Sequence[Mapping[str, Any]], fmt: str) -> str:
+    """Rows of facts as a table, JSON objects or CSV."""
+    if fmt not in DATA_FORMATS:
+        raise StudyError(f"--format: {unknown('format', fmt, DATA_FORMATS)}")
+    if fmt == "json":
+        return json.dumps(list(rows), indent=2)
+    if fmt == "csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(
+            text, list(rows[0]) if rows else [], lineterminator="\n"
+        )
+        writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue().rstrip("\n")
+    shown = [{k: _readable(v) for k, v in row.items()} for row in rows]
+    return tabulate(shown, headers="keys", disable_numparse=True, stralign="right")
+
+
+def _readable(value: Any) -> str:
+    if value is None:
+        return "—"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def note(text: str) -> None:
+    """A line for the person, apart from the data on standard output."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,93 @@
+"""The application: verbs gathered, errors explained in one line, the exit code.
+
+Exit codes: 0 fine; 1 the command worked and the answer is no (failed cells, say);
+2 the user's mistake, in one line; 70 our fault; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+
+import bench
+from bench.cli import models, plot, run, table, time
+from bench.errors import BenchError
+
+app = typer.Typer(
+    name="mixer-bench",
+    help="How MLP-Mixer, ViT and ResNet scale: measure it, compare it, draw it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for _verb in (models, time, run, plot, table):
+    app.command(name=_verb.__name__.rpartition(".")[2])(_verb.command)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"mixer-bench {bench.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True)
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error.")
+    ] = False,
+) -> None:
+    """How MLP-Mixer, ViT and ResNet scale: measure it, compare it, draw it."""
+    del version, debug  # --debug is read in main, where errors are caught
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `mixer-bench`; ends the process with the right exit code."""
+    logging.basicConfig(format="mixer-bench: %(message)s", level=logging.WARNING)
+    given = sys.argv[1:] if arguments is None else arguments
+    sys.exit(_run(given))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        result: Any = app(args=arguments, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except KeyboardInterrupt:
+        print("mixer-bench: interrupted; finished attempts are kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `mixer-bench models | head`
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        return _explain(error)
+
+
+def _explain(error: Exception) -> int:
+    """One line on stderr, and the exit code that goes with it."""
+    # typer has carried its own copy of click since 0.26 and used click before; both
+    # kinds of usage error know these two names.
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+        text = error.format_message()
+        line = f"{text} See mixer-bench --help." if text else ""
+        code = 2
+    elif isinstance(error, typer.Abort):
+        line, code = "interrupted", 130
+    elif isinstance(error, BenchError):
+        line, code = str(error), 2
+    else:
+        kind = type(error).__name__
+        line = (
+            f"internal error: {kind}: {error}; run again with --debug before the verb"
+        )
+        code = 70
+    if line:
+        print(f"mixer-bench: {' '.join(line.split())}", file=sys.stderr)
+    return code

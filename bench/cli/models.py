@@ -1,0 +1,37 @@
+"""`mixer-bench models`: every variant with its parameters, MACs and tokens."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bench import models
+from bench.cli import _print
+
+
+def command(
+    image_size: Annotated[
+        int | None,
+        typer.Option(help="Input side in pixels. Default: 224, demo sizes 16."),
+    ] = None,
+    format: Annotated[str, typer.Option(help="table, json or csv.")] = "table",
+) -> None:
+    """List every variant: parameters for 1,000 and 21,843 classes, MACs, tokens."""
+    rows = [_facts(name, image_size) for name in models.variants()]
+    print(_print.data([row for row in rows if row], format))
+
+
+def _facts(name: str, image_size: int | None) -> dict[str, Any]:
+    size = image_size or models.default_image_size(name)
+    spec = models.spec_for(name, image_size=size)
+    many = models.spec_for(name, image_size=size, num_classes=21_843)
+    return {
+        "name": spec.name,
+        "family": spec.family,
+        "params_1k": spec.param_count,
+        "params_21k": many.param_count,
+        "macs": spec.macs,
+        "tokens": spec.tokens,
+        "image_size": spec.image_size,
+    }

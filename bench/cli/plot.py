@@ -1,0 +1,45 @@
+"""`mixer-bench plot`: redraw the figures from rows alone, with no framework."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench import results
+from bench.cli import _print
+from bench.errors import ResultsError
+
+
+def command(
+    rows: Annotated[
+        list[str], typer.Argument(help="Parquet files or folders, or: published")
+    ],
+    figure: Annotated[
+        list[str] | None, typer.Option(help="Only this figure; repeatable.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Figures folder.")] = Path("plots"),
+    format: Annotated[str, typer.Option(help="png,svg,pdf")] = "png,svg,pdf",
+    width: Annotated[str, typer.Option(help="3.25in (a column) or 6.75in.")] = "6.75in",
+) -> None:
+    """Draw every figure that the rows allow, beside the published rows."""
+    from bench.plots import gallery
+
+    if out.exists() and not out.is_dir():
+        raise ResultsError(f"{out}: is a file; --out takes a folder")
+    reading = results.read([*rows, "published"])
+    for message in reading.set_aside:
+        _print.note(f"set aside: {message}")
+    frame = results.to_frame(reading.table, samples=True)
+    drawn = gallery.draw_all(
+        frame,
+        out,
+        names=figure,
+        formats=[word for word in format.split(",") if word],
+        width=width,
+    )
+    for path in drawn.figures:
+        print(path)
+    for sentence in drawn.sentences:
+        _print.note(sentence)

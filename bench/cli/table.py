@@ -1,0 +1,38 @@
+"""`mixer-bench table`: the paper's tables, or a comparison table of your rows."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bench import results
+from bench.cli import _print
+
+
+def command(
+    rows: Annotated[
+        list[str], typer.Argument(help="Parquet files or folders, or: published")
+    ],
+    format: Annotated[
+        str, typer.Option(help="table, github, latex, html, csv or json.")
+    ] = "table",
+    baseline: Annotated[
+        str | None, typer.Option(help="Model that rates are given relative to.")
+    ] = None,
+) -> None:
+    """Print the paper's two tables (published), or your rows side by side."""
+    from bench.report import tables
+
+    reading = results.read(rows)
+    for message in reading.set_aside:
+        _print.note(f"set aside: {message}")
+    frame = results.to_frame(reading.table, samples=True)
+    published = frame[frame["source"] == "published"]
+    measured = frame[frame["source"] == "measured"]
+    parts = []
+    if len(published):
+        parts += [tables.paper_table(published, number, format) for number in (2, 3)]
+    if len(measured):
+        parts.append(tables.comparison_table(measured, format, baseline=baseline))
+    print("\n\n".join(parts))

@@ -1,0 +1,160 @@
+"""What several figures share: panels by comparability key, titles, a frontier."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.analysis.key import by_key
+from bench.analysis.pareto import Better, on_frontier
+from bench.plots import labels, style
+
+POINT_COLUMNS = (
+    "panel",
+    "x",
+    "y",
+    "label",
+    "model",
+    "family",
+    "framework",
+    "source",
+    "image_size",
+    "core_kind",
+    "pretrain_dataset",
+    "eval_dataset",
+    "chance",
+    "demo",
+)
+PUBLISHED_PANEL = "Published: Tolstikhin et al. (2021), TPUv3"
+
+
+def finished(points: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """Points whose two coordinates are known, with the columns of their look."""
+    known = points[points[x].notna() & points[y].notna()]
+    full = known.assign(x=known[x].astype(float), y=known[y].astype(float))
+    return style.looks_of(full.reset_index(drop=True))
+
+
+def by_panel(points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each panel's title with its points, in order of appearance."""
+    for name, part in points.groupby("panel", sort=False):
+        yield str(name), part
+
+
+def split_by_key(
+    rows: pd.DataFrame, *metrics: str, name: Callable[[Mapping[str, Any]], str]
+) -> list[pd.DataFrame]:
+    """Rows of each comparability key, with the panel that they go to."""
+    return [part.assign(panel=name(key)) for key, part in by_key(rows, *metrics)]
+
+
+def measured_name(key: Mapping[str, Any]) -> str:
+    """A panel's name from its key: what was learned, and where."""
+    learned = key.get("pretrain_dataset")
+    tested = key.get("eval_dataset")
+    words = [str(key["machine"]), str(key["dtype"])]
+    if key.get("mode"):
+        words.append({"infer": "inference", "train": "training"}[key["mode"]])
+    if key.get("track") == "tuned":
+        words.append("tuned track")
+    if learned:
+        words.append(learned if tested in (None, learned) else f"{learned} → {tested}")
+    return "Measured: " + ", ".join(words)
+
+
+def mark_frontier(points: pd.DataFrame, x_better: Better) -> pd.DataFrame:
+    """Add `on_frontier`, each panel for itself: no frontier spans two panels."""
+    parts = [
+        part.assign(
+            on_frontier=on_frontier(
+                part["x"].to_numpy(float), part["y"].to_numpy(float), x_better
+            )
+        )
+        for _, part in by_panel(points)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def accuracy_panels(
+    points: pd.DataFrame, width_in: float, *, x_label: str, x_better: Better
+) -> Figure:
+    """Accuracy against a cost or a rate, one panel per key, frontier dashed."""
+    figure, grid = style.canvas(points["panel"].nunique(), width_in, panel_height_in=2.9)
+    paths = []
+    for axes, (name, part) in zip(grid, by_panel(points), strict=True):
+        paths.append(_accuracy_panel(axes, part, x_better))
+        style.title(axes, wrapped(name, figure, grid), bool(part["demo"].any()))
+        axes.set_xlabel(f"{x_label} ({core_name(part)})")
+        axes.set_ylabel(f"{_dataset(part)} top-1 accuracy (%)")
+    line = Line2D([], [], linestyle="--", linewidth=0.8, color="#555555")
+    line.set_label("Pareto frontier")
+    style.legend(figure, points, (line,))
+    labels.settle(figure)
+    for axes, path, (_, part) in zip(grid, paths, by_panel(points), strict=True):
+        named = [labels.Label(p.x, p.y, p.label) for p in part.itertuples()]
+        labels.place(axes, named, path)
+    return figure
+
+
+def _accuracy_panel(
+    axes: Axes, part: pd.DataFrame, x_better: Better
+) -> list[tuple[float, float]]:
+    style.scatter(axes, part)
+    style.log_axis(axes, "x", part["x"], pad=0.12)
+    low, high = float(part["y"].min()), float(part["y"].max())
+    room = max(high - low, 1.0)
+    axes.set_ylim(low - 0.12 * room, high + 0.12 * room)
+    path = staircase(part[part["on_frontier"]], x_better)
+    axes.plot(
+        *zip(*path, strict=True),
+        linestyle="--",
+        linewidth=0.8,
+        color="#555555",
+        zorder=1,
+        gid="frontier",
+    )
+    return path
+
+
+def staircase(front: pd.DataFrame, x_better: Better) -> list[tuple[float, float]]:
+    """The edge of the dominated region: steps between frontier points."""
+    front = front.sort_values("x", ascending=x_better == "lower")
+    points = list(zip(front["x"], front["y"], strict=True))
+    path = points[:1]
+    for (_, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        path += [(x1, y0), (x1, y1)]
+    return path
+
+
+def core_name(part: pd.DataFrame) -> str:
+    """What a core is in these rows, in words."""
+    kinds = sorted({str(kind) for kind in part["core_kind"].dropna()})
+    return ", ".join(kind.replace("tpu_core", "TPUv3 core") for kind in kinds)
+
+
+def _dataset(part: pd.DataFrame) -> str:
+    return ", ".join(sorted({str(name) for name in part["eval_dataset"].dropna()}))
+
+
+def wrapped(text: str, figure: Figure, grid: list[Axes]) -> str:
+    """`text` broken to the width of a panel of this figure."""
+    across = len({round(axes.get_position().x0, 3) for axes in grid})
+    inches = figure.get_size_inches()[0] / across - 0.55
+    return textwrap.fill(text, max(24, int(inches * 72 / (0.56 * style.TEXT_PT))))
+
+
+def listed(names: Any) -> str:
+    """Names in a sentence, each once, in order of appearance."""
+    return ", ".join(dict.fromkeys(str(name) for name in names))
+
+
+def exact(points: pd.DataFrame, *extra: str) -> pd.DataFrame:
+    """The columns that are kept beside a figure."""
+    return points[[*POINT_COLUMNS, *extra]].replace({np.nan: None})

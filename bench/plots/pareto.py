@@ -1,0 +1,73 @@
+"""Accuracy against pre-training core-days, with the Pareto frontier.
+
+The published panel is figure 2, left, of Tolstikhin et al. (2021): their Table 2 and
+three rows of Table 3. Measured rows get a panel for each comparability key.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.analysis.join import model_rows
+from bench.analysis.key import equal
+from bench.analysis.pareto import figure_2
+from bench.plots import panels, style
+
+NEEDS = ("core_days_measured", "core_days_extrapolated", "top1", "model", "family")
+NOTHING = "no row has both pre-training core-days and an accuracy"
+
+
+def points(rows: pd.DataFrame) -> pd.DataFrame:
+    """Exactly the plotted points; y is per cent."""
+    paper = model_rows(figure_2(rows)).assign(panel=panels.PUBLISHED_PANEL)
+    mine = model_rows(rows[equal(rows, "source", "measured")])
+    mine = mine.drop_duplicates(["model", "framework", "core_days", "top1"])
+    parts = panels.split_by_key(
+        mine[mine["core_days"].notna() & mine["top1"].notna()],
+        "core_days",
+        "top1",
+        name=panels.measured_name,
+    )
+    both = pd.concat([paper, *parts], ignore_index=True)
+    both = both.assign(y=100 * both["top1"].astype(float), label=_labels(both))
+    known = panels.finished(both, "core_days", "y")
+    if known.empty:
+        return known
+    marked = panels.mark_frontier(known, "lower")
+    return panels.exact(marked, "core_days_kind", "on_frontier", "citation")
+
+
+def _labels(rows: pd.DataFrame) -> list[str]:
+    """The printed name; the image size where a paper's fine-tuning raised it."""
+    return [
+        style.point_name(row.printed_model, row.model, row.image_size, row.source)
+        + ("‡" if row.core_days_kind == "extrapolated" else "")
+        for row in rows.itertuples()
+    ]
+
+
+def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
+    """The figure, or why there is nothing to draw."""
+    found = points(rows)
+    if found.empty:
+        return NOTHING
+    return panels.accuracy_panels(
+        found, width_in, x_label="pre-training core-days", x_better="lower"
+    )
+
+
+def caption(found: pd.DataFrame) -> str:
+    """What the figure shows, and who is on each frontier."""
+    text = (
+        "Accuracy against pre-training cost. Hollow: published; filled: measured; "
+        "dashed: Pareto frontier of its panel."
+    )
+    for name, part in panels.by_panel(found):
+        front = part[part["on_frontier"]].sort_values("x")
+        text += f" {name}: on the frontier are {panels.listed(front['label'])}."
+    if (found["core_days_kind"] == "extrapolated").any():
+        text += " ‡: core-days extrapolated, not reported for that run."
+    if found["demo"].any():
+        text += f" {style.DEMO_NOTE.capitalize()}."
+    return text

@@ -1,0 +1,235 @@
+"""How every figure looks: one colour per family, one marker per framework.
+
+Published points are hollow, measured ones filled. The colours keep apart for colour
+blind readers and, by falling lightness, in greyscale. No text is under 6 pt.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+WIDTH_IN = 6.75
+"""A two-column page; one column is 3.25 in."""
+NARROW_IN = 5.0
+"""Below this width panels are stacked instead of standing side by side."""
+TEXT_PT = 7.0
+SMALL_PT = 6.0
+
+COLOURS = {
+    "vit": "#1b2a6b",
+    "resnet_v1": "#7a2e8d",
+    "mixer": "#d1495b",
+    "resnet": "#3aa6a0",
+    "other": "#b9b9b9",
+}
+NAMES = {
+    "vit": "ViT",
+    "resnet_v1": "ResNet v1",
+    "mixer": "Mixer",
+    "resnet": "ResNet (BiT)",
+    "other": "other",
+}
+MARKERS = {"jax": "o", "torch": "s", "": "D"}
+"""A published row of no stated framework is a diamond."""
+
+DEMO_SIZES = ("XXS", "XS", "R14", "R26")
+DEMO_NOTE = "demo scale: shows that the pipeline works, not which family is better"
+
+_RC = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the same bytes everywhere
+    "font.size": TEXT_PT,
+    "axes.titlesize": TEXT_PT,
+    "axes.labelsize": TEXT_PT,
+    "xtick.labelsize": SMALL_PT,
+    "ytick.labelsize": SMALL_PT,
+    "legend.fontsize": SMALL_PT,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.hashsalt": "mixer-bench",
+    "savefig.dpi": 200,
+    "figure.dpi": 100,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The settings of every figure, for drawing and for saving."""
+    with matplotlib.rc_context({**sns.axes_style("ticks"), **_RC}):
+        yield
+
+
+def family_of(value: object) -> str:
+    """A family with a colour of its own, or `other` (published families only)."""
+    return str(value) if value in COLOURS else "other"
+
+
+def is_demo(model: str) -> bool:
+    """Whether the name is of a demo size (`Mixer-XS/4`, `BiT-R14x1`).
+
+    >>> is_demo("Mixer-XS/4"), is_demo("BiT-R26x1/4"), is_demo("Mixer-S/32")
+    (True, True, False)
+    """
+    size = model.partition("-")[2].split("/")[0].split("x")[0]
+    return size in DEMO_SIZES
+
+
+def point_name(printed: object, model: str, size: float, source: str) -> str:
+    """What a point is called; a paper's raised image size is part of the name."""
+    name = str(printed) if source == "published" and printed else model
+    raised = source == "published" and size > 224  # false for an unknown size too
+    return f"{name}@{size:.0f}" if raised else name
+
+
+def canvas(
+    panels: int, width_in: float, *, columns: int = 2, panel_height_in: float = 2.6
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure with `panels` axes, side by side where the width allows."""
+    wide = 1 if width_in < NARROW_IN else min(panels, columns)
+    deep = math.ceil(panels / wide)
+    figure = Figure(
+        figsize=(width_in, 0.35 + deep * panel_height_in), layout="constrained"
+    )
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(deep, wide, squeeze=False).ravel()
+    for spare in grid[panels:]:
+        spare.remove()
+    return figure, list(grid[:panels])
+
+
+def scatter(axes: Axes, points: pd.DataFrame) -> None:
+    """Draw `x` and `y` of points, one collection per look, named by its group id."""
+    looks = ["family", "framework", "source"]
+    for (family, framework, source), part in points.groupby(looks, sort=True):
+        colour = COLOURS[family]
+        axes.scatter(
+            part["x"],
+            part["y"],
+            s=20,
+            marker=MARKERS[framework],
+            facecolors=colour if source == "measured" else "white",
+            edgecolors=colour,
+            linewidths=1.1,
+            zorder=3,
+            gid=f"points {family} {framework} {source}",
+        )
+
+
+def looks_of(points: pd.DataFrame) -> pd.DataFrame:
+    """Add the columns that decide a point's look: family, framework, demo."""
+    return points.assign(
+        family=[family_of(value) for value in points["family"]],
+        framework=[str(v) if v in MARKERS else "" for v in points["framework"]],
+        demo=[is_demo(str(name)) for name in points["model"]],
+    )
+
+
+def legend(figure: Figure, points: pd.DataFrame, extra: tuple[Line2D, ...] = ()) -> None:
+    """One legend below all panels, of the looks that occur."""
+    handles = [*_families(points), *_frameworks(points), *extra]
+    width = figure.get_size_inches()[0]
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=max(2, min(len(handles), int(width / 1.05))),
+        frameon=False,
+        handletextpad=0.3,
+        columnspacing=1.2,
+        borderaxespad=0.2,
+    )
+
+
+def _families(points: pd.DataFrame) -> Iterator[Line2D]:
+    for family in [name for name in COLOURS if name in set(points["family"])]:
+        yield _key(NAMES[family], "o", COLOURS[family], COLOURS[family])
+
+
+def _frameworks(points: pd.DataFrame) -> Iterator[Line2D]:
+    seen = points[["framework", "source"]].drop_duplicates().sort_values(
+        ["source", "framework"]
+    )
+    for framework, source in seen.itertuples(index=False):
+        words = " ".join(word for word in (framework, source) if word)
+        fill = "#444444" if source == "measured" else "white"
+        yield _key(words, MARKERS[framework], fill, "#444444")
+
+
+def _key(label: str, marker: str, fill: str, edge: str) -> Line2D:
+    return Line2D(
+        [], [], linestyle="", marker=marker, markersize=4.2, label=label,
+        markerfacecolor=fill, markeredgecolor=edge,
+    )  # fmt: skip
+
+
+def title(axes: Axes, text: str, demo: bool = False) -> None:
+    """A panel's title, with the demo warning inside the image where it is due."""
+    axes.set_title(text, loc="left", pad=14 if demo else 5)
+    if demo:
+        axes.annotate(
+            DEMO_NOTE,
+            (0, 1),
+            xytext=(0, 4),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            fontsize=SMALL_PT,
+            style="italic",
+            color="#8a1c1c",
+            annotation_clip=False,
+            gid="demo",
+        )
+
+
+def log_axis(axes: Axes, which: str, values: Any, pad: float = 0.08) -> None:
+    """A log axis over `values` with plain-number ticks; linear ticks if it is short."""
+    low, high = float(min(values)), float(max(values))
+    margin = max((high / low) ** pad, 1.08)
+    low, high = low / margin, high * margin
+    axis = getattr(axes, f"{which}axis")
+    getattr(axes, f"set_{which}scale")("log")
+    getattr(axes, f"set_{which}lim")(low, high)
+    axis.set_major_locator(FixedLocator(log_ticks(low, high)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
+
+
+def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Round numbers between `low` and `high` for a log axis: at least two, at most `most`.
+
+    >>> log_ticks(80, 25_000), log_ticks(3, 8)
+    ([100.0, 1000.0, 10000.0], [3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
+    """
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        ticks = [step * 10.0**e for e in decades for step in steps]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) <= most and len(ticks) >= 3:
+            return ticks
+    even = [float(tick) for tick in MaxNLocator(most - 1).tick_values(low, high)]
+    return [tick for tick in even if low <= tick <= high]
+
+
+def plain_number(value: float) -> str:
+    """A tick label without an exponent.
+
+    >>> plain_number(10_000.0), plain_number(0.002), plain_number(1.5)
+    ('10,000', '0.002', '1.5')
+    """
+    return f"{value:,.0f}" if value >= 100 else f"{value:.10f}".rstrip("0").rstrip(".")

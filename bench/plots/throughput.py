@@ -1,0 +1,71 @@
+"""Accuracy against images per second per core.
+
+The published panel is figure 3, right, of Tolstikhin et al. (2021): the rows of their
+Table 3 that were pre-trained on JFT-300M and fine-tuned at 224 px.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.analysis.join import model_rows
+from bench.analysis.key import equal
+from bench.plots import panels, style
+
+NEEDS = ("img_per_sec_core", "top1", "model", "family")
+NOTHING = "no row has both a throughput and an accuracy"
+
+
+def points(rows: pd.DataFrame) -> pd.DataFrame:
+    """Exactly the plotted points; y is per cent."""
+    paper = model_rows(rows[_figure_3(rows)]).assign(
+        panel=f"{panels.PUBLISHED_PANEL}, JFT-300M, 224 px"
+    )
+    mine = model_rows(rows[equal(rows, "source", "measured")])
+    parts = panels.split_by_key(
+        mine[mine["img_per_sec_core"].notna() & mine["top1"].notna()],
+        "img_per_sec_core",
+        "top1",
+        name=panels.measured_name,
+    )
+    both = pd.concat([paper, *parts], ignore_index=True)
+    both = both.assign(y=100 * both["top1"].astype(float), label=both["model"])
+    known = panels.finished(both, "img_per_sec_core", "y")
+    if known.empty:
+        return known
+    marked = panels.mark_frontier(known, "higher")
+    return panels.exact(marked, "pretrain_epochs", "on_frontier", "n", "citation")
+
+
+def _figure_3(rows: pd.DataFrame) -> pd.Series[bool]:
+    return (
+        equal(rows, "table", "mixer-table3")
+        & equal(rows, "pretrain_dataset", "JFT-300M")
+        & equal(rows, "image_size", 224)
+    )
+
+
+def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
+    """The figure, or why there is nothing to draw."""
+    found = points(rows)
+    if found.empty:
+        return NOTHING
+    return panels.accuracy_panels(
+        found, width_in, x_label="images / s / core", x_better="higher"
+    )
+
+
+def caption(found: pd.DataFrame) -> str:
+    """What the figure shows, and who is on each frontier."""
+    text = (
+        "Accuracy against inference throughput. Hollow: published; filled: measured; "
+        "dashed: Pareto frontier of its panel. A core is what each axis names: "
+        "rates of different panels are not comparable."
+    )
+    for name, part in panels.by_panel(found):
+        front = part[part["on_frontier"]].sort_values("x", ascending=False)
+        text += f" {name}: on the frontier are {panels.listed(front['label'])}."
+    if found["demo"].any():
+        text += f" {style.DEMO_NOTE.capitalize()}."
+    return text

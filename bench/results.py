@@ -1,0 +1,336 @@
+"""Owner of `results/`: the only code that reads or writes it.
+
+An attempt is appended as `<out>/<machine>/<study>/<attempt_id>.parquet`: written
+beside, synced, then linked under its name, which fails if the name exists. No locks.
+`fold` gathers a study's attempts into `<study>.parquet`, reads that back, and only then
+deletes what it holds. Readers open files one by one and set bad ones aside.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bench import published, record
+from bench._shipped import shipped
+from bench.errors import ResultsError
+from bench.specs import SPEED_MODES, WorkItem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_VERSION_KEY = b"mixer_bench_schema"
+_MAGIC = b"PAR1"
+
+
+@dataclass
+class Reading:
+    """What was read, and one line for each file that was set aside."""
+
+    table: pa.Table
+    set_aside: list[str] = field(default_factory=list)
+
+
+# Writing ---------------------------------------------------------------------
+
+
+def append(values: Mapping[str, Any], out: Path) -> Path:
+    """Write one attempt durably; returns its file. Never overwrites.
+
+    Raises:
+        ResultsError: the folder cannot be written.
+    """
+    folder = out / str(values["machine"]) / str(values["study"])
+    path = folder / f"{values['attempt_id']}.parquet"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_new(record.table([values]), path)
+    except OSError as error:
+        raise ResultsError(_cannot("write", path, error)) from error
+    return path
+
+
+def check_writable(out: Path) -> None:
+    """Refuse a results folder that cannot be written, before anything is measured."""
+    if out.exists() and not out.is_dir():
+        raise ResultsError(f"{out}: is a file; --out takes a folder")
+    probe = out / f".write-test-{uuid.uuid4().hex}"
+    made = _missing_parents(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ResultsError(_cannot("write", out, error)) from error
+    finally:
+        for folder in made:  # leave nothing behind: the first row makes it again
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def _missing_parents(out: Path) -> list[Path]:
+    chain = [out, *out.parents]
+    return [folder for folder in chain if not folder.exists()]
+
+
+def fold(out: Path, machine: str, study: str) -> Path | None:
+    """Gather a study's attempts into one file; returns it, or None with no rows."""
+    folder = out / machine / study
+    target = out / machine / f"{study}.parquet"
+    parts = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+    if not parts:
+        return target if target.exists() else None
+    held = ([target] if target.exists() else []) + parts
+    reading = read_files(held)
+    _replace(reading.table, target)
+    kept = set(pq.read_table(target, columns=["attempt_id"])["attempt_id"].to_pylist())
+    for part in parts:
+        if part.stem in kept:
+            part.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
+    return target
+
+
+def _write_new(table: pa.Table, path: Path) -> None:
+    temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    try:
+        _write_synced(table, temporary)
+        os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _replace(table: pa.Table, path: Path) -> None:
+    temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    try:
+        _write_synced(table, temporary)
+        if pq.read_metadata(temporary).num_rows != table.num_rows:
+            raise ResultsError(f"{path}: the folded file lost rows; nothing replaced")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _write_synced(table: pa.Table, path: Path) -> None:
+    with path.open("wb") as file:
+        pq.write_table(table, file, compression="zstd")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+# Reading ---------------------------------------------------------------------
+
+
+def read_results(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    samples: bool = False,
+) -> pd.DataFrame:
+    """Rows as a pandas frame with Arrow-backed columns.
+
+    Args:
+        paths: result files or folders; the word `published` is the papers' rows.
+        samples: also the nested columns (samples, sweep, curve, fewshot, ...).
+
+    Raises:
+        ResultsError: a named file is missing, foreign or damaged.
+    """
+    reading = read(paths)
+    for message in reading.set_aside:
+        logging.getLogger(__name__).warning("set aside: %s", message)
+    return to_frame(reading.table, samples=samples)
+
+
+def read_published(samples: bool = True) -> pd.DataFrame:
+    """The published rows, as `read_results("published", samples=True)`."""
+    return read_results("published", samples=samples)
+
+
+def to_frame(table: pa.Table, samples: bool = False) -> pd.DataFrame:
+    """An Arrow table of records as a pandas frame, every dtype Arrow-backed."""
+    import pandas as pd
+
+    kept = [n for n in record.COLUMNS if samples or n not in record.NESTED]
+    frame: pd.DataFrame = table.select(kept).to_pandas(types_mapper=pd.ArrowDtype)
+    return frame
+
+
+def read(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+) -> Reading:
+    """Every row behind `paths`, each attempt once, and what was set aside."""
+    named = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    tables, aside = [], []
+    for name in named:
+        if str(name) == "published" and not Path(name).exists():
+            tables.append(record.table(published.rows(shipped("results"))))
+            continue
+        path = Path(name)
+        if path.is_dir():
+            reading = read_files(sorted(path.rglob("*.parquet")))
+            tables.append(reading.table)
+            aside += reading.set_aside
+        else:
+            tables.append(_read_one(path))
+    return Reading(_once(pa.concat_tables(tables or [record.table([])])), aside)
+
+
+def read_files(files: Iterable[Path]) -> Reading:
+    """Files one by one: a damaged or foreign one is set aside, a vanished one skipped.
+
+    A file can vanish between listing and reading when a fold moves its rows into the
+    study's file; that file is listed too, and is read again at the end.
+    """
+    tables, aside, vanished = [record.table([])], [], False
+    files = list(files)
+    for file in files:
+        try:
+            tables.append(_read_one(file))
+        except ResultsError as error:
+            if file.exists():
+                aside.append(str(error))
+            else:
+                vanished = True
+    if vanished:
+        folded = {file.parent.with_suffix(".parquet") for file in files}
+        tables += [_read_one(file) for file in sorted(folded) if file.exists()]
+    return Reading(_once(pa.concat_tables(tables)), aside)
+
+
+def _read_one(path: Path) -> pa.Table:
+    if not path.exists():
+        raise ResultsError(
+            f"{path}: no such file or folder; give a parquet file of mixer-bench, "
+            "a folder of them, or the word published"
+        )
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+        if magic != _MAGIC:
+            raise ResultsError(f"{path}: not a parquet file; re-run its study")
+        table = pq.ParquetFile(path).read()
+    except (OSError, pa.ArrowException) as error:
+        raise ResultsError(_cannot("read", path, error)) from error
+    return _conform(table, path)
+
+
+def _conform(table: pa.Table, path: Path) -> pa.Table:
+    metadata = table.schema.metadata or {}
+    if _VERSION_KEY not in metadata:
+        raise ResultsError(
+            f"{path}: a parquet file, but not of mixer-bench (no schema version); "
+            "allowed are files written by mixer-bench run or time"
+        )
+    version = int(metadata[_VERSION_KEY])
+    if version > record.SCHEMA_VERSION:
+        raise ResultsError(
+            f"{path}: schema version {version}, this mixer-bench reads up to "
+            f"{record.SCHEMA_VERSION}; upgrade mixer-bench"
+        )
+    columns = []
+    for item in record.SCHEMA:  # a column that an old file lacks is null
+        if item.name in table.schema.names:
+            columns.append(table[item.name].cast(item.type))
+        else:
+            columns.append(pa.nulls(table.num_rows, item.type))
+    return pa.table(columns, schema=record.SCHEMA)
+
+
+def _once(table: pa.Table) -> pa.Table:
+    """Each attempt once, the first kept."""
+    seen: set[str] = set()
+    keep = []
+    for attempt in table["attempt_id"].to_pylist():
+        keep.append(attempt is None or attempt not in seen)
+        seen.add(attempt)
+    return table.filter(pa.array(keep, pa.bool_()))
+
+
+def _cannot(verb: str, path: Path, error: Exception) -> str:
+    reason = error.strerror if isinstance(error, OSError) else str(error).split("\n")[0]
+    return f"{path}: cannot {verb}: {reason}; choose another path or mend this one"
+
+
+# Finished work ---------------------------------------------------------------
+
+
+class History:
+    """What a results folder says about work items: finished, failed, batch picked.
+
+    A row counts when its protocol is the same and, for speed modes, when it came from
+    this hardware and this environment.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        *,
+        protocol: int,
+        machine_id: str,
+        environment_id: Mapping[str, str],
+    ) -> None:
+        """Read `out` once; `environment_id` is by framework."""
+        reading = read(out) if out.is_dir() else Reading(record.table([]))
+        self.set_aside = reading.set_aside
+        columns = (
+            "cell_id repetition role status mode framework machine_id "
+            "environment_id batch_rule batch_size"
+        ).split()
+        table = reading.table
+        table = table.filter(pc.equal(table["protocol"], protocol)).select(columns)
+        self._rows = [
+            row
+            for row in table.to_pylist()
+            if row["mode"] not in SPEED_MODES
+            or (
+                row["machine_id"] == machine_id
+                and row["environment_id"] == environment_id.get(row["framework"])
+            )
+        ]
+        self._ok = {_key(row) for row in self._rows if row["status"] == "ok"}
+        self._all = {_key(row) for row in self._rows}
+
+    def is_finished(self, item: WorkItem) -> bool:
+        """An ok row stands for this item."""
+        return item.key in self._ok
+
+    def has_failed(self, item: WorkItem) -> bool:
+        """It was tried, and never with success."""
+        return item.key in self._all - self._ok
+
+    def picked_batch(self, item: WorkItem) -> int | None:
+        """The batch that an earlier repetition of this cell picked by its pilot."""
+        for row in self._rows:
+            if row["cell_id"] == item.cell.cell_id and row["batch_rule"] == "auto":
+                if row["status"] == "ok":
+                    picked: int = row["batch_size"]
+                    return picked
+        return None
+
+    def anchors_done(self, anchor: WorkItem) -> int:
+        """How many attempts of this anchor stand: the next repetition number."""
+        ids = (row["cell_id"] for row in self._rows if row["role"] == "anchor")
+        return sum(cell_id == anchor.cell.cell_id for cell_id in ids)
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, int, str]:
+    return (row["cell_id"], row["repetition"], row["role"])

@@ -1,0 +1,272 @@
+"""Study x executor x results: order the items, skip finished ones, run, append, go on.
+
+Each attempt is written before the next begins, so an interrupt loses at most the one
+that was running. Failures are rows too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import backend as backends
+from bench import executors, machine, models, results, studies
+from bench.specs import PROTOCOL, SPEED_MODES, Cell, Study, WorkItem
+
+DEFAULT_OUT = "results"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the caller may want to show after an item."""
+
+    done: int
+    total: int
+    item: WorkItem
+    row: dict[str, Any]
+    seconds_left: float
+
+
+@dataclass
+class Summary:
+    """What a run did. `file` holds every row of the study on this machine."""
+
+    study: Study
+    machine: str
+    file: Path | None = None
+    reused: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def failed(self) -> list[dict[str, Any]]:
+        return [row for row in self.rows if row["status"] != "ok"]
+
+    @property
+    def anchor_drift(self) -> float | None:
+        """Last anchor's rate over the first's, minus 1; null with fewer than two."""
+        rates = [r["img_per_sec"] for r in self.rows if r["role"] == "anchor"]
+        rates = [rate for rate in rates if rate]
+        return rates[-1] / rates[0] - 1 if len(rates) > 1 else None
+
+
+def run_study(
+    study: str | Study,
+    *,
+    out: str | os.PathLike[str] = DEFAULT_OUT,
+    executor: str = "process",
+    retry_failed: bool = False,
+    on_start: Callable[[Plan], None] = lambda plan: None,
+    on_item: Callable[[Progress], None] = lambda progress: None,
+    on_wait: Callable[[str], None] = lambda message: None,
+) -> Summary:
+    """Run what is not finished yet, append every attempt to `out`, fold at the end.
+
+    Args:
+        study: a path, a shipped study's name, or a `Study`.
+        out: results folder; rows land in `<out>/<machine>/<study>.parquet`.
+        executor: `process` (a fresh one per item) or `inline`.
+        retry_failed: run only the items whose last attempt failed.
+        on_start, on_item, on_wait: called with the plan, after each item, and while
+            another process holds the device.
+
+    Raises:
+        UserError: the study, the framework or the folder cannot be used.
+    """
+    made = studies.load(study) if isinstance(study, str) else study
+    folder = Path(out)
+    runs_in = executors.make(executor)
+    for framework in sorted({cell.framework for cell in made.cells}):
+        backends.check_framework(framework)
+    results.check_writable(folder)
+    plan = make_plan(made, folder, retry_failed=retry_failed)
+    on_start(plan)
+    summary = Summary(made, plan.host.name, reused=len(plan.reused))
+    try:
+        for progress in _run_items(plan, runs_in, folder, on_wait):
+            summary.rows.append(progress.row)
+            on_item(progress)
+    finally:  # also after an interrupt: what was measured is folded
+        summary.file = results.fold(folder, plan.host.name, made.name)
+    return summary
+
+
+# Planning --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The items to run, in order, and what stands already."""
+
+    study: Study
+    host: machine.Machine
+    environments: dict[str, tuple[str, dict[str, str]]]
+    items: list[WorkItem]
+    reused: list[WorkItem]
+
+
+def make_plan(study: Study, out: Path, *, retry_failed: bool = False) -> Plan:
+    """Order the work in randomised rounds and leave out what is finished."""
+    host = machine.fingerprint(_device_kind(study))
+    frameworks = sorted({cell.framework for cell in study.cells})
+    environments = {name: machine.environment(name) for name in frameworks}
+    history = results.History(
+        out,
+        protocol=PROTOCOL,
+        machine_id=host.machine_id,
+        environment_id={name: made[0] for name, made in environments.items()},
+    )
+    every = list(work_items(study))
+    reused = [item for item in every if history.is_finished(item)]
+    todo = [item for item in every if not history.is_finished(item)]
+    if retry_failed:
+        todo = [item for item in todo if history.has_failed(item)]
+    picked = {item: history.picked_batch(item) for item in todo}
+    todo = [dataclasses.replace(item, picked_batch=picked[item]) for item in todo]
+    items = _with_anchors(study, todo, history)
+    return Plan(study, host, environments, items, reused)
+
+
+def work_items(study: Study) -> Iterator[WorkItem]:
+    """Rounds of repetitions, each in its own random but reproducible order.
+
+    Interleaving spreads a slow spell of the machine over all cells instead of one. A
+    training cell runs once: there, repetitions are seeds.
+    """
+    for repetition in range(study.repetitions):
+        cells = [c for c in study.cells if repetition == 0 or c.mode in SPEED_MODES]
+        random.Random(f"{study.name}:{repetition}").shuffle(cells)
+        for cell in cells:
+            yield WorkItem(cell=cell, repetition=repetition, effort=study.effort)
+
+
+def _with_anchors(
+    study: Study, items: list[WorkItem], history: results.History
+) -> list[WorkItem]:
+    """The anchor first, between and last, whenever speed is measured at all."""
+    if study.anchor is None or not any(i.cell.mode in SPEED_MODES for i in items):
+        return items
+    anchor = WorkItem(cell=study.anchor, role="anchor", effort=study.effort)
+    start = history.anchors_done(anchor)
+    half = len(items) // 2
+    blocks = [items[:half], items[half:]]
+    made: list[WorkItem] = []
+    for number, block in enumerate(blocks):
+        made += [dataclasses.replace(anchor, repetition=start + number), *block]
+    return [*made, dataclasses.replace(anchor, repetition=start + len(blocks))]
+
+
+def _device_kind(study: Study) -> str:
+    kinds = {cell.device for cell in study.cells}
+    return kinds.pop() if len(kinds) == 1 else "auto"
+
+
+# Running ---------------------------------------------------------------------
+
+
+def _run_items(
+    plan: Plan,
+    executor: executors.Executor,
+    out: Path,
+    on_wait: Callable[[str], None],
+) -> Iterator[Progress]:
+    timer = _TimeLeft(plan.items)
+    picked: dict[str, int] = {}
+    for number, item in enumerate(plan.items, start=1):
+        cell_id = item.cell.cell_id
+        if item.picked_batch is None and cell_id in picked:
+            item = dataclasses.replace(item, picked_batch=picked[cell_id])
+        started = datetime.now(UTC)
+        with machine.lease(plan.host.device_kind, on_wait=on_wait):
+            values = executor.run(item)
+        row = _row(plan, item, values, started)
+        results.append(row, out)
+        if row["status"] == "ok" and row["batch_rule"] == "auto":
+            picked.setdefault(cell_id, row["batch_size"])
+        left = timer.after(item, (datetime.now(UTC) - started).total_seconds())
+        yield Progress(number, len(plan.items), item, row, left)
+
+
+class _TimeLeft:
+    """Time left, from the mean of finished items of the same mode and framework."""
+
+    def __init__(self, items: Sequence[WorkItem]) -> None:
+        self.waiting = [self.kind(item) for item in items]
+        self.seen: dict[tuple[str, str], list[float]] = {}
+
+    @staticmethod
+    def kind(item: WorkItem) -> tuple[str, str]:
+        return (item.cell.mode, item.cell.framework)
+
+    def after(self, item: WorkItem, seconds: float) -> float:
+        self.waiting.pop(0)
+        self.seen.setdefault(self.kind(item), []).append(seconds)
+        every = [value for values in self.seen.values() for value in values]
+        return sum(_mean(self.seen.get(kind, every)) for kind in self.waiting)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _row(
+    plan: Plan, item: WorkItem, values: dict[str, Any], started: datetime
+) -> dict[str, Any]:
+    """A whole row: who asked, what, where, and what came out."""
+    environment_id, environment = plan.environments[item.cell.framework]
+    sha, dirty = machine.git_state()
+    declared = dataclasses.asdict(item.cell)
+    if declared["batch_size"] == "auto":
+        declared["batch_size"] = None
+    return {
+        **declared,
+        **_model_facts(item.cell),
+        "attempt_id": str(uuid.uuid4()),
+        "cell_id": item.cell.cell_id,
+        "repetition": item.repetition,
+        "role": item.role,
+        "study": plan.study.name,
+        "protocol": PROTOCOL,
+        "source": "measured",
+        "started_at": started,
+        "finished_at": datetime.now(UTC),
+        "machine_id": plan.host.machine_id,
+        "machine": plan.host.name,
+        "hardware": list(plan.host.hardware.items()),
+        "device_kind": plan.host.device_kind,
+        "device_name": plan.host.device_name,
+        "core_kind": plan.host.core_kind,
+        "cores": plan.host.cores,
+        "parallelism": plan.host.parallelism,
+        "environment_id": environment_id,
+        "environment": list(environment.items()),
+        "git_sha": sha,
+        "git_dirty": dirty,
+        "command": " ".join(["mixer-bench", *sys.argv[1:]]),
+        "batch_rule": "auto" if item.cell.batch_size == "auto" else "fixed",
+        **values,
+    }
+
+
+def _model_facts(cell: Cell) -> dict[str, Any]:
+    return {"family": models.family_of(cell.model)}
+
+
+def estimate_s(study: Study) -> float:
+    """A first guess of the whole time, before anything has run.
+
+    Start-up and compilation of a fresh process, plus the window or the training.
+    """
+    start_up = {"jax": 8.0, "torch": 4.0}
+    window = dict.fromkeys(SPEED_MODES, study.effort.window_s * 1.5)
+    return sum(
+        start_up[item.cell.framework] + window.get(item.cell.mode, 6.0)
+        for item in work_items(study)
+    )

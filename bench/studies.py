@@ -1,0 +1,371 @@
+"""Owner of `studies/`: a YAML file becomes a `Study` of validated cells.
+
+The form is in the README. A scalar is fixed, a list is an axis, in any grid; grids form
+a union and equal cells merge. Precedence: recipe, then settings, then grid, then
+overrides. Every refusal is one line: file, key, value, what is allowed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from bench import data, models, yaml_strict
+from bench._shipped import shipped
+from bench.backend import FRAMEWORKS
+from bench.errors import StudyError, UserError, unknown
+from bench.recipes import papers
+from bench.specs import MODES, TRAINING_MODES, Cell, Effort, Study, fields_of
+
+_TOP = "question settings grids exclude overrides repetitions anchor".split()
+_CELL = {item.name: item for item in dataclasses.fields(Cell)}
+_EFFORT = {item.name: item for item in dataclasses.fields(Effort)}
+_HINTS = {**typing.get_type_hints(Cell), **typing.get_type_hints(Effort)}
+_POSITIVE = (
+    "image_size tokens_mlp_dim num_classes batch_size data_examples data_fraction "
+    "total_steps total_epochs learning_rate clip_norm precision window_s sweep_min "
+    "sweep_max time_limit_s"
+).split()
+_NOT_NEGATIVE = "subset_seed seed warmup_steps weight_decay".split()
+
+Values = dict[str, Any]
+
+
+def find(name: str) -> Path:
+    """The file behind `name`: a path that exists wins over a shipped study.
+
+    Raises:
+        StudyError: neither; the line lists the shipped studies.
+    """
+    path = Path(name)
+    if path.is_dir():
+        raise StudyError(f"{name}: is a folder; give a study file (YAML)")
+    if path.exists():
+        return path
+    known = {file.stem: file for file in sorted(shipped("studies").glob("*.yaml"))}
+    if name in known:
+        return known[name]
+    raise StudyError(
+        f"{name}: no such file; shipped studies: {', '.join(known) or 'none'}"
+    )
+
+
+def load(name: str) -> Study:
+    """Read, check and expand a study by path or shipped name."""
+    path = find(name)
+    return _Reader(str(path)).study(path.stem, yaml_strict.read(path))
+
+
+def from_values(name: str, document: Mapping[str, Any]) -> Study:
+    """A study from plain values, as `mixer-bench time` makes one."""
+    return _Reader(name).study(name, dict(document))
+
+
+class _Reader:
+    """Checks one document; `where` opens every message."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def fail(self, key: str, problem: str) -> StudyError:
+        return StudyError(f"{self.where}: {key}: {problem}")
+
+    # document ---------------------------------------------------------------
+
+    def study(self, name: str, document: Any) -> Study:
+        top = self.mapping("the file", document, _TOP)
+        settings = self.mapping("settings", top.get("settings", {}), None)
+        effort, shared = self.split_settings(settings)
+        grids = self.sequence("grids", top.get("grids", []))
+        if not grids:
+            raise self.fail("grids", "is empty; give at least one grid with a mode")
+        bare, used = [], set()
+        for index, grid in enumerate(grids):
+            for values in self.expand(f"grids[{index}]", grid, shared):
+                used |= set(fields_of(values["mode"]))
+                bare.append(values)
+        self.check_used(shared, used)
+        overridden = self.override(
+            bare, self.sequence("overrides", top.get("overrides", []))
+        )
+        kept = self.exclude(
+            overridden, self.sequence("exclude", top.get("exclude", []))
+        )
+        cells = {cell.cell_id: cell for cell in map(self.cell, kept)}
+        if not cells:
+            raise self.fail("exclude", "leaves no cell; loosen it")
+        return Study(
+            name=name,
+            question=self.text("question", top.get("question", "")),
+            cells=tuple(cells.values()),
+            repetitions=self.repetitions(top.get("repetitions", 1)),
+            effort=effort,
+            anchor=self.anchor(top.get("anchor")),
+            source=self.where,
+        )
+
+    def repetitions(self, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise self.fail("repetitions", f"{value!r}: must be a whole number from 1")
+        return value
+
+    def anchor(self, value: Any) -> Cell | None:
+        if value is None:
+            return None
+        if isinstance(value, Mapping) and any(
+            isinstance(v, list) for v in value.values()
+        ):
+            raise self.fail("anchor", "is one cell; lists are not allowed")
+        (values,) = self.expand("anchor", value, {})
+        cell = self.cell(values)
+        if cell.mode in TRAINING_MODES or cell.batch_size == "auto":
+            raise self.fail("anchor", "must be mode infer or train with a batch_size")
+        return cell
+
+    def split_settings(self, settings: Values) -> tuple[Effort, Values]:
+        known = [*_EFFORT, *_CELL]
+        for key, value in settings.items():
+            if key not in known or key == "mode":
+                raise self.fail("settings", unknown("key", key, known))
+            if isinstance(value, list):
+                raise self.fail(
+                    f"settings.{key}", "a list is an axis; put it in a grid"
+                )
+        effort = {
+            k: self.typed(f"settings.{k}", k, v)
+            for k, v in settings.items()
+            if k in _EFFORT
+        }
+        shared = {
+            k: self.typed(f"settings.{k}", k, v)
+            for k, v in settings.items()
+            if k in _CELL
+        }
+        if effort.get("sweep_min", Effort.sweep_min) > effort.get(
+            "sweep_max", Effort.sweep_max
+        ):
+            raise self.fail("settings.sweep_min", "is larger than sweep_max")
+        return Effort(**effort), shared
+
+    def check_used(self, shared: Values, used: set[str]) -> None:
+        for key in shared:
+            if key not in used:
+                raise self.fail(
+                    f"settings.{key}", "no grid has a mode that uses it; remove it"
+                )
+
+    # grids ------------------------------------------------------------------
+
+    def expand(self, where: str, grid: Any, shared: Values) -> Iterator[Values]:
+        """Every combination of the grid's axes, `shared` filled in below them."""
+        given = self.mapping(where, grid, list(_CELL))
+        for key in ("mode", "model", "framework"):
+            if key not in given and key not in shared:
+                raise self.fail(where, f"key {key!r} is missing")
+        modes = self.axis(where, "mode", given.get("mode"))
+        for mode in modes:
+            if mode not in MODES:
+                raise self.fail(f"{where}.mode", unknown("mode", mode, MODES))
+            declared = fields_of(mode)
+            for key in given:
+                if key not in declared:
+                    raise self.fail(
+                        f"{where}.{key}",
+                        f"mode {mode} does not use it; it uses {', '.join(declared)}",
+                    )
+        axes = {key: self.axis(where, key, value) for key, value in given.items()}
+        for point in itertools.product(*axes.values()):
+            values = dict(zip(axes, point, strict=True))
+            declared = fields_of(values["mode"])
+            below = {k: v for k, v in shared.items() if k in declared}
+            yield self.with_recipe(where, {**below, **values})
+
+    def axis(self, where: str, key: str, value: Any) -> list[Any]:
+        values = value if isinstance(value, list) else [value]
+        if not values:
+            raise self.fail(f"{where}.{key}", "is an empty list; the grid has no cell")
+        return [self.typed(f"{where}.{key}", key, item) for item in values]
+
+    def with_recipe(self, where: str, values: Values) -> Values:
+        name = values.get("recipe")
+        if name is None:
+            return values
+        try:
+            family = models.family_of(values["model"])
+            filled = papers.recipe_fields(name, values["model"], family)
+        except UserError as error:
+            raise self.fail(f"{where}.recipe", str(error)) from error
+        return {**filled, **values}
+
+    # selection ---------------------------------------------------------------
+
+    def override(self, cells: list[Values], rules: list[Any]) -> list[Values]:
+        for index, rule in enumerate(rules):
+            where = f"overrides[{index}]"
+            parts = self.mapping(where, rule, ["when", "set"])
+            when = self.condition(f"{where}.when", parts.get("when", {}))
+            change = self.mapping(f"{where}.set", parts.get("set", {}), list(_CELL))
+            typed = {k: self.typed(f"{where}.set.{k}", k, v) for k, v in change.items()}
+            hits = [values for values in cells if _matches(values, when)]
+            if not hits:
+                raise self.fail(f"{where}.when", "matches no cell")
+            for values in hits:
+                for key in typed:
+                    if key not in fields_of(values["mode"]):
+                        raise self.fail(
+                            f"{where}.set.{key}",
+                            f"mode {values['mode']} does not use it",
+                        )
+                values.update(typed)
+        return cells
+
+    def exclude(self, cells: list[Values], rules: list[Any]) -> list[Values]:
+        for index, rule in enumerate(rules):
+            when = self.condition(f"exclude[{index}]", rule)
+            kept = [values for values in cells if not _matches(values, when)]
+            if len(kept) == len(cells):
+                raise self.fail(f"exclude[{index}]", "matches no cell")
+            cells = kept
+        return cells
+
+    def condition(self, where: str, value: Any) -> dict[str, list[Any]]:
+        given = self.mapping(where, value, [*_CELL, "family"])
+        if not given:
+            raise self.fail(where, "is empty; give at least one key to match")
+        return {
+            key: [str(v) for v in (item if isinstance(item, list) else [item])]
+            if key == "family"
+            else self.axis(where, key, item)
+            for key, item in given.items()
+        }
+
+    # values ------------------------------------------------------------------
+
+    def typed(self, where: str, key: str, value: Any) -> Any:
+        """`value` typed and in canonical form, or one clear line."""
+        if isinstance(value, (list, dict)):
+            raise self.fail(where, f"{value!r}: must be a single value")
+        try:
+            value = _adapter(key).validate_python(value)
+        except ValidationError as error:
+            wanted = _said(_HINTS[key])
+            raise self.fail(where, f"{value!r}: must be {wanted}") from error
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if number and key in _POSITIVE and not 0 < value < float("inf"):
+            raise self.fail(where, f"{value!r}: must be a finite number above 0")
+        if number and key in _NOT_NEGATIVE and not 0 <= value < float("inf"):
+            raise self.fail(where, f"{value!r}: must be a finite number from 0")
+        choices = self.choices(key)
+        if choices and value is not None and value not in choices:
+            raise self.fail(where, unknown(key, value, choices))
+        return self.canonical(where, key, value)
+
+    def choices(self, key: str) -> tuple[str, ...]:
+        named = {"mode": MODES, "framework": FRAMEWORKS, "dataset": data.DATASETS}
+        if key in named:
+            return named[key]
+        if key in _CELL:
+            found: tuple[str, ...] = _CELL[key].metadata.get("choices", ())
+            return found
+        return ()
+
+    def canonical(self, where: str, key: str, value: Any) -> Any:
+        if key == "model":
+            try:
+                return models.canonical_name(value)
+            except UserError as error:
+                raise self.fail(where, str(error)) from error
+        if key == "probe" and value is not None:
+            for name in value.split("+"):
+                if name not in data.DATASETS:
+                    raise self.fail(where, unknown("dataset", name, data.DATASETS))
+        return None if (key, value) == ("pool", "token") else value
+
+    def cell(self, values: Values) -> Cell:
+        """One checked cell: what only the whole combination can tell."""
+        cell = Cell(**values)
+        try:
+            models.spec_for(
+                cell.model,
+                image_size=cell.image_size,
+                pool=cell.pool,
+                tokens_mlp_dim=cell.tokens_mlp_dim,
+            )
+        except UserError as error:
+            raise StudyError(f"{self.where}: {error}") from error
+        if cell.mode in TRAINING_MODES:
+            self.check_training(cell)
+        return cell
+
+    def check_training(self, cell: Cell) -> None:
+        if cell.dataset is None:
+            raise self.fail("dataset", f"is missing; known: {', '.join(data.DATASETS)}")
+        if cell.batch_size == "auto":
+            raise self.fail("batch_size", f"mode {cell.mode} needs a number, not auto")
+        for pair in (
+            ("total_steps", "total_epochs"),
+            ("data_examples", "data_fraction"),
+        ):
+            if None not in (getattr(cell, pair[0]), getattr(cell, pair[1])):
+                raise self.fail(pair[0], f"and {pair[1]} are both given; keep one")
+        if cell.total_steps is None and cell.total_epochs is None:
+            raise self.fail("total_steps", "is missing (or total_epochs)")
+        if cell.data_fraction is not None and cell.data_fraction > 1:
+            raise self.fail("data_fraction", f"{cell.data_fraction}: must be at most 1")
+
+    # shapes ------------------------------------------------------------------
+
+    def mapping(self, where: str, value: Any, known: Iterable[str] | None) -> Values:
+        if not isinstance(value, Mapping):
+            shown = type(value).__name__ if value is not None else "nothing"
+            raise self.fail(where, f"must be a mapping of keys to values, not {shown}")
+        for key in value:
+            if known is not None and key not in list(known):
+                raise self.fail(where, unknown("key", key, known))
+        return dict(value)
+
+    def sequence(self, where: str, value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise self.fail(where, f"must be a list, not {type(value).__name__}")
+        return value
+
+    def text(self, where: str, value: Any) -> str:
+        if not isinstance(value, str):
+            raise self.fail(where, f"{value!r}: must be text")
+        return value
+
+
+@functools.cache
+def _adapter(key: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_HINTS[key], config=ConfigDict(strict=True))
+
+
+def _said(hint: Any) -> str:
+    words = {
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        bool: "true or false",
+    }
+    parts = [
+        words.get(part)
+        or ("null" if part is type(None) else " or ".join(typing.get_args(part)))
+        for part in (typing.get_args(hint) or (hint,))
+    ]
+    return " or ".join(parts)
+
+
+def _matches(values: Values, when: Mapping[str, list[Any]]) -> bool:
+    def actual(key: str) -> Any:
+        if key == "family":
+            return models.family_of(values["model"])
+        return values.get(key, _CELL[key].default)
+
+    return all(actual(key) in allowed for key, allowed in when.items())

@@ -1,0 +1,154 @@
+"""What a pretrain cell needs before its first step: data, network, weights, budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64
+
+from bench import data, models
+from bench.backend import Weights
+from bench.data import Classes, Dataset, Pixels, Split, shuffle, subset
+from bench.data.loader import Loader
+from bench.errors import StudyError
+from bench.models import ModelSpec, weights
+from bench.recipes.recipe import Recipe, of_cell
+from bench.specs import Cell
+from bench.training import fewshot
+
+Permutation = Int64[np.ndarray, "pixels"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """A pretrain cell, ready to run."""
+
+    spec: ModelSpec
+    weights: Weights
+    recipe: Recipe
+    loader: Loader
+    steps: int
+    val: tuple[Pixels, Classes]
+    test: tuple[Pixels, Classes]
+    targets: tuple[fewshot.Target, ...]
+    classes: int
+    eval_preprocess: str
+
+
+def prepare(cell: Cell) -> Task:
+    """Draw the subset, make its images, shuffle them all alike, draw the weights."""
+    dataset = data.load(_name(cell), cell.image_size)
+    spec = models.spec_for(
+        cell.model,
+        image_size=cell.image_size,
+        num_classes=dataset.classes,
+        pool=cell.pool,
+        tokens_mlp_dim=cell.tokens_mlp_dim,
+    )
+    pixels = permutation(cell, spec)
+    picks = subset.choose(
+        dataset.train.labels,
+        cell.subset,
+        examples=cell.data_examples,
+        fraction=cell.data_fraction,
+        seed=cell.subset_seed,
+    )
+    return Task(
+        spec=spec,
+        weights=weights.initial(spec, cell.seed),
+        recipe=of_cell(cell),
+        loader=_loader(cell, dataset.train, picks, pixels),
+        steps=total_steps(cell, len(picks)),
+        val=_shuffled(dataset.val, pixels),
+        test=_shuffled(dataset.test, pixels),
+        targets=tuple(_target(name, cell, pixels) for name in _probes(cell)),
+        classes=dataset.classes,
+        eval_preprocess=_preprocess(dataset, cell),
+    )
+
+
+def total_steps(cell: Cell, unique_images: int) -> int:
+    """The budget in optimiser steps; epochs become whole steps, at least one."""
+    if (cell.total_steps is None) == (cell.total_epochs is None):
+        raise StudyError(
+            f"total_steps {cell.total_steps} and total_epochs {cell.total_epochs}; "
+            "give exactly one of them"
+        )
+    if cell.total_epochs is not None:
+        steps = round(cell.total_epochs * unique_images / batch_size(cell))
+        return max(1, steps)
+    assert cell.total_steps is not None
+    if cell.total_steps < 1:
+        raise StudyError(f"total_steps {cell.total_steps} is not possible; give 1 up")
+    return cell.total_steps
+
+
+def batch_size(cell: Cell) -> int:
+    """Images per step. Training never sweeps: the batch is part of the recipe."""
+    if cell.batch_size == "auto":
+        raise StudyError(
+            f"batch_size 'auto' is for speed modes; give a number for {cell.mode}"
+        )
+    return cell.batch_size
+
+
+def permutation(cell: Cell, spec: ModelSpec) -> Permutation | None:
+    """The cell's fixed pixel order, one per seed, for every image it ever sees."""
+    if cell.shuffle == "none":
+        return None
+    patch = shuffle.patch_for(cell.image_size, getattr(spec, "patch_size", None))
+    return shuffle.permutation(cell.shuffle, cell.image_size, patch, cell.seed)
+
+
+def _name(cell: Cell) -> str:
+    if cell.dataset is None:
+        raise StudyError(f"no dataset; known: {', '.join(data.DATASETS)}")
+    return cell.dataset
+
+
+def _loader(
+    cell: Cell, split: Split, picks: data.Picks, pixels: Permutation | None
+) -> Loader:
+    images, labels = split.take(picks)
+    return Loader(
+        images=_reordered(images, pixels),
+        labels=labels,
+        batch_size=batch_size(cell),
+        seed=cell.seed,
+        augment=cell.augment,
+    )
+
+
+def _shuffled(split: Split, pixels: Permutation | None) -> tuple[Pixels, Classes]:
+    images, labels = split.all()
+    return _reordered(images, pixels), labels
+
+
+def _reordered(images: Pixels, pixels: Permutation | None) -> Pixels:
+    return images if pixels is None else shuffle.apply(images, pixels)
+
+
+def _probes(cell: Cell) -> list[str]:
+    return cell.probe.split("+") if cell.probe else []
+
+
+def _target(name: str, cell: Cell, pixels: Permutation | None) -> fewshot.Target:
+    """A few-shot task, its images treated like those of pre-training."""
+    dataset = data.load(name, cell.image_size)
+    first = np.arange(min(fewshot.SUPPORT, len(dataset.train)))
+    support, support_labels = dataset.train.take(first)
+    test, test_labels = _shuffled(dataset.test, pixels)
+    return fewshot.Target(
+        name=name,
+        support=_reordered(support, pixels),
+        support_labels=support_labels,
+        test=test,
+        test_labels=test_labels,
+    )
+
+
+def _preprocess(dataset: Dataset, cell: Cell) -> str:
+    if cell.shuffle == "none":
+        return dataset.eval_preprocess
+    return f"{dataset.eval_preprocess}, {cell.shuffle} shuffled"
