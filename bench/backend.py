@@ -118,6 +118,9 @@ class Backend(Protocol):
     def effective_precision(self, dtype: str) -> str:
         """What a matmul labelled `dtype` computes in: a probe against float64."""
 
+    def reset_peak_memory(self) -> bool:
+        """Start the peak again from here; False where that cannot be done."""
+
     def peak_memory(self) -> tuple[int, str]:
         """Peak bytes so far and the method that read them."""
 

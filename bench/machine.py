@@ -44,7 +44,7 @@ FLAGS = re.compile(
     "XLA_FLAGS|XLA_PYTHON_CLIENT_|JAX_(ENABLE_X64|DEFAULT_MATMUL|DISABLE_JIT|DEBUG_NANS)"
     "|LIBTPU_INIT_ARGS|OMP_|KMP_|GOMP_|MKL_|OPENBLAS_NUM|DNNL_|ONEDNN_|ATEN_CPU"
     "|TORCH_(CUDNN|ALLOW|BLAS)|PYTORCH_(CUDA_)?ALLOC|TORCHDYNAMO_DISABLE"
-    "|CUBLAS_|CUDNN_|CUDA_LAUNCH|NVIDIA_TF32|MALLOC_|LD_PRELOAD|NPROC$"
+    "|CUBLAS_|CUDNN_|CUDA_LAUNCH|NVIDIA_TF32|MALLOC_|LD_PRELOAD"
 )
 """Environment variables that change speed or precision, by the start of the name."""
 
@@ -226,14 +226,17 @@ def lease(
 
     One lock file for each CPU in the affinity mask, or one for the device, so that
     disjoint masks do not wait for each other. The system drops the locks of a process
-    that dies. `on_wait` is called once with a message when another process holds one.
+    that dies. `on_wait` is called with a message when another process holds one.
     """
     place = folder or Path(tempfile.gettempdir()) / f"mixer-bench-{os.getuid()}"
     place.mkdir(mode=0o700, exist_ok=True)
     with contextlib.ExitStack() as held:
         for name in lease_names(device_kind):  # sorted: two masks cannot deadlock
             lock = held.enter_context((place / f"{name}.lock").open("a"))
-            _wait_for(lock.fileno(), name, on_wait, poll_s)
+            if not _taken(lock.fileno()):
+                on_wait(f"waiting: another mixer-bench process is timing on {name}")
+                while not _taken(lock.fileno()):
+                    time.sleep(poll_s)
         yield
 
 
@@ -248,17 +251,9 @@ def lease_names(device_kind: str) -> list[str]:
     return [f"{device.kind}-{hashlib.sha256(visible.encode()).hexdigest()[:8]}"]
 
 
-def _wait_for(
-    handle: int, name: str, on_wait: Callable[[str], None], poll_s: float
-) -> None:
-    told = False
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not told:
-                on_wait(f"waiting: another mixer-bench process is timing on {name}")
-            told = True
-            time.sleep(poll_s)
-        else:
-            return
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

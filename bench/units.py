@@ -26,7 +26,7 @@ def img_per_sec_per_core(images: float, seconds: float, cores: float) -> float:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """`value` with `digits` significant digits and no exponent below a billion.
+    """`value` with at least `digits` significant digits, whole numbers left whole.
 
     >>> significant(1384.2), significant(0.012345), significant(12.0, 2)
     ('1,384', '0.0123', '12')
@@ -35,9 +35,8 @@ def significant(value: float, digits: int = 3) -> str:
         return "—"
     if value == 0:
         return "0"
-    decimals = digits - 1 - math.floor(math.log10(abs(value)))
-    rounded = round(value, decimals)
-    return f"{rounded:,.{max(decimals, 0)}f}"
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # after rounding
+    return f"{value:,.{max(digits - 1 - exponent, 0)}f}"
 
 
 def percent(fraction: float, decimals: int = 1) -> str:

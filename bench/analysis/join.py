@@ -149,7 +149,7 @@ def model_rows(rows: pd.DataFrame, mode: str = "infer") -> pd.DataFrame:
     both = (
         pd.concat(full, ignore_index=True) if full else _picked(parts[1], MODEL_COLUMNS)
     )
-    return _typed(_with_core_days(both))
+    return typed(_with_core_days(both))
 
 
 def speed_rows(rows: pd.DataFrame) -> pd.DataFrame:
@@ -173,7 +173,7 @@ def _per_group(rows: pd.DataFrame, by: list[str], summarise: Any) -> pd.DataFram
     if rows.empty:
         return rows
     parts = [part for _, part in rows.groupby(by, dropna=False, sort=False)]
-    return pd.DataFrame([summarise(part) for part in parts], dtype=object)
+    return typed(pd.DataFrame([summarise(part) for part in parts], dtype=object))
 
 
 def _summarise_speed(part: pd.DataFrame) -> dict[str, Any]:
@@ -249,7 +249,7 @@ def _with_core_days(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(core_days=value, core_days_kind=kind)
 
 
-def _typed(rows: pd.DataFrame) -> pd.DataFrame:
+def typed(rows: pd.DataFrame) -> pd.DataFrame:
     """Numbers as float64 with NaN for missing, everything else as objects."""
     made = {}
     for name, column in rows.items():

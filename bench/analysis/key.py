@@ -59,7 +59,9 @@ def need(rows: pd.DataFrame, columns: Sequence[str], what: str) -> None:
         )
 
 
-def equal(rows: pd.DataFrame, column: str, value: str | float | bool) -> pd.Series[bool]:
+def equal(
+    rows: pd.DataFrame, column: str, value: str | float | bool
+) -> pd.Series[bool]:
     """Where `column` is `value`, as plain booleans: null equals nothing."""
     return rows[column].eq(value).fillna(False).astype(bool)
 

@@ -68,10 +68,11 @@ def _draw(summary: runner.Summary, folder: Path) -> None:
     page = folder / "table.md"
     page.write_text(text + "\n", encoding="utf-8")
     print(f"table    {page}")
-    for figure in drawn.figures:
-        print(f"figure   {figure}")
-    for sentence in drawn.sentences:
-        print(f"         {sentence}")
+    for path in drawn.written:
+        if path.suffix == ".png":
+            print(f"figure   {path} (and .svg, .pdf, points .csv, caption .txt)")
+    for name, sentence in drawn.skipped.items():
+        print(f"no figure {name}: {sentence}")
 
 
 class _Shown:

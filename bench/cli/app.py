@@ -17,6 +17,8 @@ import bench
 from bench.cli import models, plot, run, table, time
 from bench.errors import BenchError
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="mixer-bench",
     help="How MLP-Mixer, ViT and ResNet scale: measure it, compare it, draw it.",
@@ -44,7 +46,7 @@ def _options(
     ] = False,
 ) -> None:
     """How MLP-Mixer, ViT and ResNet scale: measure it, compare it, draw it."""
-    del version, debug  # --debug is read in main, where errors are caught
+    del version, debug  # --debug is read in _run, where errors are caught
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -55,19 +57,23 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    debug = "--debug" in arguments  # taken anywhere, before or after the verb
     try:
-        result: Any = app(args=arguments, standalone_mode=False)
-        return result if isinstance(result, int) else 0
-    except KeyboardInterrupt:
-        print("mixer-bench: interrupted; finished attempts are kept", file=sys.stderr)
-        return 130
+        rest = [word for word in arguments if word != "--debug"]
+        result: Any = app(args=rest, standalone_mode=False)
+        code = result if isinstance(result, int) else 0
     except BrokenPipeError:  # `mixer-bench models | head`
         sys.stderr.close()
-        return 0
+        code = 0
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
     except Exception as error:
-        if "--debug" in arguments:
+        if debug:
             traceback.print_exc()
-        return _explain(error)
+        code = _explain(error)
+    if code == INTERRUPTED:  # some versions of typer return it, some raise
+        print("mixer-bench: interrupted; finished attempts are kept", file=sys.stderr)
+    return code
 
 
 def _explain(error: Exception) -> int:
@@ -78,14 +84,12 @@ def _explain(error: Exception) -> int:
         text = error.format_message()
         line = f"{text} See mixer-bench --help." if text else ""
         code = 2
-    elif isinstance(error, typer.Abort):
-        line, code = "interrupted", 130
     elif isinstance(error, BenchError):
         line, code = str(error), 2
     else:
         kind = type(error).__name__
         line = (
-            f"internal error: {kind}: {error}; run again with --debug before the verb"
+            f"internal error: {kind}: {error}; run again with --debug"
         )
         code = 70
     if line:

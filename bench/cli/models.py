@@ -11,21 +11,17 @@ from bench.cli import _print
 
 
 def command(
-    image_size: Annotated[
-        int | None,
-        typer.Option(help="Input side in pixels. Default: 224, demo sizes 16."),
-    ] = None,
+    image_size: Annotated[int, typer.Option(help="Input side in pixels.")] = 224,
     format: Annotated[str, typer.Option(help="table, json or csv.")] = "table",
 ) -> None:
     """List every variant: parameters for 1,000 and 21,843 classes, MACs, tokens."""
     rows = [_facts(name, image_size) for name in models.variants()]
-    print(_print.data([row for row in rows if row], format))
+    print(_print.data(rows, format))
 
 
-def _facts(name: str, image_size: int | None) -> dict[str, Any]:
-    size = image_size or models.default_image_size(name)
-    spec = models.spec_for(name, image_size=size)
-    many = models.spec_for(name, image_size=size, num_classes=21_843)
+def _facts(name: str, image_size: int) -> dict[str, Any]:
+    spec = models.spec_for(name, image_size=image_size)
+    many = models.spec_for(name, image_size=image_size, num_classes=21_843)
     return {
         "name": spec.name,
         "family": spec.family,

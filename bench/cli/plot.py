@@ -9,7 +9,7 @@ import typer
 
 from bench import results
 from bench.cli import _print
-from bench.errors import ResultsError
+from bench.errors import ResultsError, StudyError
 
 
 def command(
@@ -37,9 +37,19 @@ def command(
         out,
         names=figure,
         formats=[word for word in format.split(",") if word],
-        width=width,
+        width_in=_inches(width),
     )
-    for path in drawn.figures:
+    for path in drawn.written:
         print(path)
-    for sentence in drawn.sentences:
-        _print.note(sentence)
+    for name, sentence in drawn.skipped.items():
+        _print.note(f"{name}: {sentence}")
+
+
+def _inches(text: str) -> float:
+    number = text.strip().lower().removesuffix("in")
+    try:
+        return float(number)
+    except ValueError as error:
+        raise StudyError(
+            f"--width: {text!r}: give inches, such as 3.25in (a column)"
+        ) from error

@@ -22,7 +22,7 @@ def command(
     ] = None,
 ) -> None:
     """Print the paper's two tables (published), or your rows side by side."""
-    from bench.report import tables
+    from bench.report import paper, tables
 
     reading = results.read(rows)
     for message in reading.set_aside:
@@ -32,7 +32,7 @@ def command(
     measured = frame[frame["source"] == "measured"]
     parts = []
     if len(published):
-        parts += [tables.paper_table(published, number, format) for number in (2, 3)]
+        parts += [paper.paper_table(published, number, format) for number in (2, 3)]
     if len(measured):
         parts.append(tables.comparison_table(measured, format, baseline=baseline))
     print("\n\n".join(parts))

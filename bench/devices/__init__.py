@@ -11,7 +11,6 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from types import ModuleType
 
 from bench.errors import StudyError, unknown
 
@@ -43,22 +42,24 @@ def kinds() -> tuple[str, ...]:
 def describe(kind: str = "auto") -> Device:
     """The device of one kind on this machine; `auto` is the first one that is here."""
     if kind == "auto":
-        found = (_module(name).describe() for name in BUILT_IN)
+        found = (_ask(name) for name in BUILT_IN)
         return next(device for device in found if device is not None)
     if kind not in kinds():
         raise StudyError(
             f"{unknown('device', kind, ('auto', *kinds()))}; "
             f"a package adds one through the entry point group {GROUP!r}"
         )
-    device: Device | None = _module(kind).describe()
+    device = _ask(kind)
     if device is None:
         raise StudyError(f"no {kind} device on this machine; say device: cpu")
     return device
 
 
-def _module(kind: str) -> ModuleType:
+def _ask(kind: str) -> Device | None:
     if kind in BUILT_IN:
-        return importlib.import_module(f"bench.devices.{kind}")
-    (found,) = entry_points(group=GROUP, name=kind)
-    module: ModuleType = found.load()
-    return module
+        module = importlib.import_module(f"bench.devices.{kind}")
+    else:
+        (found,) = entry_points(group=GROUP, name=kind)
+        module = found.load()
+    device: Device | None = module.describe()
+    return device

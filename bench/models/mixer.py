@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from bench.errors import StudyError
 from bench.models.spec import (
     PatchSpec,
     Tensor,
@@ -58,6 +59,14 @@ class MixerSpec(PatchSpec):
     tokens_mlp_dim: int
     channels_mlp_dim: int
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tokens_mlp_dim < 1:
+            raise StudyError(
+                f"{self.name}: tokens_mlp_dim {self.tokens_mlp_dim}; "
+                "it must be 1 or more"
+            )
+
     @property
     def width(self) -> int:
         return self.hidden_dim
@@ -99,19 +108,27 @@ def _mlp(width: int, hidden: int) -> Tensors:
     )
 
 
+def printed(text: str) -> str:
+    """`mixer_b16` -> `Mixer-B/16`."""
+    size, patch = size_and_patch(text, PREFIX, VARIANTS, LISTED)
+    return f"{PREFIX}-{size}/{patch}"
+
+
 def spec(
     text: str, *, image_size: int, num_classes: int, tokens_mlp_dim: int | None = None
 ) -> MixerSpec:
     """The spec of `Mixer-B/16` and its like; `tokens_mlp_dim` None is Table 1's D_S."""
     size, patch = size_and_patch(text, PREFIX, VARIANTS, LISTED)
     num_blocks, hidden_dim, paper_tokens_mlp_dim, channels_mlp_dim = VARIANTS[size]
+    if tokens_mlp_dim is None:
+        tokens_mlp_dim = paper_tokens_mlp_dim
     return MixerSpec(
-        name=f"{PREFIX}-{size}/{patch}",
+        name=printed(text),
         image_size=image_size,
         num_classes=num_classes,
         patch_size=patch,
         num_blocks=num_blocks,
         hidden_dim=hidden_dim,
-        tokens_mlp_dim=tokens_mlp_dim or paper_tokens_mlp_dim,
+        tokens_mlp_dim=tokens_mlp_dim,
         channels_mlp_dim=channels_mlp_dim,
     )

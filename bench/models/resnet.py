@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bench.errors import StudyError, unknown
-from bench.models.spec import ModelSpec, Tensor, Tensors, norm, squeezed, under
+from bench.models.spec import ModelSpec, Tensor, Tensors, listed_name, norm, under
 
 PREFIX = "BiT"
 OPTIONS: tuple[str, ...] = ()
@@ -55,7 +54,6 @@ EXPANSION = 4  # channels that leave a unit, over those of its 3x3 convolution
 class Unit:
     """One bottleneck; the stride sits on its 3x3 convolution."""
 
-    name: str
     inputs: int
     middle: int
     stride: int
@@ -86,7 +84,7 @@ class ResNetSpec(ModelSpec):
     """One BiT at one resolution."""
 
     family: ClassVar[str] = "resnet"
-    unit_format: ClassVar[str] = "resnet/block{}/unit{:02d}"
+    unit_format: ClassVar[str] = "unit{:02d}"
     aliases: ClassVar[tuple[tuple[str, str], ...]] = (
         (r"/standardized_conv2d_\d+/", "/standardized_conv2d/"),
         # the names of big_vision's bit_paper
@@ -117,30 +115,38 @@ class ResNetSpec(ModelSpec):
 
     @property
     def width(self) -> int:
-        return self.stem_width * 2 ** (len(self.blocks) - 1) * EXPANSION
+        return list(self.units())[-1][1].outputs
 
     @property
     def tokens(self) -> None:
         return None
 
-    def units(self) -> Iterator[Unit]:
-        """Every bottleneck, from the image to the head."""
+    def stages(self) -> dict[str, dict[str, Unit]]:
+        """Stage name -> unit name -> bottleneck, from the image to the head."""
+        stages: dict[str, dict[str, Unit]] = {}
         inputs = self.stem_width
         for stage, count in enumerate(self.blocks):
+            units = stages.setdefault(f"block{stage + 1}", {})
             middle = self.stem_width * 2**stage
             for i in range(count):
-                first = i == 0
-                stride = 2 if first and stage else 1
-                name = self.unit_format.format(stage + 1, i + 1)
-                yield Unit(name, inputs, middle, stride, first)
-                inputs = middle * EXPANSION
+                stride = 2 if i == 0 and stage else 1
+                unit = Unit(inputs, middle, stride, projects=i == 0)
+                units[self.unit_format.format(i + 1)] = unit
+                inputs = unit.outputs
+        return stages
+
+    def units(self) -> Iterator[tuple[str, Unit]]:
+        """Every bottleneck with its path."""
+        for stage, units in self.stages().items():
+            for name, unit in units.items():
+                yield f"{stage}/{name}", unit
 
     @property
     def macs(self) -> int:
         size = halved(self.image_size)
         total = size**2 * 7 * 7 * 3 * self.stem_width
         size = halved(size)
-        for unit in self.units():
+        for _, unit in self.units():
             total += size**2 * unit.inputs * unit.middle
             size = halved(size) if unit.stride == 2 else size
             per_pixel = 9 * unit.middle**2 + unit.middle * unit.outputs
@@ -150,8 +156,8 @@ class ResNetSpec(ModelSpec):
 
     def tensors(self) -> Tensors:
         table = under("resnet/root_block", _conv(7, 3, self.stem_width))
-        for unit in self.units():
-            table |= under(unit.name, _unit(unit))
+        for name, unit in self.units():
+            table |= under(f"resnet/{name}", _unit(unit))
         table |= under("resnet", _group_norm(self.width))
         head = (1, 1, self.width, self.num_classes)
         table["resnet/head/conv2d/kernel"] = Tensor(head, "zeros")
@@ -178,15 +184,17 @@ def _unit(unit: Unit) -> Tensors:
     )
 
 
+def printed(text: str) -> str:
+    """`bit_r50x1` -> `BiT-R50x1`."""
+    return listed_name(text, LISTED)
+
+
 def spec(text: str, *, image_size: int, num_classes: int) -> ResNetSpec:
     """The spec of `BiT-R50x1` and its like; only the listed sizes exist."""
-    printed = {squeezed(f"{PREFIX}-{size}"): size for size in VARIANTS}
-    size = printed.get(squeezed(text))
-    if size is None:
-        raise StudyError(unknown("model", text, LISTED))
-    depth, stem_width = VARIANTS[size]
+    name = printed(text)
+    depth, stem_width = VARIANTS[name.removeprefix(f"{PREFIX}-")]
     return ResNetSpec(
-        name=f"{PREFIX}-{size}",
+        name=name,
         image_size=image_size,
         num_classes=num_classes,
         blocks=BLOCKS[depth],

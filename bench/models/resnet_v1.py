@@ -13,9 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bench.errors import StudyError, unknown
 from bench.models.resnet import BLOCKS, ResNetSpec, Unit
-from bench.models.spec import Tensor, Tensors, dense, norm, squeezed, under
+from bench.models.spec import Tensor, Tensors, dense, listed_name, norm, under
 
 PREFIX = "ResNetV1"
 OPTIONS: tuple[str, ...] = ()
@@ -31,19 +30,25 @@ VARIANTS = {
 LISTED = tuple(f"{PREFIX}-{size}" for size in VARIANTS)
 
 
+def same_border(size: int, window: int, stride: int) -> tuple[int, int]:
+    """Cells before and after an axis so that it gives size / stride, rounded up."""
+    total = max((-(-size // stride) - 1) * stride + window - size, 0)
+    return total // 2, total - total // 2
+
+
 @dataclass(frozen=True, kw_only=True)
 class ResNetV1Spec(ResNetSpec):
     """One ResNet v1 at one resolution; its convolutions are BiT's."""
 
     family: ClassVar[str] = "resnet_v1"
-    unit_format: ClassVar[str] = "block{}/unit{}"
+    unit_format: ClassVar[str] = "unit{}"
     aliases: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     def tensors(self) -> Tensors:
         table = _conv("conv_root", 7, 3, self.stem_width)
         table |= under("gn_root", norm(self.stem_width))
-        for unit in self.units():
-            table |= under(unit.name, _unit(unit))
+        for name, unit in self.units():
+            table |= under(name, _unit(unit))
         return table | under("head", dense(self.width, self.num_classes, "zeros"))
 
 
@@ -67,15 +72,17 @@ def _unit(unit: Unit) -> Tensors:
     return table
 
 
+def printed(text: str) -> str:
+    """`resnetv1-r50x1` -> `ResNetV1-R50x1`."""
+    return listed_name(text, LISTED)
+
+
 def spec(text: str, *, image_size: int, num_classes: int) -> ResNetV1Spec:
     """The spec of `ResNetV1-R50x1`, the one size."""
-    printed = {squeezed(f"{PREFIX}-{size}"): size for size in VARIANTS}
-    size = printed.get(squeezed(text))
-    if size is None:
-        raise StudyError(unknown("model", text, LISTED))
-    depth, stem_width = VARIANTS[size]
+    name = printed(text)
+    depth, stem_width = VARIANTS[name.removeprefix(f"{PREFIX}-")]
     return ResNetV1Spec(
-        name=f"{PREFIX}-{size}",
+        name=name,
         image_size=image_size,
         num_classes=num_classes,
         blocks=BLOCKS[depth],

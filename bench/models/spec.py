@@ -7,7 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
@@ -130,6 +130,19 @@ def under(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:
     return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}
 
 
+T = TypeVar("T")
+
+
+def scope(prefix: str, table: Mapping[str, T]) -> dict[str, T]:
+    """What stands below `prefix`, without it; the inverse of `under`."""
+    start = f"{prefix}/"
+    return {
+        name.removeprefix(start): value
+        for name, value in table.items()
+        if name.startswith(start)
+    }
+
+
 def dense(inputs: int, outputs: int, init: str = "lecun_normal") -> Tensors:
     """A dense layer whose bias starts at zero."""
     return {
@@ -157,3 +170,11 @@ def size_and_patch(
     if match is None or match[1] not in printed:
         raise StudyError(unknown("model", text, listed))
     return printed[match[1]], int(match[2])
+
+
+def listed_name(text: str, listed: Iterable[str]) -> str:
+    """The printed form of `bit_r50x1`, for families whose sizes are all listed."""
+    known = {squeezed(name): name for name in listed}
+    if squeezed(text) not in known:
+        raise StudyError(unknown("model", text, known.values()))
+    return known[squeezed(text)]

@@ -152,6 +152,12 @@ class ViTSpec(PatchSpec):
         return super().adapted(name, array)
 
 
+def printed(text: str) -> str:
+    """`vit_l16` -> `ViT-L/16`."""
+    size, patch = size_and_patch(text, PREFIX, VARIANTS, LISTED)
+    return f"{PREFIX}-{size}/{patch}"
+
+
 def spec(
     text: str,
     *,
@@ -164,7 +170,7 @@ def spec(
     size, patch = size_and_patch(text, PREFIX, VARIANTS, LISTED)
     num_blocks, hidden_dim, mlp_dim, num_heads = VARIANTS[size]
     return ViTSpec(
-        name=f"{PREFIX}-{size}/{patch}",
+        name=printed(text),
         image_size=image_size,
         num_classes=num_classes,
         patch_size=patch,
@@ -172,6 +178,6 @@ def spec(
         hidden_dim=hidden_dim,
         mlp_dim=mlp_dim,
         num_heads=num_heads,
-        pool=pool or "token",
+        pool="token" if pool is None else pool,
         representation=bool(representation),
     )

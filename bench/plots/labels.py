@@ -7,14 +7,15 @@ leader line. The same points give the same picture.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
 
 from bench.plots.style import SMALL_PT
 
@@ -22,6 +23,9 @@ _RADII_PT = (5, 8, 12, 17, 23, 30, 38, 47, 57, 70, 85)
 _ANGLES = (0, 180, 90, 270, 45, 315, 135, 225, 22, 338, 158, 202, 67, 113, 247, 293)
 _LEADER_PT = 9.0
 _MARKER_PT = 3.2
+
+
+Spot = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,27 @@ class Box:
         high = min(self.top, other.top) - max(self.bottom, other.bottom)
         return max(wide, 0.0) * max(high, 0.0)
 
+    def shared(self, others: Sequence[Box]) -> float:
+        """Sum of the areas shared with `others`, square pixels."""
+        return sum(self.overlap(other) for other in others)
+
+    def holds(self, x: float, y: float) -> bool:
+        """Whether the point lies inside."""
+        return self.left <= x <= self.right and self.bottom <= y <= self.top
+
     def outside(self, frame: Box) -> float:
         """Area that lies outside `frame`, square pixels."""
         area = (self.right - self.left) * (self.top - self.bottom)
         return area - self.overlap(frame)
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """What a new label must keep clear of; a path may be crossed if need be."""
+
+    markers: list[Box]
+    paths: list[Box]
+    labels: list[Box]
 
 
 @dataclass(frozen=True)
@@ -61,44 +82,70 @@ def settle(figure: Figure) -> None:
 
 
 def place(
-    axes: Axes, labels: Sequence[Label], lines: Sequence[tuple[float, float]] = ()
+    axes: Axes,
+    labels: Sequence[Label],
+    spots: Sequence[Spot],
+    paths: Sequence[Sequence[Spot]] = (),
 ) -> None:
-    """Annotate the points of a settled figure; `lines` is a path to keep clear of."""
+    """Annotate a settled figure, keeping clear of markers at `spots` and of `paths`."""
     scale = _pixels_per_point(axes)
     corners = axes.get_window_extent()
     frame = Box(corners.x0, corners.y0, corners.x1 + 4 * scale, corners.y1 + 2 * scale)
-    taken = [_marker(axes, label, scale) for label in labels]
-    taken += _along(axes, lines)
+    taken = _Taken(
+        markers=[_marker(axes, spot, scale) for spot in spots],
+        paths=[box for path in paths for box in _along(axes, path)],
+        labels=[],
+    )
     for label in sorted(set(labels), key=lambda item: (-item.y, item.x, item.text)):
-        offset, box = _best(axes, label, taken, frame, scale)
-        taken.append(box)
-        taken += _leader(axes, label, offset, scale)
+        offset, box = _best(axes, label, taken, frame)
+        taken.labels.extend([box, *_leader(axes, label, offset)])
         _write(axes, label, offset)
 
 
-def _best(
-    axes: Axes, label: Label, taken: Sequence[Box], frame: Box, scale: float
-) -> tuple[tuple[float, float], Box]:
+def at_line_ends(axes: Axes, labels: Sequence[Label]) -> None:
+    """Write labels in a column right of the last point, in the order of their lines.
+
+    Heights are the nearest to the lines' own that keep a text's height between them:
+    a least-squares fit under an order constraint.
+    """
+    if not labels:
+        return
+    scale = _pixels_per_point(axes)
+    ordered = sorted(set(labels), key=lambda item: (-item.y, item.text))
+    ends = [axes.transData.transform((label.x, label.y)) for label in ordered]
+    gap = max(_size(axes, label.text)[1] for label in ordered)
+    steps = gap * np.arange(len(ordered))
+    heights = isotonic_regression([y for _, y in ends] + steps, increasing=False).x
+    column = max(x for x, _ in ends) + 12 * scale
+    for label, (x, y), height in zip(ordered, ends, heights - steps, strict=True):
+        _write(axes, label, ((column - x) / scale, (height - y) / scale))
+
+
+def _best(axes: Axes, label: Label, taken: _Taken, frame: Box) -> tuple[Spot, Box]:
+    """The cheapest position and its box: near the point and free of what is taken."""
     wide, high = _size(axes, label.text)
+    scale = _pixels_per_point(axes)
     x, y = axes.transData.transform((label.x, label.y))
-    best: tuple[float, tuple[float, float], Box] | None = None
+    others = [m for m in taken.markers if not m.holds(x, y)]
+    best: tuple[float, Spot, Box] | None = None
     for dx, dy in _offsets():
-        centre_x = x + dx * scale + math.copysign(wide / 2, dx) * (abs(dx) > 0.5)
-        centre_y = y + dy * scale
-        box = Box(
-            centre_x - wide / 2, centre_y - high / 2,
-            centre_x + wide / 2, centre_y + high / 2,
-        )  # fmt: skip
-        cost = sum(box.overlap(other) for other in taken) + 4 * box.outside(frame)
+        cost = math.hypot(dx, dy)
+        if best is not None and cost >= best[0]:
+            break  # offsets only grow, so nothing further can be cheaper
+        left = x + dx * scale - (0 if dx > 0.5 else wide if dx < -0.5 else wide / 2)
+        middle = y + dy * scale
+        box = Box(left, middle - high / 2, left + wide, middle + high / 2)
+        cost += 50 * box.outside(frame) + 1.2 * box.shared(taken.paths)
+        cost += 5 * (box.shared(taken.labels) + box.shared(taken.markers))
+        for part in _leader(axes, label, (dx, dy)):
+            cost += 15 * (part.shared(taken.labels) + part.shared(others))
         if best is None or cost < best[0] - 1e-6:
             best = (cost, (dx, dy), box)
-        if cost <= 1e-6:
-            break
     assert best is not None  # the list of offsets is never empty
     return best[1], best[2]
 
 
-def _offsets() -> Iterator[tuple[float, float]]:
+def _offsets() -> Iterator[Spot]:
     """Where a label's near edge may stand, in points from its point."""
     for radius in _RADII_PT:
         for angle in _ANGLES:
@@ -108,36 +155,33 @@ def _offsets() -> Iterator[tuple[float, float]]:
 
 def _size(axes: Axes, text: str) -> tuple[float, float]:
     probe = axes.text(0, 0, text, fontsize=SMALL_PT)
-    figure = axes.get_figure(root=True)
-    assert figure is not None and isinstance(figure.canvas, FigureCanvasAgg)
-    extent = probe.get_window_extent(figure.canvas.get_renderer())
+    extent = probe.get_window_extent()
     probe.remove()
-    return extent.width, extent.height
+    return extent.width + 5, extent.height + 1
 
 
-def _marker(axes: Axes, label: Label, scale: float) -> Box:
-    x, y = axes.transData.transform((label.x, label.y))
+def _marker(axes: Axes, spot: Spot, scale: float) -> Box:
+    x, y = axes.transData.transform(spot)
     half = _MARKER_PT * scale
     return Box(x - half, y - half, x + half, y + half)
 
 
-def _leader(
-    axes: Axes, label: Label, offset: tuple[float, float], scale: float
-) -> list[Box]:
+def _leader(axes: Axes, label: Label, offset: Spot) -> list[Box]:
     if math.hypot(*offset) < _LEADER_PT:
         return []
+    scale = _pixels_per_point(axes)
     x, y = axes.transData.transform((label.x, label.y))
     return _thin([(x, y), (x + offset[0] * scale, y + offset[1] * scale)])
 
 
-def _along(axes: Axes, path: Sequence[tuple[float, float]]) -> list[Box]:
+def _along(axes: Axes, path: Sequence[Spot]) -> list[Box]:
     return _thin([tuple(axes.transData.transform(point)) for point in path])
 
 
-def _thin(path: Sequence[tuple[float, float]]) -> list[Box]:
+def _thin(path: Sequence[Spot]) -> list[Box]:
     """A path as a row of small boxes, one every three pixels."""
     boxes = []
-    for (x0, y0), (x1, y1) in zip(path, path[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(path):
         steps = max(2, int(math.hypot(x1 - x0, y1 - y0) / 3))
         for part in np.linspace(0, 1, steps):
             x, y = x0 + part * (x1 - x0), y0 + part * (y1 - y0)
@@ -145,7 +189,7 @@ def _thin(path: Sequence[tuple[float, float]]) -> list[Box]:
     return boxes
 
 
-def _write(axes: Axes, label: Label, offset: tuple[float, float]) -> None:
+def _write(axes: Axes, label: Label, offset: Spot) -> None:
     dx, dy = offset
     far = math.hypot(dx, dy) >= _LEADER_PT
     axes.annotate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bench.analysis import demo
 from bench.analysis.key import by_key
 from bench.analysis.pareto import Better, on_frontier
 from bench.plots import labels, style
@@ -46,6 +47,25 @@ def by_panel(points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Each panel's title with its points, in order of appearance."""
     for name, part in points.groupby("panel", sort=False):
         yield str(name), part
+
+
+def in_order(points: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Points sorted by `by` inside their panels; panels keep their order."""
+    parts = [part.sort_values(by, kind="stable") for _, part in by_panel(points)]
+    return pd.concat(parts, ignore_index=True) if parts else points
+
+
+def name_line_ends(axes: Axes, part: pd.DataFrame, by: list[str]) -> None:
+    """Write each line's label at its right end."""
+    ends = part.sort_values("x").drop_duplicates(by, keep="last")
+    labels.at_line_ends(axes, _as_labels(ends))
+
+
+def _as_labels(points: pd.DataFrame) -> list[labels.Label]:
+    return [
+        labels.Label(float(x), float(y), str(text))
+        for x, y, text in zip(points["x"], points["y"], points["label"], strict=True)
+    ]
 
 
 def split_by_key(
@@ -86,28 +106,38 @@ def accuracy_panels(
     points: pd.DataFrame, width_in: float, *, x_label: str, x_better: Better
 ) -> Figure:
     """Accuracy against a cost or a rate, one panel per key, frontier dashed."""
-    figure, grid = style.canvas(points["panel"].nunique(), width_in, panel_height_in=2.9)
+    count = points["panel"].nunique()
+    across = style.across(count, width_in)
+    figure, grid = style.canvas(count, width_in, panel_height_in=2.9)
     paths = []
     for axes, (name, part) in zip(grid, by_panel(points), strict=True):
         paths.append(_accuracy_panel(axes, part, x_better))
-        style.title(axes, wrapped(name, figure, grid), bool(part["demo"].any()))
+        style.title(axes, name, across, bool(part["demo"].any()))
         axes.set_xlabel(f"{x_label} ({core_name(part)})")
-        axes.set_ylabel(f"{_dataset(part)} top-1 accuracy (%)")
+        axes.set_ylabel(f"{tested_on(part)} top-1 accuracy (%)")
     line = Line2D([], [], linestyle="--", linewidth=0.8, color="#555555")
     line.set_label("Pareto frontier")
     style.legend(figure, points, (line,))
     labels.settle(figure)
     for axes, path, (_, part) in zip(grid, paths, by_panel(points), strict=True):
-        named = [labels.Label(p.x, p.y, p.label) for p in part.itertuples()]
-        labels.place(axes, named, path)
+        spots = list(zip(part["x"], part["y"], strict=True))
+        labels.place(axes, named_once(part), spots, [path])
     return figure
+
+
+def named_once(part: pd.DataFrame) -> list[labels.Label]:
+    """A label for each point; a model trained often is named at its best run."""
+    best = part.sort_values("y", ascending=False, kind="stable")
+    if (part["source"] == "measured").all():
+        best = best.drop_duplicates(["label", "framework"])
+    return _as_labels(best)
 
 
 def _accuracy_panel(
     axes: Axes, part: pd.DataFrame, x_better: Better
 ) -> list[tuple[float, float]]:
     style.scatter(axes, part)
-    style.log_axis(axes, "x", part["x"], pad=0.12)
+    style.log_axis(axes, "x", part["x"], pad=(0.2, 0.14))
     low, high = float(part["y"].min()), float(part["y"].max())
     room = max(high - low, 1.0)
     axes.set_ylim(low - 0.12 * room, high + 0.12 * room)
@@ -128,7 +158,7 @@ def staircase(front: pd.DataFrame, x_better: Better) -> list[tuple[float, float]
     front = front.sort_values("x", ascending=x_better == "lower")
     points = list(zip(front["x"], front["y"], strict=True))
     path = points[:1]
-    for (_, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (_, y0), (x1, y1) in itertools.pairwise(points):
         path += [(x1, y0), (x1, y1)]
     return path
 
@@ -139,15 +169,14 @@ def core_name(part: pd.DataFrame) -> str:
     return ", ".join(kind.replace("tpu_core", "TPUv3 core") for kind in kinds)
 
 
-def _dataset(part: pd.DataFrame) -> str:
+def tested_on(part: pd.DataFrame) -> str:
+    """The data sets that these accuracies were measured on."""
     return ", ".join(sorted({str(name) for name in part["eval_dataset"].dropna()}))
 
 
-def wrapped(text: str, figure: Figure, grid: list[Axes]) -> str:
-    """`text` broken to the width of a panel of this figure."""
-    across = len({round(axes.get_position().x0, 3) for axes in grid})
-    inches = figure.get_size_inches()[0] / across - 0.55
-    return textwrap.fill(text, max(24, int(inches * 72 / (0.56 * style.TEXT_PT))))
+def demo_sentence(found: pd.DataFrame) -> str:
+    """The end of a caption whose figure shows demo sizes."""
+    return f" {demo.NOTE.capitalize()}." if found["demo"].any() else ""
 
 
 def listed(names: Any) -> str:

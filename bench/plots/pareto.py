@@ -10,19 +10,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.analysis.join import model_rows
-from bench.analysis.key import equal
+from bench.analysis.key import equal, plain
 from bench.analysis.pareto import figure_2
 from bench.plots import panels, style
 
-NEEDS = ("core_days_measured", "core_days_extrapolated", "top1", "model", "family")
+NEEDS = ("core_days_measured", "core_days_extrapolated", "top1", "model", "mode")
 NOTHING = "no row has both pre-training core-days and an accuracy"
 
 
 def points(rows: pd.DataFrame) -> pd.DataFrame:
     """Exactly the plotted points; y is per cent."""
     paper = model_rows(figure_2(rows)).assign(panel=panels.PUBLISHED_PANEL)
-    mine = model_rows(rows[equal(rows, "source", "measured")])
-    mine = mine.drop_duplicates(["model", "framework", "core_days", "top1"])
+    trained = equal(rows, "source", "measured") & equal(rows, "mode", "pretrain")
+    mine = model_rows(rows[trained])
     parts = panels.split_by_key(
         mine[mine["core_days"].notna() & mine["top1"].notna()],
         "core_days",
@@ -40,11 +40,17 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _labels(rows: pd.DataFrame) -> list[str]:
     """The printed name; the image size where a paper's fine-tuning raised it."""
-    return [
-        style.point_name(row.printed_model, row.model, row.image_size, row.source)
-        + ("‡" if row.core_days_kind == "extrapolated" else "")
-        for row in rows.itertuples()
-    ]
+    columns = ["printed_model", "model", "image_size", "source", "core_days_kind"]
+    return [_label(*map(plain, row)) for row in rows[columns].to_numpy()]
+
+
+def _label(
+    printed: str | None, model: str, size: float | None, source: str, kind: str
+) -> str:
+    name = printed or model
+    if source == "published" and size is not None and size > 224:
+        name += f"@{size:.0f}"
+    return name + ("‡" if kind == "extrapolated" else "")
 
 
 def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
@@ -68,6 +74,4 @@ def caption(found: pd.DataFrame) -> str:
         text += f" {name}: on the frontier are {panels.listed(front['label'])}."
     if (found["core_days_kind"] == "extrapolated").any():
         text += " ‡: core-days extrapolated, not reported for that run."
-    if found["demo"].any():
-        text += f" {style.DEMO_NOTE.capitalize()}."
-    return text
+    return text + panels.demo_sentence(found)

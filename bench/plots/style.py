@@ -7,6 +7,7 @@ blind readers and, by falling lightness, in greyscale. No text is under 6 pt.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from bench.analysis import demo
 
 WIDTH_IN = 6.75
 """A two-column page; one column is 3.25 in."""
@@ -43,9 +46,6 @@ NAMES = {
 }
 MARKERS = {"jax": "o", "torch": "s", "": "D"}
 """A published row of no stated framework is a diamond."""
-
-DEMO_SIZES = ("XXS", "XS", "R14", "R26")
-DEMO_NOTE = "demo scale: shows that the pipeline works, not which family is better"
 
 _RC = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same bytes everywhere
@@ -73,7 +73,8 @@ _RC = {
 @contextmanager
 def style() -> Iterator[None]:
     """The settings of every figure, for drawing and for saving."""
-    with matplotlib.rc_context({**sns.axes_style("ticks"), **_RC}):
+    settings: dict[Any, Any] = {**sns.axes_style("ticks"), **_RC}
+    with matplotlib.rc_context(settings):
         yield
 
 
@@ -82,28 +83,21 @@ def family_of(value: object) -> str:
     return str(value) if value in COLOURS else "other"
 
 
-def is_demo(model: str) -> bool:
-    """Whether the name is of a demo size (`Mixer-XS/4`, `BiT-R14x1`).
-
-    >>> is_demo("Mixer-XS/4"), is_demo("BiT-R26x1/4"), is_demo("Mixer-S/32")
-    (True, True, False)
-    """
-    size = model.partition("-")[2].split("/")[0].split("x")[0]
-    return size in DEMO_SIZES
-
-
-def point_name(printed: object, model: str, size: float, source: str) -> str:
-    """What a point is called; a paper's raised image size is part of the name."""
-    name = str(printed) if source == "published" and printed else model
-    raised = source == "published" and size > 224  # false for an unknown size too
-    return f"{name}@{size:.0f}" if raised else name
+def across(panels: int, width_in: float, columns: int = 2, narrow: int = 1) -> int:
+    """How many panels stand in a row: `columns`, or `narrow` on a narrow page."""
+    return min(panels, narrow if width_in < NARROW_IN else columns)
 
 
 def canvas(
-    panels: int, width_in: float, *, columns: int = 2, panel_height_in: float = 2.6
+    panels: int,
+    width_in: float,
+    *,
+    columns: int = 2,
+    narrow: int = 1,
+    panel_height_in: float = 2.6,
 ) -> tuple[Figure, list[Axes]]:
     """An empty figure with `panels` axes, side by side where the width allows."""
-    wide = 1 if width_in < NARROW_IN else min(panels, columns)
+    wide = across(panels, width_in, columns, narrow)
     deep = math.ceil(panels / wide)
     figure = Figure(
         figsize=(width_in, 0.35 + deep * panel_height_in), layout="constrained"
@@ -118,7 +112,8 @@ def canvas(
 def scatter(axes: Axes, points: pd.DataFrame) -> None:
     """Draw `x` and `y` of points, one collection per look, named by its group id."""
     looks = ["family", "framework", "source"]
-    for (family, framework, source), part in points.groupby(looks, sort=True):
+    for look, part in points.groupby(looks, sort=True):
+        family, framework, source = map(str, look)
         colour = COLOURS[family]
         axes.scatter(
             part["x"],
@@ -138,11 +133,13 @@ def looks_of(points: pd.DataFrame) -> pd.DataFrame:
     return points.assign(
         family=[family_of(value) for value in points["family"]],
         framework=[str(v) if v in MARKERS else "" for v in points["framework"]],
-        demo=[is_demo(str(name)) for name in points["model"]],
+        demo=[demo.is_demo(str(name)) for name in points["model"]],
     )
 
 
-def legend(figure: Figure, points: pd.DataFrame, extra: tuple[Line2D, ...] = ()) -> None:
+def legend(
+    figure: Figure, points: pd.DataFrame, extra: tuple[Line2D, ...] = ()
+) -> None:
     """One legend below all panels, of the looks that occur."""
     handles = [*_families(points), *_frameworks(points), *extra]
     width = figure.get_size_inches()[0]
@@ -163,8 +160,10 @@ def _families(points: pd.DataFrame) -> Iterator[Line2D]:
 
 
 def _frameworks(points: pd.DataFrame) -> Iterator[Line2D]:
-    seen = points[["framework", "source"]].drop_duplicates().sort_values(
-        ["source", "framework"]
+    seen = (
+        points[["framework", "source"]]
+        .drop_duplicates()
+        .sort_values(["source", "framework"])
     )
     for framework, source in seen.itertuples(index=False):
         words = " ".join(word for word in (framework, source) if word)
@@ -179,12 +178,22 @@ def _key(label: str, marker: str, fill: str, edge: str) -> Line2D:
     )  # fmt: skip
 
 
-def title(axes: Axes, text: str, demo: bool = False) -> None:
-    """A panel's title, with the demo warning inside the image where it is due."""
-    axes.set_title(text, loc="left", pad=14 if demo else 5)
-    if demo:
+def title(axes: Axes, text: str, across: int, warn: bool = False) -> None:
+    """A panel's title, with the demo warning inside the image where it is due.
+
+    Both are broken to the width of a panel when `across` of them stand in a row.
+    """
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    inches = float(figure.get_size_inches()[0]) / across - 0.6
+    note = _broken(demo.NOTE, inches, SMALL_PT) if warn else ""
+    lines = note.count("\n") + 1 if warn else 0
+    axes.set_title(
+        _broken(text, inches, TEXT_PT), loc="left", pad=5 + 1.35 * SMALL_PT * lines
+    )
+    if warn:
         axes.annotate(
-            DEMO_NOTE,
+            note,
             (0, 1),
             xytext=(0, 4),
             xycoords="axes fraction",
@@ -197,11 +206,18 @@ def title(axes: Axes, text: str, demo: bool = False) -> None:
         )
 
 
-def log_axis(axes: Axes, which: str, values: Any, pad: float = 0.08) -> None:
-    """A log axis over `values` with plain-number ticks; linear ticks if it is short."""
+def _broken(text: str, inches: float, size_pt: float) -> str:
+    """`text` in lines that fit; a character is about 0.56 of its height wide."""
+    return textwrap.fill(text, max(20, int(inches * 72 / (0.56 * size_pt))))
+
+
+def log_axis(
+    axes: Axes, which: str, values: Any, pad: tuple[float, float] = (0.08, 0.08)
+) -> None:
+    """A log axis over `values` with plain ticks; `pad` is a share of its span."""
     low, high = float(min(values)), float(max(values))
-    margin = max((high / low) ** pad, 1.08)
-    low, high = low / margin, high * margin
+    span = max(high / low, 1.5)
+    low, high = low / span ** pad[0], high * span ** pad[1]
     axis = getattr(axes, f"{which}axis")
     getattr(axes, f"set_{which}scale")("log")
     getattr(axes, f"set_{which}lim")(low, high)
@@ -210,20 +226,37 @@ def log_axis(axes: Axes, which: str, values: Any, pad: float = 0.08) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
 
 
+def room_for_names(axes: Axes, across: int) -> tuple[float, float]:
+    """Padding of an x axis whose lines are named at their right ends."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return 0.08, 1.35 / (float(figure.get_size_inches()[0]) / across)
+
+
+def ticks_at(axes: Axes, which: str, values: list[float]) -> None:
+    """Ticks at the values themselves, leaving out those too close to be read."""
+    kept = values[:1]
+    for value in values[1:]:
+        if value / kept[-1] > 1.12:
+            kept.append(value)
+    getattr(axes, f"{which}axis").set_major_locator(FixedLocator(kept))
+
+
 def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers between `low` and `high` for a log axis: at least two, at most `most`.
+    """Round numbers between `low` and `high` for a log axis, at most `most`.
 
     >>> log_ticks(80, 25_000), log_ticks(3, 8)
     ([100.0, 1000.0, 10000.0], [3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
     """
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for steps in ((1, 2, 5), (1, 3), (1,)):
-        ticks = [step * 10.0**e for e in decades for step in steps]
-        ticks = [tick for tick in ticks if low <= tick <= high]
-        if len(ticks) <= most and len(ticks) >= 3:
-            return ticks
-    even = [float(tick) for tick in MaxNLocator(most - 1).tick_values(low, high)]
-    return [tick for tick in even if low <= tick <= high]
+    for step in range(1, len(decades) + 1):
+        for digits in ((1, 2, 5), (1, 3), (1,)):
+            ticks = [digit * 10.0**e for e in decades[::step] for digit in digits]
+            ticks = [tick for tick in ticks if low <= tick <= high]
+            if 3 <= len(ticks) <= most:
+                return ticks
+    locator = MaxNLocator(most - 1, steps=[1, 2, 5, 10])
+    return [float(t) for t in locator.tick_values(low, high) if low <= t <= high]
 
 
 def plain_number(value: float) -> str:

@@ -30,7 +30,7 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
         name=panels.measured_name,
     )
     both = pd.concat([paper, *parts], ignore_index=True)
-    both = both.assign(y=100 * both["top1"].astype(float), label=both["model"])
+    both = both.assign(y=100 * both["top1"].astype(float), label=_labels(both))
     known = panels.finished(both, "img_per_sec_core", "y")
     if known.empty:
         return known
@@ -44,6 +44,17 @@ def _figure_3(rows: pd.DataFrame) -> pd.Series[bool]:
         & equal(rows, "pretrain_dataset", "JFT-300M")
         & equal(rows, "image_size", 224)
     )
+
+
+def _labels(rows: pd.DataFrame) -> list[str]:
+    """The model; the epochs where one was published with two lengths of training."""
+    twice = equal(rows, "source", "published") & rows.duplicated(
+        ["panel", "model"], keep=False
+    )
+    return [
+        f"{row.model} ({row.pretrain_epochs:.0f} ep)" if again else str(row.model)
+        for row, again in zip(rows.itertuples(), twice, strict=True)
+    ]
 
 
 def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
@@ -66,6 +77,4 @@ def caption(found: pd.DataFrame) -> str:
     for name, part in panels.by_panel(found):
         front = part[part["on_frontier"]].sort_values("x", ascending=False)
         text += f" {name}: on the frontier are {panels.listed(front['label'])}."
-    if found["demo"].any():
-        text += f" {style.DEMO_NOTE.capitalize()}."
-    return text
+    return text + panels.demo_sentence(found)

@@ -74,11 +74,14 @@ _PAPERS = {
     ),
 }
 
+# Peak rates of the demo sizes, by family. Chosen on fractals at 16 px: XXS/4 and
+# R14x1/4, 1,000 training images, batch 64, 150 steps, rates 0.001 to 0.02 in six steps.
+# The one with the best mean accuracy on the validation split won, over seeds 10 and 11,
+# which no shipped study uses. Best means: Mixer 0.97, ViT 0.77, ResNet 0.97.
 _DEMO: Mapping[str, Fields] = {
-    "mixer": {"learning_rate": 3e-3},
-    "vit": {"learning_rate": 2e-3},
-    "resnet": {"learning_rate": 5e-3},
-    "resnet_v1": {"learning_rate": 5e-3},
+    "mixer": {"learning_rate": 0.01},
+    "vit": {"learning_rate": 0.005},
+    "resnet": {"learning_rate": 0.01},
 }
 
 RECIPES = (*_PAPERS, "demo")
@@ -87,7 +90,7 @@ RECIPES = (*_PAPERS, "demo")
 def recipe_fields(name: str, model: str, family: str) -> dict[str, Any]:
     """Cell fields of a recipe for this model, such as `Mixer-B/16` of `mixer`."""
     if name == "demo":
-        return dict(_DEMO[family])
+        return _demo_fields(family)
     if name not in _PAPERS:
         raise StudyError(unknown("recipe", name, RECIPES))
     fields = _PAPERS[name].fields(model)
@@ -97,3 +100,12 @@ def recipe_fields(name: str, model: str, family: str) -> dict[str, Any]:
             f"{', '.join(_PAPERS[name].peaks)}; use one of them or recipe: demo"
         )
     return fields
+
+
+def _demo_fields(family: str) -> dict[str, Any]:
+    if family not in _DEMO:
+        raise StudyError(
+            f"recipe 'demo' has no values for family {family}; it has them for "
+            f"{', '.join(_DEMO)}; give learning_rate in the study instead"
+        )
+    return dict(_DEMO[family])

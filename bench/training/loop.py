@@ -7,6 +7,7 @@ advance, compilation, evaluation and probes are excluded.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from bench.errors import Diverged
 from bench.models import weights
 from bench.recipes.schedule import learning_rate
 from bench.specs import Cell, WorkItem
+from bench.timing import cautions
+from bench.timing.speed import check_device, checked_precision
 from bench.training import fewshot
 from bench.training.ledger import Clock, Ledger
 from bench.training.task import Task, batch_size, prepare
@@ -39,7 +42,10 @@ def pretrain(
 ) -> dict[str, Any]:
     """Train the cell from its initial weights; the training columns of its row."""
     cell, ledger = item.cell, Ledger(clock)
+    check_device(cell, backend)
+    host = machine.fingerprint(backend.device_kind)
     with ledger.excluded():
+        precision = checked_precision(backend, cell.dtype)
         task = prepare(cell)
         learner = backend.learner(
             task.spec,
@@ -49,15 +55,27 @@ def pretrain(
             dtype=cell.dtype,
         )
         baselines = _baselines(learner, task)
+    load_before, others = machine.load_average(), machine.OthersLoad()
     curve = _train(learner, task, ledger)
+    busy = cautions.host_load(others.cores(), host.cores)
     with ledger.excluded():
         results = _results(learner, task)
         probes = _probes(learner, task, None) + baselines
-        setting = _setting(cell, task, backend)
-    cores = machine.fingerprint(backend.device_kind).cores
     seen = task.steps * task.loader.batch_size
-    account = ledger.columns(cores=cores, images_seen=seen)
-    return setting | results | account | {"curve": curve, "fewshot": probes or None}
+    peak, method = backend.peak_memory()
+    return {
+        **_setting(cell, task),
+        **results,
+        **ledger.columns(cores=host.cores, images_seen=seen),
+        "curve": curve,
+        "fewshot": probes or None,
+        "effective_precision": precision,
+        "peak_memory_bytes": peak,
+        "peak_memory_method": method,
+        "load_before": load_before,
+        "load_after": machine.load_average(),
+        "cautions": [dataclasses.asdict(busy)] if busy else [],
+    }
 
 
 def _train(learner: Learner, task: Task, ledger: Ledger) -> Rows:
@@ -158,11 +176,10 @@ def _results(learner: Learner, task: Task) -> dict[str, Any]:
     }
 
 
-def _setting(cell: Cell, task: Task, backend: Backend) -> dict[str, Any]:
+def _setting(cell: Cell, task: Task) -> dict[str, Any]:
     """What was trained, on what, for how long."""
     spec, unique = task.spec, len(task.loader.labels)
     seen = task.steps * task.loader.batch_size
-    peak, method = backend.peak_memory()
     return {
         "family": spec.family,
         "param_count": spec.param_count,
@@ -177,6 +194,4 @@ def _setting(cell: Cell, task: Task, backend: Backend) -> dict[str, Any]:
         "eval_dataset": cell.dataset,
         "eval_split": "test",
         "eval_preprocess": task.eval_preprocess,
-        "peak_memory_bytes": peak,
-        "peak_memory_method": method,
     }

@@ -13,6 +13,7 @@ from bench.data import Classes, Dataset, Pixels, Split, shuffle, subset
 from bench.data.loader import Loader
 from bench.errors import StudyError
 from bench.models import ModelSpec, weights
+from bench.models.spec import PatchSpec
 from bench.recipes.recipe import Recipe, of_cell
 from bench.specs import Cell
 from bench.training import fewshot
@@ -97,7 +98,8 @@ def permutation(cell: Cell, spec: ModelSpec) -> Permutation | None:
     """The cell's fixed pixel order, one per seed, for every image it ever sees."""
     if cell.shuffle == "none":
         return None
-    patch = shuffle.patch_for(cell.image_size, getattr(spec, "patch_size", None))
+    own = spec.patch_size if isinstance(spec, PatchSpec) else None
+    patch = shuffle.patch_for(cell.image_size, own)
     return shuffle.permutation(cell.shuffle, cell.image_size, patch, cell.seed)
 
 

@@ -1,0 +1,240 @@
+"""torch on one device: eager, as people run it. Twin of `backend_jax`.
+
+Eager is the policy for every family; compiled variants would be another track. TF32 is
+off unless the dtype says so. Images are NHWC; the networks hand convolutions a view
+that torch calls channels_last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench import cores, models, probe
+from bench.backend import Features, Images, Labels, Logits, Weights
+from bench.errors import StudyError, unknown
+from bench.learner_torch import TorchLearner, Update, on_device
+from bench.models import ModelSpec
+from bench.recipes.recipe import Recipe
+
+DTYPES = {
+    "float32": torch.float32,
+    "tf32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float64": torch.float64,
+}
+_ACCELERATORS = ("cuda", "xpu", "mps")
+
+
+def open_backend(device: str = "auto") -> TorchBackend:
+    """The backend on `device`; auto is the accelerator that torch finds, else cpu."""
+    here = [*(k for k in _ACCELERATORS if _has(k)), "cpu"]
+    kind = here[0] if device == "auto" else device
+    if kind not in here:
+        raise StudyError(
+            f"{unknown('device', device, ['auto', *here])} (for torch here)"
+        )
+    torch.set_num_threads(cores.threads())
+    return TorchBackend(torch.device(kind))
+
+
+def _has(kind: str) -> bool:
+    module = getattr(torch, kind, None)
+    return bool(module is not None and module.is_available())
+
+
+def build(
+    spec: ModelSpec, weights: Weights, dtype: str, device: torch.device
+) -> nn.Module:
+    """The network on the device, with TF32 switched as the dtype says."""
+    _switch_tf32(probe.check_dtype(dtype) == "tf32")
+    module: nn.Module = models.twin(spec, "torch").build(spec, weights, dtype=dtype)
+    return module.to(device)
+
+
+def _switch_tf32(on: bool) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = on
+    torch.backends.cudnn.allow_tf32 = on
+
+
+def barrier_of(device: torch.device) -> Callable[[], None]:
+    """What returns when the device is idle. On the cpu, eager steps end in order."""
+    if device.type == "cpu":
+        return lambda: None
+    synchronize = getattr(torch, device.type).synchronize
+    return lambda: synchronize()
+
+
+class TorchModel:
+    """A network with weights, numpy in and numpy out."""
+
+    def __init__(self, spec: ModelSpec, module: nn.Module, device: torch.device):
+        self._spec, self._module, self._device = spec, module, device
+
+    def predict(self, images: Images) -> Logits:
+        return self._run(self._module, images)
+
+    def features(self, images: Images) -> Features:
+        return self._run(self._module.features, images)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        dumped: dict[str, np.ndarray] = models.twin(self._spec, "torch").dump(
+            self._module
+        )
+        return dumped
+
+    def _run(self, forward: Callable[[Tensor], Tensor], images: Images) -> np.ndarray:
+        with torch.inference_mode():
+            return forward(on_device(images, self._device)).cpu().numpy()
+
+
+class _Infer:
+    """Forward passes over one resident batch."""
+
+    variant = "eager"
+    layout = "NHWC"
+    compile_s = None
+
+    def __init__(self, module: nn.Module, images: Tensor):
+        self._module, self._images = module, images
+        self._logits = images.new_zeros(())
+        self.barrier = barrier_of(images.device)
+
+    def enqueue(self) -> None:
+        with torch.inference_mode():
+            self._logits = self._module(self._images)
+
+    def checksum(self) -> float:
+        with torch.inference_mode():
+            return float(self._logits.sum())
+
+    def compilations(self) -> int:
+        return 0  # nothing in eager torch compiles
+
+
+class _Train:
+    """Optimiser steps on one resident batch."""
+
+    variant = "eager"
+    layout = "NHWC"
+    compile_s = None
+
+    def __init__(self, update: Update, images: Tensor, labels: Tensor, rate: float):
+        self._update, self._batch, self._rate = update, (images, labels), rate
+        self._loss = images.new_zeros(())
+        self.barrier = barrier_of(images.device)
+
+    def enqueue(self) -> None:
+        self._loss = self._update(*self._batch, self._rate)
+
+    def checksum(self) -> float:
+        # One number of each output: a whole one is ready, or none of it is.
+        with torch.no_grad():
+            firsts = [tensor.flatten()[0] for tensor in self._update.state()]
+            return float(torch.stack([*firsts, self._loss]).sum())
+
+    def compilations(self) -> int:
+        return 0
+
+
+class TorchBackend:
+    """Everything that is asked of torch on one device."""
+
+    name = "torch"
+
+    def __init__(self, device: torch.device):
+        self._device = device
+        self.device_kind = device.type
+        self.device_name = _device_name(device)
+
+    def model(self, spec: ModelSpec, weights: Weights, *, dtype: str) -> TorchModel:
+        module = build(spec, weights, dtype, self._device)
+        return TorchModel(spec, module, self._device)
+
+    def infer(
+        self, spec: ModelSpec, weights: Weights, images: Images, *, dtype: str
+    ) -> _Infer:
+        module = build(spec, weights, dtype, self._device)
+        return _Infer(module, on_device(images, self._device))
+
+    def train(
+        self,
+        spec: ModelSpec,
+        weights: Weights,
+        images: Images,
+        labels: Labels,
+        recipe: Recipe,
+        *,
+        dtype: str,
+    ) -> _Train:
+        update = self._update(spec, weights, recipe, dtype)
+        batch = on_device(images, self._device), on_device(labels, self._device)
+        return _Train(update, *batch, recipe.learning_rate)
+
+    def learner(
+        self,
+        spec: ModelSpec,
+        weights: Weights,
+        recipe: Recipe,
+        *,
+        batch_size: int,
+        dtype: str,
+    ) -> TorchLearner:
+        update = self._update(spec, weights, recipe, dtype)
+        return TorchLearner(
+            spec, update, batch_size, self._device, barrier_of(self._device)
+        )
+
+    def _update(
+        self, spec: ModelSpec, weights: Weights, recipe: Recipe, dtype: str
+    ) -> Update:
+        module = build(spec, weights, probe.check_trainable(dtype), self._device)
+        names = models.twin(spec, "torch").canonical_names(module)
+        return Update(module, names, recipe)
+
+    def matmul_rate(self, size: int, dtype: str) -> float:
+        _switch_tf32(probe.check_dtype(dtype) == "tf32")
+        kind, device = DTYPES[dtype], self._device
+        left, right = (
+            torch.from_numpy(m).to(device, kind) for m in probe.factors(size)
+        )
+        out = torch.empty_like(left)
+        with torch.inference_mode():
+            return probe.product_rate(
+                size, lambda: torch.mm(left, right, out=out), barrier_of(device)
+            )
+
+    def effective_precision(self, dtype: str) -> str:
+        _switch_tf32(probe.check_dtype(dtype) == "tf32")
+
+        def multiply(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+            a, b = (torch.from_numpy(m).to(DTYPES[dtype]) for m in (left, right))
+            product = a.to(self._device) @ b.to(self._device)
+            return product.cpu().to(torch.float64).numpy()
+
+        return probe.precision_of(multiply)
+
+    def reset_peak_memory(self) -> bool:
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+            return True
+        return self._device.type == "cpu" and probe.reset_peak_rss()
+
+    def peak_memory(self) -> tuple[int, str]:
+        if self._device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(self._device)
+            return peak, "device peak allocated (torch.cuda.max_memory_allocated)"
+        return probe.peak_rss()
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        return isinstance(error, torch.OutOfMemoryError) or probe.is_memory_error(error)
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type in ("cuda", "xpu"):
+        return str(getattr(torch, device.type).get_device_name(device))
+    return cores.parse_cpuinfo(cores.cpuinfo()).name or device.type

@@ -1,0 +1,237 @@
+"""Training in jax: one compiled update, and the learner around it. Twin of
+`learner_torch`.
+
+Parameters travel as a flat list of arrays: a list is the cheapest tree to hand to a
+compiled step, and its order is that of the canonical names.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from bench import models, probe
+from bench.backend import Features, Images, Labels, Logits, Weights
+from bench.models import ModelSpec
+from bench.models.weights import is_kernel
+from bench.recipes.recipe import Recipe
+
+Params = list[Array]
+ClassIds = Int[Array, "batch"]
+
+PRECISION = {
+    "float32": "highest",
+    "float64": "highest",
+    "tf32": "tensorfloat32",
+    "bfloat16": "default",
+    "float16": "default",
+}
+"""What `jax_default_matmul_precision` must be for the dtype to mean what it says."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network split into what is static and its parameters on the device."""
+
+    spec: ModelSpec
+    dtype: str
+    graph: Any
+    tree: Any
+    names: list[str]
+    """Canonical name of each parameter."""
+    params: Params
+    device: jax.Device
+
+    def module(self, params: Params) -> nnx.Module:
+        return nnx.merge(self.graph, jax.tree.unflatten(self.tree, params))
+
+    def logits(
+        self, params: Params, images: Float[Array, "batch height width 3"]
+    ) -> Float[Array, "batch classes"]:
+        return self.module(params)(images)
+
+    def features(
+        self, params: Params, images: Float[Array, "batch height width 3"]
+    ) -> Float[Array, "batch width"]:
+        return self.module(params).features(images)
+
+    def dump(self, params: Params) -> dict[str, np.ndarray]:
+        dumped: dict[str, np.ndarray] = models.twin(self.spec, "jax").dump(
+            self.module(params)
+        )
+        return dumped
+
+
+def put(array: np.ndarray | Array, device: jax.Device) -> Array:
+    """A copy on the device: the caller may reuse or donate what it gave."""
+    return jax.device_put(array, device, may_alias=False)
+
+
+def split(spec: ModelSpec, weights: Weights, dtype: str, device: jax.Device) -> Network:
+    """Build the network and take it apart; float64 switches jax to 64 bits."""
+    if probe.check_dtype(dtype) == "float64":
+        jax.config.update("jax_enable_x64", True)
+    twin = models.twin(spec, "jax")
+    module = twin.build(spec, weights, dtype=dtype)
+    graph, state = nnx.split(module)
+    canonical = twin.canonical_names(module)
+    names = [canonical[path] for path, _ in nnx.to_flat_state(state)]
+    leaves, tree = jax.tree.flatten(state)
+    assert len(leaves) == len(names), "a parameter without a canonical name"
+    return Network(
+        spec, dtype, graph, tree, names, jax.device_put(leaves, device), device
+    )
+
+
+def compiled(
+    function: Callable[..., Any],
+    dtype: str,
+    *arguments: Any,
+    donate: Sequence[int] = (),
+) -> tuple[Callable[..., Any], float]:
+    """The function compiled for these arguments, and the seconds that took.
+
+    Compiled ahead of the first call, so that compiling and running never mix; called
+    with other shapes it refuses instead of compiling again.
+    """
+    began = time.perf_counter()
+    with jax.default_matmul_precision(PRECISION[dtype]):
+        lowered = jax.jit(function, donate_argnums=tuple(donate)).lower(*arguments)
+        built = lowered.compile()
+    return built, time.perf_counter() - began
+
+
+class Update:
+    """Forward, backward, clip, decay, step, in one compiled and donating function."""
+
+    def __init__(self, network: Network, recipe: Recipe, images: Array, labels: Array):
+        self._network, self._recipe = network, recipe
+        self._optimizer = _optimizer(recipe, [is_kernel(n) for n in network.names])
+        # Copies: a step donates its state, and the network keeps its parameters.
+        params = [put(p, network.device) for p in network.params]
+        moments = jax.jit(self._optimizer.init)(params)
+        self.state: tuple[Params, Any] = (params, moments)
+        self._step, self.compile_s = compiled(
+            self._advance,
+            network.dtype,
+            self.state,
+            images,
+            labels,
+            self._rate(recipe.learning_rate),
+            donate=[0],
+        )
+
+    def __call__(self, images: Array, labels: Array, learning_rate: float) -> Array:
+        """One step; returns the mean loss before it, still on the device."""
+        rate = self._rate(learning_rate)
+        self.state, loss = self._step(self.state, images, labels, rate)
+        return loss
+
+    def _rate(self, learning_rate: float) -> np.ndarray:
+        """An array, not a constant: another rate is not another program."""
+        return np.asarray(learning_rate, dtype=self._network.params[0].dtype)
+
+    def _advance(
+        self,
+        state: tuple[Params, Any],
+        images: Float[Array, "batch height width 3"],
+        labels: ClassIds,
+        rate: Float[Array, ""],
+    ) -> tuple[tuple[Params, Any], Float[Array, ""]]:
+        params, moments = state
+
+        def objective(params: Params) -> Float[Array, ""]:
+            logits = self._network.logits(params, images)
+            return mean_loss(logits, labels, self._recipe.loss)
+
+        loss, gradients = jax.value_and_grad(objective)(params)
+        updates, moments = self._optimizer.update(gradients, moments, params)
+        params = [p - rate * u for p, u in zip(params, updates, strict=True)]
+        return (params, moments), loss
+
+
+def _optimizer(recipe: Recipe, decays: list[bool]) -> optax.GradientTransformation:
+    """What is subtracted from the parameters, before the learning rate."""
+    parts = []
+    if recipe.clip_norm is not None:
+        parts.append(optax.clip_by_global_norm(recipe.clip_norm))
+    if recipe.optimizer == "sgd":
+        parts.append(optax.trace(decay=probe.MOMENTUM))
+    else:
+        b1, b2 = probe.BETAS
+        parts.append(optax.scale_by_adam(b1=b1, b2=b2, eps=probe.EPS))
+    if recipe.weight_decay:
+        parts.append(optax.add_decayed_weights(recipe.weight_decay, mask=decays))
+    return optax.chain(*parts)
+
+
+def mean_loss(
+    logits: Float[Array, "batch classes"], labels: ClassIds, kind: str
+) -> Float[Array, ""]:
+    """Cross-entropy, mean over the batch; the sigmoid form sums over the classes."""
+    if kind == "softmax":
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    else:
+        targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+        losses = optax.sigmoid_binary_cross_entropy(logits, targets).sum(-1)
+    return losses.mean()
+
+
+class JaxLearner:
+    """A network being trained. Losses stay on the device until they are asked for."""
+
+    def __init__(self, network: Network, recipe: Recipe, batch_size: int):
+        self._network = network
+        size = network.spec.image_size
+        dtype = network.params[0].dtype
+        self._images = np.zeros((batch_size, size, size, 3), dtype)
+        self._labels = np.zeros((batch_size,), np.int32)
+        images, labels = self._put(self._images), self._put(self._labels)
+        self._update = Update(network, recipe, images, labels)
+        self._forward: dict[str, Callable[..., Any]] = {}
+        self._losses: list[Array] = []
+        self.compile_s = self._update.compile_s
+
+    def step(self, images: Images, labels: Labels, learning_rate: float) -> None:
+        batch = self._put(images), self._put(labels.astype(np.int32))
+        self._losses.append(self._update(*batch, learning_rate))
+
+    def barrier(self) -> None:
+        jax.block_until_ready((self._update.state, self._losses))
+
+    def losses(self) -> list[float]:
+        return [float(loss) for loss in jax.device_get(self._losses)]
+
+    def logits(self, images: Images) -> Logits:
+        return self._evaluate("logits", images)
+
+    def features(self, images: Images) -> Features:
+        return self._evaluate("features", images)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        return self._network.dump(self._update.state[0])
+
+    def _evaluate(self, what: str, images: Images) -> np.ndarray:
+        params = self._update.state[0]
+        if what not in self._forward:
+            function = getattr(self._network, what)
+            shaped = self._put(self._images)
+            built = compiled(function, self._network.dtype, params, shaped)
+            self._forward[what], seconds = built
+            self.compile_s += seconds
+        parts = [
+            np.asarray(self._forward[what](params, self._put(batch)))[:count]
+            for batch, count in probe.in_batches(images, len(self._images))
+        ]
+        return np.concatenate(parts)
+
+    def _put(self, array: np.ndarray) -> Array:
+        return put(array, self._network.device)

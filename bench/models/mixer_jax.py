@@ -1,0 +1,101 @@
+"""MLP-Mixer in jax (flax nnx). Twin of `mixer_torch`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jaxtyping import Float
+
+from bench.models.layers_jax import (
+    COMPUTE,
+    Dense,
+    LayerNorm,
+    MlpBlock,
+    PatchEmbedding,
+    Weights,
+    arrays,
+    canonical_names,
+    dump,
+    gelu,
+    wide,
+)
+from bench.models.mixer import MixerSpec
+from bench.models.spec import scope
+
+__all__ = ["Mixer", "MixerBlock", "TokenDense", "TokenMlpBlock", "build"]
+__all__ += ["canonical_names", "dump"]
+
+
+class TokenDense(Dense):
+    """Dense over the tokens: kernel^T @ x for each image, without a transpose of x."""
+
+    def __call__(
+        self, x: Float[Array, "batch tokens channels"]
+    ) -> Float[Array, "batch out channels"]:
+        matrix, bias = (v[...].astype(self.dtype) for v in (self.kernel, self.bias))
+        return jnp.einsum("bsc,sd->bdc", x.astype(self.dtype), matrix) + bias[:, None]
+
+
+class TokenMlpBlock(nnx.Module):
+    """Dense, GELU, dense over the tokens; every channel shares it."""
+
+    def __init__(self, weights: Weights, dtype: jnp.dtype) -> None:
+        self.Dense_0 = TokenDense(scope("Dense_0", weights), dtype)
+        self.Dense_1 = TokenDense(scope("Dense_1", weights), dtype)
+
+    def __call__(
+        self, x: Float[Array, "batch tokens channels"]
+    ) -> Float[Array, "batch tokens channels"]:
+        return self.Dense_1(gelu(self.Dense_0(x)))
+
+
+class MixerBlock(nnx.Module):
+    """Token mixing, then channel mixing."""
+
+    def __init__(self, weights: Weights, dtype: jnp.dtype) -> None:
+        self.LayerNorm_0 = LayerNorm(scope("LayerNorm_0", weights))
+        self.token_mixing = TokenMlpBlock(scope("token_mixing", weights), dtype)
+        self.LayerNorm_1 = LayerNorm(scope("LayerNorm_1", weights))
+        self.channel_mixing = MlpBlock(scope("channel_mixing", weights), dtype)
+
+    def __call__(
+        self, x: Float[Array, "batch tokens channels"]
+    ) -> Float[Array, "batch tokens channels"]:
+        x = x + self.token_mixing(self.LayerNorm_0(x))
+        return x + self.channel_mixing(self.LayerNorm_1(x))
+
+
+class Mixer(nnx.Module):
+    """Stem, blocks, norm, mean over the tokens, head."""
+
+    def __init__(self, spec: MixerSpec, weights: Weights, dtype: jnp.dtype) -> None:
+        self.stem = PatchEmbedding(scope("stem", weights), dtype)
+        self.blocks = tuple(f"MixerBlock_{i}" for i in range(spec.num_blocks))
+        for name in self.blocks:
+            setattr(self, name, MixerBlock(scope(name, weights), dtype))
+        self.pre_head_layer_norm = LayerNorm(scope("pre_head_layer_norm", weights))
+        self.head = Dense(scope("head", weights), dtype)
+
+    def features(
+        self, images: Float[Array, "batch height width 3"]
+    ) -> Float[Array, "batch channels"]:
+        x = self.stem(images)
+        for name in self.blocks:
+            x = getattr(self, name)(x)
+        return wide(self.pre_head_layer_norm(x)).mean(axis=1)
+
+    def __call__(
+        self, images: Float[Array, "batch height width 3"]
+    ) -> Float[Array, "batch classes"]:
+        return wide(self.head(self.features(images)))
+
+
+def build(
+    spec: MixerSpec, weights: Mapping[str, np.ndarray], *, dtype: str
+) -> nnx.Module:
+    """The network of `spec` with these weights, computing in `dtype`."""
+    return Mixer(spec, arrays(weights, dtype), COMPUTE[dtype])

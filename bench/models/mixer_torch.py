@@ -1,0 +1,104 @@
+"""MLP-Mixer in torch. Twin of `mixer_jax`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bench.models.layers_torch import (
+    COMPUTE,
+    Dense,
+    LayerNorm,
+    MlpBlock,
+    PatchEmbedding,
+    Weights,
+    arrays,
+    canonical_names,
+    dump,
+    gelu,
+    wide,
+)
+from bench.models.mixer import MixerSpec
+from bench.models.spec import scope
+
+__all__ = ["Mixer", "MixerBlock", "TokenDense", "TokenMlpBlock", "build"]
+__all__ += ["canonical_names", "dump"]
+
+
+class TokenDense(Dense):
+    """Dense over the tokens: kernel^T @ x for each image, without a transpose of x."""
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens channels"]
+    ) -> Float[Tensor, "batch out channels"]:
+        matrix = self.kernel.t().to(self.dtype).expand(x.shape[0], -1, -1)
+        bias = self.bias.to(self.dtype)[:, None]
+        return torch.baddbmm(bias, matrix, x.to(self.dtype))
+
+
+class TokenMlpBlock(nn.Module):
+    """Dense, GELU, dense over the tokens; every channel shares it."""
+
+    def __init__(self, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.Dense_0 = TokenDense(scope("Dense_0", weights), dtype)
+        self.Dense_1 = TokenDense(scope("Dense_1", weights), dtype)
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens channels"]
+    ) -> Float[Tensor, "batch tokens channels"]:
+        return self.Dense_1(gelu(self.Dense_0(x)))
+
+
+class MixerBlock(nn.Module):
+    """Token mixing, then channel mixing."""
+
+    def __init__(self, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.LayerNorm_0 = LayerNorm(scope("LayerNorm_0", weights))
+        self.token_mixing = TokenMlpBlock(scope("token_mixing", weights), dtype)
+        self.LayerNorm_1 = LayerNorm(scope("LayerNorm_1", weights))
+        self.channel_mixing = MlpBlock(scope("channel_mixing", weights), dtype)
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens channels"]
+    ) -> Float[Tensor, "batch tokens channels"]:
+        x = x + self.token_mixing(self.LayerNorm_0(x))
+        return x + self.channel_mixing(self.LayerNorm_1(x))
+
+
+class Mixer(nn.Module):
+    """Stem, blocks, norm, mean over the tokens, head."""
+
+    def __init__(self, spec: MixerSpec, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.stem = PatchEmbedding(scope("stem", weights), dtype)
+        self.blocks = [f"MixerBlock_{i}" for i in range(spec.num_blocks)]
+        for name in self.blocks:
+            setattr(self, name, MixerBlock(scope(name, weights), dtype))
+        self.pre_head_layer_norm = LayerNorm(scope("pre_head_layer_norm", weights))
+        self.head = Dense(scope("head", weights), dtype)
+
+    def features(
+        self, images: Float[Tensor, "batch height width 3"]
+    ) -> Float[Tensor, "batch channels"]:
+        x = self.stem(images)
+        for name in self.blocks:
+            x = getattr(self, name)(x)
+        return wide(self.pre_head_layer_norm(x)).mean(dim=1)
+
+    def forward(
+        self, images: Float[Tensor, "batch height width 3"]
+    ) -> Float[Tensor, "batch classes"]:
+        return wide(self.head(self.features(images)))
+
+
+def build(
+    spec: MixerSpec, weights: Mapping[str, np.ndarray], *, dtype: str
+) -> nn.Module:
+    """The network of `spec` with these weights, computing in `dtype`."""
+    return Mixer(spec, arrays(weights, dtype), COMPUTE[dtype])

@@ -1,0 +1,160 @@
+"""Vision Transformer in jax (flax nnx). Twin of `vit_torch`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jaxtyping import Float
+
+from bench.models.layers_jax import (
+    COMPUTE,
+    Dense,
+    LayerNorm,
+    MlpBlock,
+    PatchEmbedding,
+    Weights,
+    arrays,
+    canonical_names,
+    dump,
+    wide,
+)
+from bench.models.spec import scope
+from bench.models.vit import ViTSpec
+
+__all__ = ["Attention", "EncoderBlock", "HeadsDense", "Positions", "Transformer"]
+__all__ += ["ViT", "build", "canonical_names", "dump"]
+
+
+class HeadsDense(Dense):
+    """Dense whose output is split into heads: query, key and value."""
+
+    def __call__(
+        self, x: Float[Array, "batch tokens width"]
+    ) -> Float[Array, "batch tokens heads head_dim"]:
+        kernel, bias = (v[...].astype(self.dtype) for v in (self.kernel, self.bias))
+        return jnp.einsum("bsc,chd->bshd", x.astype(self.dtype), kernel) + bias
+
+
+def attended(
+    query: Float[Array, "batch tokens heads head_dim"],
+    key: Float[Array, "batch tokens heads head_dim"],
+    value: Float[Array, "batch tokens heads head_dim"],
+) -> Float[Array, "batch tokens heads head_dim"]:
+    """Scaled dot-product attention with scores and softmax in float32.
+
+    jax.nn.dot_product_attention takes the softmax in float32 for float64 inputs too,
+    and does not run in float16 on a CPU.
+    """
+    kept = jnp.promote_types(query.dtype, jnp.float32)
+    query = query * query.shape[-1] ** -0.5
+    scores = jnp.einsum("bqhd,bkhd->bhqk", query, key, preferred_element_type=kept)
+    shares = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
+    return jnp.einsum("bhqk,bkhd->bqhd", shares, value)
+
+
+class Attention(nnx.Module):
+    """Multi-head self-attention."""
+
+    def __init__(self, weights: Weights, dtype: jnp.dtype) -> None:
+        self.query = HeadsDense(scope("query", weights), dtype)
+        self.key = HeadsDense(scope("key", weights), dtype)
+        self.value = HeadsDense(scope("value", weights), dtype)
+        self.out = Dense(scope("out", weights), dtype)
+
+    def __call__(
+        self, x: Float[Array, "batch tokens width"]
+    ) -> Float[Array, "batch tokens width"]:
+        y = attended(self.query(x), self.key(x), self.value(x))
+        return self.out(y.reshape(x.shape))
+
+
+class EncoderBlock(nnx.Module):
+    """Attention, then MLP."""
+
+    def __init__(self, weights: Weights, dtype: jnp.dtype) -> None:
+        self.LayerNorm_0 = LayerNorm(scope("LayerNorm_0", weights))
+        self.MultiHeadDotProductAttention_1 = Attention(
+            scope("MultiHeadDotProductAttention_1", weights), dtype
+        )
+        self.LayerNorm_2 = LayerNorm(scope("LayerNorm_2", weights))
+        self.MlpBlock_3 = MlpBlock(scope("MlpBlock_3", weights), dtype)
+
+    def __call__(
+        self, x: Float[Array, "batch tokens width"]
+    ) -> Float[Array, "batch tokens width"]:
+        x = x + self.MultiHeadDotProductAttention_1(self.LayerNorm_0(x))
+        return x + self.MlpBlock_3(self.LayerNorm_2(x))
+
+
+class Positions(nnx.Module):
+    """Learned position embeddings, added."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.pos_embedding = nnx.Param(weights["pos_embedding"])
+
+    def __call__(
+        self, x: Float[Array, "batch tokens width"]
+    ) -> Float[Array, "batch tokens width"]:
+        return x + self.pos_embedding[...].astype(x.dtype)
+
+
+class Transformer(nnx.Module):
+    """Positions, blocks, norm."""
+
+    def __init__(self, spec: ViTSpec, weights: Weights, dtype: jnp.dtype) -> None:
+        self.posembed_input = Positions(scope("posembed_input", weights))
+        self.blocks = tuple(f"encoderblock_{i}" for i in range(spec.num_blocks))
+        for name in self.blocks:
+            setattr(self, name, EncoderBlock(scope(name, weights), dtype))
+        self.encoder_norm = LayerNorm(scope("encoder_norm", weights))
+
+    def __call__(
+        self, x: Float[Array, "batch tokens width"]
+    ) -> Float[Array, "batch tokens width"]:
+        x = self.posembed_input(x)
+        for name in self.blocks:
+            x = getattr(self, name)(x)
+        return self.encoder_norm(x)
+
+
+class ViT(nnx.Module):
+    """Patches (and a class token), transformer, pooling, representation, head."""
+
+    def __init__(self, spec: ViTSpec, weights: Weights, dtype: jnp.dtype) -> None:
+        self.spec = spec
+        if spec.pool == "token":
+            self.cls = nnx.Param(weights["cls"])
+        self.embedding = PatchEmbedding(scope("embedding", weights), dtype)
+        self.Transformer = Transformer(spec, scope("Transformer", weights), dtype)
+        if spec.representation:
+            self.pre_logits = Dense(scope("pre_logits", weights), dtype)
+        self.head = Dense(scope("head", weights), dtype)
+
+    def features(
+        self, images: Float[Array, "batch height width 3"]
+    ) -> Float[Array, "batch width"]:
+        x = self.embedding(images)
+        if self.spec.pool == "token":
+            cls = self.cls[...].astype(x.dtype)
+            cls = jnp.broadcast_to(cls, (x.shape[0], 1, x.shape[2]))
+            x = jnp.concatenate([cls, x], axis=1)
+        x = self.Transformer(x)
+        x = wide(x[:, 0]) if self.spec.pool == "token" else wide(x).mean(axis=1)
+        return wide(jnp.tanh(self.pre_logits(x))) if self.spec.representation else x
+
+    def __call__(
+        self, images: Float[Array, "batch height width 3"]
+    ) -> Float[Array, "batch classes"]:
+        return wide(self.head(self.features(images)))
+
+
+def build(
+    spec: ViTSpec, weights: Mapping[str, np.ndarray], *, dtype: str
+) -> nnx.Module:
+    """The network of `spec` with these weights, computing in `dtype`."""
+    return ViT(spec, arrays(weights, dtype), COMPUTE[dtype])

@@ -1,0 +1,148 @@
+"""Vision Transformer in torch. Twin of `vit_jax`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bench.models.layers_torch import (
+    COMPUTE,
+    Dense,
+    LayerNorm,
+    MlpBlock,
+    PatchEmbedding,
+    Weights,
+    arrays,
+    canonical_names,
+    dump,
+    wide,
+)
+from bench.models.spec import scope
+from bench.models.vit import ViTSpec
+
+__all__ = ["Attention", "EncoderBlock", "HeadsDense", "Positions", "Transformer"]
+__all__ += ["ViT", "build", "canonical_names", "dump"]
+
+
+class HeadsDense(Dense):
+    """Dense whose output is split into heads: query, key and value."""
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens width"]
+    ) -> Float[Tensor, "batch tokens heads head_dim"]:
+        matrix = self.kernel.flatten(1).t().to(self.dtype)
+        y = F.linear(x.to(self.dtype), matrix, self.bias.flatten().to(self.dtype))
+        return y.unflatten(-1, self.bias.shape)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention."""
+
+    def __init__(self, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.query = HeadsDense(scope("query", weights), dtype)
+        self.key = HeadsDense(scope("key", weights), dtype)
+        self.value = HeadsDense(scope("value", weights), dtype)
+        self.out = Dense(scope("out", weights), dtype)
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens width"]
+    ) -> Float[Tensor, "batch tokens width"]:
+        query, key, value = (
+            part(x).transpose(1, 2) for part in (self.query, self.key, self.value)
+        )
+        y = F.scaled_dot_product_attention(query, key, value)
+        return self.out(y.transpose(1, 2).flatten(2))
+
+
+class EncoderBlock(nn.Module):
+    """Attention, then MLP."""
+
+    def __init__(self, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.LayerNorm_0 = LayerNorm(scope("LayerNorm_0", weights))
+        self.MultiHeadDotProductAttention_1 = Attention(
+            scope("MultiHeadDotProductAttention_1", weights), dtype
+        )
+        self.LayerNorm_2 = LayerNorm(scope("LayerNorm_2", weights))
+        self.MlpBlock_3 = MlpBlock(scope("MlpBlock_3", weights), dtype)
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens width"]
+    ) -> Float[Tensor, "batch tokens width"]:
+        x = x + self.MultiHeadDotProductAttention_1(self.LayerNorm_0(x))
+        return x + self.MlpBlock_3(self.LayerNorm_2(x))
+
+
+class Positions(nn.Module):
+    """Learned position embeddings, added."""
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__()
+        self.pos_embedding = nn.Parameter(weights["pos_embedding"])
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens width"]
+    ) -> Float[Tensor, "batch tokens width"]:
+        return x + self.pos_embedding.to(x.dtype)
+
+
+class Transformer(nn.Module):
+    """Positions, blocks, norm."""
+
+    def __init__(self, spec: ViTSpec, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.posembed_input = Positions(scope("posembed_input", weights))
+        self.blocks = tuple(f"encoderblock_{i}" for i in range(spec.num_blocks))
+        for name in self.blocks:
+            setattr(self, name, EncoderBlock(scope(name, weights), dtype))
+        self.encoder_norm = LayerNorm(scope("encoder_norm", weights))
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens width"]
+    ) -> Float[Tensor, "batch tokens width"]:
+        x = self.posembed_input(x)
+        for name in self.blocks:
+            x = getattr(self, name)(x)
+        return self.encoder_norm(x)
+
+
+class ViT(nn.Module):
+    """Patches (and a class token), transformer, pooling, representation, head."""
+
+    def __init__(self, spec: ViTSpec, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.spec = spec
+        if spec.pool == "token":
+            self.cls = nn.Parameter(weights["cls"])
+        self.embedding = PatchEmbedding(scope("embedding", weights), dtype)
+        self.Transformer = Transformer(spec, scope("Transformer", weights), dtype)
+        if spec.representation:
+            self.pre_logits = Dense(scope("pre_logits", weights), dtype)
+        self.head = Dense(scope("head", weights), dtype)
+
+    def features(
+        self, images: Float[Tensor, "batch height width 3"]
+    ) -> Float[Tensor, "batch width"]:
+        x = self.embedding(images)
+        if self.spec.pool == "token":
+            cls = self.cls.to(x.dtype).expand(x.shape[0], -1, -1)
+            x = torch.cat([cls, x], dim=1)
+        x = self.Transformer(x)
+        x = wide(x[:, 0]) if self.spec.pool == "token" else wide(x).mean(dim=1)
+        return wide(self.pre_logits(x).tanh()) if self.spec.representation else x
+
+    def forward(
+        self, images: Float[Tensor, "batch height width 3"]
+    ) -> Float[Tensor, "batch classes"]:
+        return wide(self.head(self.features(images)))
+
+
+def build(spec: ViTSpec, weights: Mapping[str, np.ndarray], *, dtype: str) -> nn.Module:
+    """The network of `spec` with these weights, computing in `dtype`."""
+    return ViT(spec, arrays(weights, dtype), COMPUTE[dtype])

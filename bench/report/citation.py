@@ -1,0 +1,120 @@
+"""The sentence below a table that says what its images per second per core mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.join import MIN_REPETITIONS
+from bench.analysis.key import plain
+
+_BATCH = {
+    "auto": "batch picked by a pilot sweep and measured afresh",
+    "fixed": "batch fixed in advance",
+}
+_INPUT = {
+    "resident": "inputs resident on the device",
+    "h2d": "copy to the device included",
+    "pipeline": "input pipeline included",
+}
+_MODE = {
+    "infer": "forward passes",
+    "train": "training steps (forward, backward, update)",
+    "pretrain": "the paper's inference throughput",
+}
+_PARALLEL = {
+    "intra_op": "sharing each batch",
+    "replica": "each with a batch of its own",
+}
+
+
+def citation(rows: pd.DataFrame) -> str:
+    """What img/sec/core is in these model rows of one comparability key."""
+    if (rows["source"] == "published").all():
+        return _published(rows)
+    timed = rows[rows["img_per_sec_core"].notna()]
+    if timed.empty:
+        return "img/sec/core: not measured."
+    parts = [
+        _said(timed, "mode", _MODE),
+        _said(timed, "batch_rule", _BATCH),
+        _said(timed, "input", _INPUT),
+        _with(timed, "track", "{} track"),
+        _with(timed, "dtype", "{}"),
+        _with(timed, "layout", "layout {}"),
+        _with(timed, "variant", "built as {}"),
+    ]
+    how = ", ".join(part for part in parts if part)
+    return (
+        f"img/sec/core: {how}; {_statistics(timed)}. "
+        f"{_device(timed)}. {_software(rows)}."
+    )
+
+
+def _published(rows: pd.DataFrame) -> str:
+    sources = "; ".join(_values(rows["citation"]))
+    if rows["img_per_sec_core"].isna().all():
+        return f"img/sec/core: not published. Source: {sources}."
+    notes = [note for note in _values(rows["note"]) if note.startswith("timm")]
+    how = f" ({'; '.join(notes)})" if notes else ""
+    what = _said(rows, "mode", _MODE)
+    device = ", ".join(_values(rows["machine"]))
+    kind = ", ".join(_values(rows["core_kind"]))
+    return (
+        f"img/sec/core: {what} as published, {device}, core = {kind}{how}. "
+        f"Source: {sources}."
+    )
+
+
+def _statistics(timed: pd.DataFrame) -> str:
+    """How the value and its interval were made, with n."""
+    counts = sorted({int(n) for n in timed["n"]})
+    n = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    value = f"median over n={n} fresh processes of each one's median block"
+    if counts[-1] < MIN_REPETITIONS:
+        return f"{value}; no interval with fewer than {MIN_REPETITIONS} processes"
+    return f"{value}; 95 % interval bootstrapped over processes, then samples"
+
+
+def _device(timed: pd.DataFrame) -> str:
+    cores = "/".join(f"{count:g}" for count in sorted(set(timed["cores"].dropna())))
+    kind = ", ".join(_values(timed["core_kind"]))
+    share = _said(timed, "parallelism", _PARALLEL)
+    names = dict.fromkeys([*_values(timed["machine"]), *_values(timed["device_name"])])
+    return f"{', '.join(names)}, {cores} x {kind}" + (f" {share}" if share else "")
+
+
+def _software(rows: pd.DataFrame) -> str:
+    versions = _versions(rows["environment"])
+    where = versions or f"environment {', '.join(_values(rows['environment_id']))}"
+    commits = [sha[:12] for sha in _values(rows["git_sha"])]
+    dirty = " with uncommitted changes" if rows["git_dirty"].eq(True).any() else ""
+    commit = f"commit {', '.join(commits)}{dirty}" if commits else "commit not recorded"
+    return f"{where}; {commit}"
+
+
+def _versions(column: Iterable[Any]) -> str:
+    """`jax 0.10.2, python 3.11.9`: each part of the environments, differences kept."""
+    found: dict[str, dict[str, None]] = {}
+    for value in column:
+        pairs = value.items() if isinstance(value, Mapping) else plain(value) or ()
+        for name, version in pairs:
+            found.setdefault(str(name), {})[str(version)] = None
+    return ", ".join(f"{name} {'/'.join(each)}" for name, each in sorted(found.items()))
+
+
+def _said(rows: pd.DataFrame, column: str, words: Mapping[str, str]) -> str:
+    return " or ".join(words.get(value, value) for value in _values(rows[column]))
+
+
+def _with(rows: pd.DataFrame, column: str, phrase: str) -> str:
+    values = _values(rows[column])
+    return phrase.format("/".join(values)) if values else ""
+
+
+def _values(column: Iterable[Any]) -> list[str]:
+    """Distinct values as text, in order of appearance, nulls left out."""
+    kept = [str(value) for value in column if plain(value) is not None]
+    return list(dict.fromkeys(kept))

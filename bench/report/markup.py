@@ -1,0 +1,218 @@
+"""A table with group headings and notes, written in the formats people paste.
+
+Cells are text already: nothing here rounds, guesses a type or drops a character.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tabulate import tabulate
+
+from bench.errors import UserError, unknown
+
+DASH = "—"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading, and whether its cells are text (left) or numbers (right)."""
+
+    title: str
+    text: bool = False
+
+    @property
+    def name(self) -> str:
+        """The title, or `model` for the blank first heading of a paper's table."""
+        return self.title or "model"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows under one heading; an empty heading prints nothing."""
+
+    heading: str
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table: columns, groups of rows, and sentences that stand below it."""
+
+    columns: list[Column]
+    groups: list[Group]
+    notes: list[str] = field(default_factory=list)
+    group_title: str = "group"
+    """Name of the column that holds the headings in csv and json."""
+
+
+def render(grid: Grid, fmt: str) -> str:
+    """The table in one of `FORMATS`, ending without a newline."""
+    if fmt not in FORMATS:
+        raise UserError(unknown("table format", fmt, FORMATS))
+    return FORMATS[fmt](grid)
+
+
+def _plain(grid: Grid) -> str:
+    """Headings on lines of their own, so that they widen no column."""
+    rows = [row for group in grid.groups for row in group.rows]
+    head, rule, *body = _tabulated(grid, "simple", rows).splitlines()
+    lines = [head, rule]
+    for group in grid.groups:
+        lines += [group.heading] if group.heading else []
+        lines += [body.pop(0) for _ in group.rows]
+    return "\n\n".join(["\n".join(lines), *grid.notes])
+
+
+def _github(grid: Grid) -> str:
+    rows = []
+    for group in grid.groups:
+        blank = [""] * (len(grid.columns) - 1)
+        rows += [[f"**{markdown(group.heading)}**", *blank]] if group.heading else []
+        rows += [[markdown(text) for text in row] for row in group.rows]
+    body = _tabulated(grid, "github", rows)
+    return "\n\n".join([body, *map(markdown, grid.notes)])
+
+
+def _tabulated(grid: Grid, style: str, rows: list[list[str]]) -> str:
+    return tabulate(
+        rows,
+        headers=[column.title for column in grid.columns],
+        tablefmt=style,
+        colalign=["left" if column.text else "right" for column in grid.columns],
+        disable_numparse=True,
+    )
+
+
+def _latex(grid: Grid) -> str:
+    letters = "".join("l" if column.text else "r" for column in grid.columns)
+    titles = " & ".join(latex(column.title) for column in grid.columns)
+    body = [f"{titles} \\\\"]
+    for group in grid.groups:
+        body.append("\\midrule")
+        if group.heading:
+            across = f"\\multicolumn{{{len(grid.columns)}}}{{l}}"
+            body.append(f"{across}{{\\emph{{{latex(group.heading)}}}}} \\\\")
+        body += [" & ".join(map(latex, row)) + " \\\\" for row in group.rows]
+    notes = [f"\n{latex(note)}" for note in grid.notes]
+    return "\n".join(
+        [
+            "% needs \\usepackage{booktabs} and \\usepackage{pifont}",
+            f"\\begin{{tabular}}{{{letters}}}",
+            "\\toprule",
+            *body,
+            "\\bottomrule",
+            "\\end{tabular}",
+            *notes,
+        ]
+    )
+
+
+def _html(grid: Grid) -> str:
+    titles = "".join(f'<th scope="col">{_escaped(c.title)}</th>' for c in grid.columns)
+    body = list(_html_rows(grid))
+    notes = [f"<p>{_escaped(note)}</p>" for note in grid.notes]
+    return "\n".join(
+        ["<table>", f"<thead><tr>{titles}</tr></thead>", *body, "</table>", *notes]
+    )
+
+
+def _html_rows(grid: Grid) -> Iterator[str]:
+    for group in grid.groups:
+        yield "<tbody>"
+        if group.heading:
+            span = f'<th colspan="{len(grid.columns)}" scope="rowgroup">'
+            yield f"<tr>{span}{_escaped(group.heading)}</th></tr>"
+        for row in group.rows:
+            cells = "".join(
+                f'<td style="text-align:{"left" if column.text else "right"}">'
+                f"{_escaped(text)}</td>"
+                for column, text in zip(grid.columns, row, strict=True)
+            )
+            yield f"<tr>{cells}</tr>"
+        yield "</tbody>"
+
+
+def _csv(grid: Grid) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([grid.group_title, *(column.name for column in grid.columns)])
+    for group in grid.groups:
+        writer.writerows([group.heading, *row] for row in group.rows)
+    return out.getvalue().rstrip("\n")
+
+
+def _json(grid: Grid) -> str:
+    titles = [column.name for column in grid.columns]
+    rows = [
+        {grid.group_title: group.heading, **dict(zip(titles, row, strict=True))}
+        for group in grid.groups
+        for row in group.rows
+    ]
+    made = {"rows": rows, "notes": grid.notes}
+    return json.dumps(made, ensure_ascii=False, indent=2)
+
+
+FORMATS: dict[str, Callable[[Grid], str]] = {
+    "table": _plain,
+    "github": _github,
+    "latex": _latex,
+    "html": _html,
+    "csv": _csv,
+    "json": _json,
+}
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "—": "---",
+    "–": "--",
+    "×": r"$\times$",
+    "±": r"$\pm$",
+    "→": r"$\rightarrow$",
+    "‡": r"\ddag{}",
+    "†": r"\dag{}",
+    "☎": r"\ding{37}",
+}
+
+
+def latex(text: str) -> str:
+    r"""`text` for LaTeX, its specials escaped.
+
+    >>> latex("a_b & 50 %, 2×3")
+    'a\\_b \\& 50 \\%, 2$\\times$3'
+    """
+    return "".join(_LATEX.get(char, char) for char in text)
+
+
+def markdown(text: str) -> str:
+    r"""`text` for a GitHub table cell: what would start markup is escaped.
+
+    >>> markdown("a|b *c* <d>")
+    'a\\|b \\*c\\* &lt;d&gt;'
+    """
+    text = text.replace("\\", "\\\\").replace("\n", " ")
+    text = text.replace("<", "&lt;").replace(">", "&gt;")
+    for special in "|*_`[]":
+        text = text.replace(special, f"\\{special}")
+    return text
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text)

@@ -1,0 +1,248 @@
+"""Tables of model rows: speed, accuracy and cost side by side, missing parts as dashes.
+
+Rows of different comparability keys stand in different groups: they are never merged,
+and a ratio never spans two groups. `paper_table` prints the paper's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.demo import NOTE, is_demo
+from bench.analysis.join import MIN_REPETITIONS, model_rows
+from bench.analysis.key import by_key, equal, key_columns, plain
+from bench.errors import UserError, unknown
+from bench.report.citation import citation
+from bench.report.markup import DASH, Column, Grid, Group, render
+from bench.report.paper import paper_table as paper_table
+from bench.specs import SPEED_MODES
+from bench.units import percent, significant
+
+_VARYING = {
+    "num_classes": "classes",
+    "pool": "pool",
+    "tokens_mlp_dim": "D_S",
+    "unique_images": "train images",
+    "total_steps": "steps",
+    "shuffle": "shuffle",
+}
+"""Columns that are shown only where their values differ."""
+
+_WORDS = {"infer": "inference", "train": "training", "pretrain": "inference"}
+
+
+def comparison_table(
+    rows: pd.DataFrame,
+    fmt: str = "table",
+    baseline: str | None = None,
+    mode: str = "infer",
+) -> str:
+    """One line per model: speed in `mode`, accuracy, few-shot, core-days.
+
+    Args:
+        rows: record rows; read with `samples=True` for intervals and few-shot.
+        fmt: one of `bench.report.markup.FORMATS`.
+        baseline: a model to divide throughput by, inside each group.
+        mode: infer or train.
+    """
+    if mode not in SPEED_MODES:
+        raise UserError(unknown("speed mode", mode, SPEED_MODES))
+    models = model_rows(rows, mode)
+    if baseline is not None and not equal(models, "model", baseline).any():
+        names = dict.fromkeys(models["model"])
+        raise UserError(unknown("baseline", baseline, names))
+    grid = _grid(models, baseline)
+    grid.notes.extend(_failure_notes(rows))
+    return render(grid, fmt)
+
+
+def failures_table(rows: pd.DataFrame, fmt: str = "table") -> str:
+    """Every attempt that did not end `ok`, with its class and message."""
+    columns = ["mode", "model", "framework", "px", "batch", "status", "error"]
+    lines = [
+        [
+            *(_text(row[name]) for name in ("mode", "model", "framework")),
+            _whole(row["image_size"]),
+            _whole(row["batch_size"]),
+            str(row["status"]),
+            _reason(row),
+        ]
+        for row in _records(_failed(rows))
+    ]
+    titles = [Column(name, text=name not in ("px", "batch")) for name in columns]
+    notes = [] if lines else ["No attempt failed."]
+    return render(Grid(titles, [Group("", lines)], notes), fmt)
+
+
+def _grid(models: pd.DataFrame, baseline: str | None) -> Grid:
+    models = _with_ratio(models, baseline)
+    varying = _varying(models)
+    columns = [
+        Column("model", text=True),
+        Column("framework", text=True),
+        *map(Column, ["px", "batch", *(_VARYING[name] for name in varying)]),
+        *map(Column, ["params (M)", "img/sec/core", "interval"]),
+        *([Column(f"vs {baseline}")] if baseline else []),
+        *map(Column, ["top-1 % (chance)", "core-days"]),
+        Column("few-shot % (raw pixels, random init)", text=True),
+    ]
+    groups, notes = [], []
+    for number, (key, part) in enumerate(_by_group(models), start=1):
+        lines = [_line(row, varying, baseline) for row in _sorted(part)]
+        groups.append(Group(f"[{number}] {_heading(key)}", lines))
+        notes.append(f"[{number}] {citation(part)}")
+    if any(is_demo(str(name)) for name in models["model"]):
+        notes.append(f"{NOTE.capitalize()}.")
+    return Grid(columns, groups, notes, "comparable rows")
+
+
+def _varying(models: pd.DataFrame) -> list[str]:
+    """Settings that tell these rows apart and so need a column."""
+    return [name for name in _VARYING if models[name].dropna().nunique() > 1]
+
+
+def _with_ratio(models: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
+    """Add throughput over the baseline's: same key, framework and image size."""
+    rate = models["img_per_sec_core"]
+    within = [*key_columns("img_per_sec_core"), "framework", "image_size"]
+    mine = rate.where(equal(models, "model", baseline or ""))
+    by = [models[name] for name in within]
+    return models.assign(ratio=rate / mine.groupby(by, dropna=False).transform("max"))
+
+
+def _by_group(models: pd.DataFrame) -> Iterable[tuple[dict[str, Any], pd.DataFrame]]:
+    """Groups within which every column may be compared."""
+    return by_key(models, "img_per_sec_core", "top1", "core_days")
+
+
+def _sorted(part: pd.DataFrame) -> list[dict[str, Any]]:
+    by = ["img_per_sec_core", "model", "framework"]
+    return _records(part.sort_values(by, ascending=[False, True, True], kind="stable"))
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {str(name): plain(value) for name, value in row.items()}
+        for row in rows.to_dict("records")
+    ]
+
+
+def _heading(key: Mapping[str, Any]) -> str:
+    """What the rows of a group share, in one line."""
+    words = [str(key["source"]), str(key["machine"]), str(key["core_kind"])]
+    words += [_WORDS[key["mode"]]] if key["mode"] else ["throughput not measured"]
+    words += [str(key["dtype"])] if key["dtype"] else []
+    words += [f"{key['track']} track"] if key["track"] else []
+    if key["pretrain_dataset"]:
+        learned, tested = str(key["pretrain_dataset"]), key["eval_dataset"]
+        words.append(f"trained on {learned}" + (f", tested on {tested}" * bool(tested)))
+    return ", ".join(words)
+
+
+def _line(
+    row: Mapping[str, Any], varying: list[str], baseline: str | None
+) -> list[str]:
+    rate, ratio = row["img_per_sec_core"], row["ratio"]
+    return [
+        str(row["printed_model"] or row["model"]),
+        _text(row["framework"]),
+        _whole(row["image_size"]),
+        _whole(row["batch_size"]),
+        *(_setting(row[name]) for name in varying),
+        DASH if row["param_count"] is None else f"{row['param_count'] / 1e6:.2f}",
+        DASH if rate is None else significant(rate),
+        _interval(row),
+        *([DASH if ratio is None else f"{ratio:.2f}x"] if baseline else []),
+        _accuracy(row),
+        _core_days(row),
+        _fewshot(row["fewshot"]),
+    ]
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    if row["img_per_sec_core"] is None:
+        return DASH
+    if row["source"] == "published":
+        return "as published"
+    n = int(row["n"])
+    if n < MIN_REPETITIONS:
+        return f"n={n}, within-run only"
+    if row["low"] is None:
+        return f"n={n}, samples not read"
+    return f"{significant(row['low'])} – {significant(row['high'])} (n={n})"
+
+
+def _accuracy(row: Mapping[str, Any]) -> str:
+    """Top-1, its range over training runs when there are several, and chance."""
+    if row["top1"] is None:
+        return DASH
+    text = percent(row["top1"], 2 if row["source"] == "published" else 1)
+    if (row["n_train"] or 0) > 1:
+        low, high = percent(row["top1_low"]), percent(row["top1_high"])
+        text += f" [{low} – {high}, n={row['n_train']:.0f}]"
+    return text if row["chance"] is None else f"{text} ({percent(row['chance'])})"
+
+
+def _core_days(row: Mapping[str, Any]) -> str:
+    if row["core_days"] is None:
+        return DASH
+    mark = "‡" if row["core_days_kind"] == "extrapolated" else ""
+    return significant(row["core_days"]) + mark
+
+
+def _fewshot(entries: list[Mapping[str, Any]] | None) -> str:
+    """`digits 5-shot 62.1 (70.2, 55.0)` for each probe; medians over seeds."""
+    if not entries:
+        return DASH
+    frame = pd.DataFrame([dict(entry) for entry in entries])
+    baseline = frame["baseline"].astype(object).where(frame["baseline"].notna(), "")
+    medians = (
+        frame.assign(baseline=baseline)
+        .groupby(["dataset", "shots", "baseline"])["accuracy"]
+        .median()
+    )
+    probes = dict.fromkeys(zip(frame["dataset"], frame["shots"], strict=True))
+    return "; ".join(
+        f"{dataset} {shots}-shot {_share(medians, dataset, shots, '')} "
+        f"({_share(medians, dataset, shots, 'raw_pixels')}, "
+        f"{_share(medians, dataset, shots, 'random_init')})"
+        for dataset, shots in sorted(probes)
+    )
+
+
+def _share(medians: pd.Series[Any], dataset: str, shots: int, baseline: str) -> str:
+    value = medians.get((dataset, shots, baseline))
+    return DASH if value is None else percent(float(value))
+
+
+def _failed(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[~equal(rows, "status", "ok")]
+
+
+def _failure_notes(rows: pd.DataFrame) -> list[str]:
+    """One sentence for each attempt that has no line above."""
+    return [
+        f"Not above: {row['mode']} {row['model']} {_text(row['framework'])} "
+        f"{_whole(row['image_size'])} px {row['status']}: {_reason(row)}"
+        for row in _records(_failed(rows))
+    ]
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    parts = [str(row[name]) for name in ("error_class", "error_message") if row[name]]
+    return ": ".join(parts).replace("\n", " ") or DASH
+
+
+def _setting(value: Any) -> str:
+    return f"{value:,.0f}" if isinstance(value, float) else _text(value)
+
+
+def _text(value: Any) -> str:
+    return DASH if value is None else str(value)
+
+
+def _whole(value: Any) -> str:
+    return DASH if value is None else f"{value:.0f}"

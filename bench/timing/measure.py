@@ -1,0 +1,210 @@
+"""One window: prove the barrier, warm up, time blocks of steps, say what was odd.
+
+A sample is a block of k steps between two barriers, in seconds per step. k is chosen
+so that barrier and clock cost under 1 % of a block. The clock is an argument, so that
+tests can count every step and barrier.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.analysis.stats import relative_halfwidth
+from bench.backend import Workload
+from bench.errors import UntrustedMeasurement
+from bench.timing import cautions
+from bench.timing.cautions import Caution
+from bench.units import duration
+
+Clock = Callable[[], int]
+"""Nanoseconds from any fixed start, never stepping back."""
+
+OVERHEAD = 0.01
+"""Largest share of a block that the barrier and the clock may take."""
+WARMUP_SHARE = 0.1
+"""Warm-up lasts this share of the window, and at least two steps."""
+MIN_WARMUP_STEPS = 2
+MIN_BLOCKS = cautions.MIN_SAMPLES
+MOST_BLOCKS = 400
+"""Blocks are made long enough that no more than this many fill the window."""
+PROOF_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one window saw. Samples are seconds per step, in order, outliers kept."""
+
+    samples: tuple[float, ...]
+    steps_per_sample: int
+    warmup_steps_run: int
+    stop_reason: str
+    """`precision` or `time`."""
+    within_run_halfwidth: float | None
+    first_step_s: float
+    barrier_s: float
+    cautions: tuple[Caution, ...]
+
+    @property
+    def step_s(self) -> float:
+        return float(np.median(self.samples))
+
+
+def measure(
+    workload: Workload,
+    *,
+    precision: float,
+    window_s: float,
+    clock: Clock = time.perf_counter_ns,
+) -> Window:
+    """Time one workload until its median is known to `precision`, or for `window_s`."""
+    steps = _Stepper(workload, clock)
+    first_step_s = steps.block(1)
+    prove_barrier(steps)
+    barrier_s = steps.barrier_cost()
+    step_s = _warm_up(steps, window_s)
+    size = block_size(step_s, barrier_s, window_s)
+    warmup_steps_run = steps.count
+    with _quiet_gc():
+        samples, reason = _window(steps, size, precision, window_s)
+    found = cautions.of_samples(np.asarray(samples))
+    timer = cautions.timer(size * float(np.median(samples)), barrier_s, OVERHEAD)
+    return Window(
+        samples=tuple(samples),
+        steps_per_sample=size,
+        warmup_steps_run=warmup_steps_run,
+        stop_reason=reason,
+        within_run_halfwidth=relative_halfwidth(samples),
+        first_step_s=first_step_s,
+        barrier_s=barrier_s,
+        cautions=(*found, *([timer] if timer else [])),
+    )
+
+
+class _Stepper:
+    """Runs and times steps, and counts them."""
+
+    def __init__(self, workload: Workload, clock: Clock) -> None:
+        self.workload, self.clock, self.count = workload, clock, 0
+
+    def block(self, steps: int) -> float:
+        """Seconds for `steps` steps and the barrier that ends them."""
+        began = self.clock()
+        self.start(steps)
+        self.workload.barrier()
+        return (self.clock() - began) / 1e9
+
+    def start(self, steps: int) -> None:
+        for _ in range(steps):
+            self.workload.enqueue()
+        self.count += steps
+
+    def checksum(self) -> float:
+        """Seconds to read back one number that depends on every output."""
+        began = self.clock()
+        self.workload.checksum()
+        return (self.clock() - began) / 1e9
+
+    def barrier_cost(self, times: int = 9) -> float:
+        """Seconds of a barrier with nothing to wait for, the clock's reads included."""
+        return float(np.median([self.block(0) for _ in range(times)]))
+
+
+def prove_barrier(steps: _Stepper) -> None:
+    """Refuse a barrier that returns before the work is done.
+
+    After an honest barrier, a checksum over every output costs what it costs on an
+    idle device. After one that returns early it also waits for the rest of the work.
+    An interruption can only add time, so one clean try out of three is proof enough.
+    """
+    steps.checksum()  # the first one may compile
+    copy_s = min(steps.checksum() for _ in range(3))
+    excess_s, step_s = math.inf, math.inf
+    for _ in range(PROOF_TRIES):
+        barrier_s = steps.block(1)
+        after_s = steps.checksum()
+        excess_s = min(excess_s, after_s - copy_s)
+        step_s = min(step_s, barrier_s + after_s - copy_s)
+        if excess_s <= max(0.1 * step_s, copy_s):
+            return
+    raise UntrustedMeasurement(
+        f"the barrier returned early: {duration(excess_s)} of a step of "
+        f"{duration(step_s)} was still to be done after it; the device's barrier in "
+        "the backend must wait for the whole output"
+    )
+
+
+def _warm_up(steps: _Stepper, window_s: float) -> float:
+    """Step until caches and clocks settle; the last block's seconds per step."""
+    size, spent = MIN_WARMUP_STEPS, 0.0
+    while True:
+        block_s = steps.block(size)
+        spent += block_s
+        if spent >= WARMUP_SHARE * window_s:
+            return block_s / size
+        size *= 2  # short steps: a single block would time the barrier
+
+
+def block_size(step_s: float, barrier_s: float, window_s: float) -> int:
+    """Steps per sample: enough to hide the barrier, few enough for five samples.
+
+    >>> block_size(step_s=0.001, barrier_s=0.00002, window_s=10.0)
+    25
+    >>> block_size(step_s=1.0, barrier_s=0.00002, window_s=2.0)
+    1
+    """
+    hide_barrier = barrier_s / (OVERHEAD * step_s)
+    few_samples = window_s / MOST_BLOCKS / step_s
+    most = window_s / MIN_BLOCKS / step_s
+    return max(1, math.floor(min(math.ceil(max(hide_barrier, few_samples)), most)))
+
+
+def _window(
+    steps: _Stepper, size: int, precision: float, window_s: float
+) -> tuple[list[float], str]:
+    """Time blocks until the stop rule holds, or refuse what was compiled meanwhile."""
+    compiled = steps.workload.compilations()
+    steps.workload.barrier()
+    samples: list[float] = []
+    began = steps.clock()
+    reason = "time"
+    while (steps.clock() - began) / 1e9 < window_s:
+        samples.append(steps.block(size) / size)
+        if _narrow(samples, precision):
+            reason = "precision"
+            break
+    compiled = steps.workload.compilations() - compiled
+    if compiled:
+        raise UntrustedMeasurement(
+            f"{compiled} compilation(s) inside the timing window; shapes and constants "
+            "of the step must not change"
+        )
+    return samples, reason
+
+
+def _narrow(samples: list[float], precision: float) -> bool:
+    if len(samples) < MIN_BLOCKS:
+        return False
+    halfwidth = relative_halfwidth(samples)
+    return halfwidth is not None and halfwidth <= precision
+
+
+@contextlib.contextmanager
+def _quiet_gc() -> Iterator[None]:
+    """No garbage collection inside; as it was before on the way out, also on errors."""
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if was_on:
+            gc.enable()

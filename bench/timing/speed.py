@@ -1,0 +1,228 @@
+"""One speed cell, measured: the values of a record's speed columns.
+
+What is timed: one step on a batch that is already on the device (`input` is
+`resident`), of N(0, 1) images, through weights that are nowhere degenerate. `infer` is
+the forward pass, `train` forward, backward and update.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import numpy as np
+
+from bench import cores, machine, models
+from bench.backend import Backend, Workload
+from bench.errors import StudyError, UntrustedMeasurement
+from bench.models import ModelSpec
+from bench.models.weights import random as random_weights
+from bench.recipes.recipe import of_cell
+from bench.specs import Cell, Effort, WorkItem
+from bench.timing import batch, cautions
+from bench.timing.batch import Pilot
+from bench.timing.cautions import Caution
+from bench.timing.ceiling import ceiling
+from bench.timing.measure import MIN_BLOCKS, Clock, Window, measure
+from bench.units import img_per_sec_per_core
+
+FORWARD_PASSES = {"infer": 1, "train": 3}
+"""A training step costs three forward passes: backward is two (Kaplan et al., 2020)."""
+PILOT_SHARE = 0.05
+"""One pilot window, as a share of the window that is reported."""
+PILOT_PRECISION = 0.05
+CEILING_SHARE, CEILING_MIN_S = 0.05, 0.2
+"""The ceiling may cost this share of the window, or this many seconds if more."""
+MEMORY_SHARE = 0.85
+"""How much of the host's memory a pilot may foresee to use before it is not tried."""
+
+
+def measure_cell(
+    item: WorkItem, backend: Backend, clock: Clock = time.perf_counter_ns
+) -> dict[str, Any]:
+    """Measure one cell in this process and return its record columns.
+
+    The caller holds the lease on the device.
+    """
+    cell, effort = item.cell, item.effort
+    check_device(cell, backend)
+    precision = checked_precision(backend, cell.dtype)
+    host = machine.fingerprint(backend.device_kind)
+    budget_s = max(CEILING_MIN_S, CEILING_SHARE * effort.window_s)
+    limit = ceiling(backend, cell.dtype, budget_s=budget_s)
+    rig = _Rig(cell, backend, effort, clock)
+    curve = rig.pilots(sweep=cell.batch_size == "auto" and item.picked_batch is None)
+    chosen = _chosen(item, curve)
+    values, window = rig.report(chosen)
+    share = values["flop_per_sec"] / limit.flop_per_sec
+    seen = [*window.cautions, *rig.load_cautions, cautions.over_ceiling(share)]
+    return {
+        **_facts(rig.spec, host),
+        **values,
+        **_curve_columns(curve),
+        "batch_rule": "auto" if cell.batch_size == "auto" else "fixed",
+        "batch_size": chosen,
+        "img_per_sec_core": img_per_sec_per_core(chosen, window.step_s, host.cores),
+        "effective_precision": precision,
+        "ceiling_flop_per_sec": limit.flop_per_sec,
+        "ceiling_method": limit.method,
+        "ceiling_share": share,
+        "cautions": [dataclasses.asdict(one) for one in seen if one is not None],
+    }
+
+
+def check_device(cell: Cell, backend: Backend) -> None:
+    """`auto` must mean the same to the framework and to the fingerprint."""
+    here = machine.fingerprint(cell.device).device_kind
+    if backend.device_kind != here:
+        raise StudyError(
+            f"device {cell.device}: the machine has {here}, but {backend.name} runs on "
+            f"{backend.device_kind}; say device: {backend.device_kind}, or install a "
+            f"{backend.name} for {here}"
+        )
+
+
+def checked_precision(backend: Backend, dtype: str) -> str:
+    """The precision measured; a dtype label that does not hold fails the attempt."""
+    found = backend.effective_precision(dtype)
+    if found != dtype:
+        raise UntrustedMeasurement(
+            f"dtype {dtype}: products on {backend.device_name} in {backend.name} come "
+            f"out as {found}; say the dtype that the device computes in"
+        )
+    return found
+
+
+def _chosen(item: WorkItem, curve: list[Pilot]) -> int:
+    if item.cell.batch_size != "auto":
+        return item.cell.batch_size
+    return batch.pick(curve) if item.picked_batch is None else item.picked_batch
+
+
+def _facts(spec: ModelSpec, host: machine.Machine) -> dict[str, Any]:
+    """What the model is in closed form, and what the rate is divided by."""
+    return {
+        "family": spec.family,
+        "param_count": spec.param_count,
+        "macs": spec.macs,
+        "tokens": spec.tokens,
+        "device_kind": host.device_kind,
+        "device_name": host.device_name,
+        "core_kind": host.core_kind,
+        "cores": host.cores,
+        "parallelism": host.parallelism,
+        "input": "resident",
+    }
+
+
+def _curve_columns(curve: list[Pilot]) -> dict[str, Any]:
+    """The pilot sweep; a lone pilot at batch 1 is a latency and no sweep."""
+    step_s = curve[0].step_s if curve else None
+    swept = len(curve) > 1
+    return {
+        "ms_per_image_batch1": None if step_s is None else 1e3 * step_s,
+        "sweep": [dataclasses.asdict(pilot) for pilot in curve] if swept else None,
+        "batch_knee": batch.knee(curve) if swept else None,
+    }
+
+
+class _Rig:
+    """One cell's network and weights, ready to be built at any batch size."""
+
+    def __init__(self, cell: Cell, backend: Backend, effort: Effort, clock: Clock):
+        self.cell, self.backend, self.effort, self.clock = cell, backend, effort, clock
+        self.spec = models.spec_for(
+            cell.model,
+            image_size=cell.image_size,
+            num_classes=cell.num_classes,
+            pool=cell.pool,
+            tokens_mlp_dim=cell.tokens_mlp_dim,
+        )
+        self.weights = random_weights(self.spec, seed=0)
+        self.load_cautions: list[Caution | None] = []
+
+    def workload(self, size: int) -> Workload:
+        """The step at one batch size, on fresh N(0, 1) images and random labels."""
+        cell, rng = self.cell, np.random.default_rng(0)
+        shape = (size, cell.image_size, cell.image_size, 3)
+        images = rng.standard_normal(shape, dtype=np.float32)
+        if cell.mode == "infer":
+            return self.backend.infer(self.spec, self.weights, images, dtype=cell.dtype)
+        labels = rng.integers(cell.num_classes, size=size)
+        return self.backend.train(
+            self.spec, self.weights, images, labels, of_cell(cell), dtype=cell.dtype
+        )
+
+    def pilots(self, *, sweep: bool) -> list[Pilot]:
+        """The whole sweep, or batch 1 alone: the latency, which training has not."""
+        if not sweep:
+            return [self.pilot(1)] if self.cell.mode == "infer" else []
+        on_host = self.backend.device_kind == "cpu"
+        return batch.sweep(
+            self.pilot,
+            smallest=self.effort.sweep_min,
+            largest=self.effort.sweep_max,
+            step_limit_s=self.effort.window_s / MIN_BLOCKS,
+            memory_limit=int(MEMORY_SHARE * machine.memory_bytes())
+            if on_host
+            else None,
+        )
+
+    def pilot(self, size: int) -> Pilot:
+        """A short window at one batch size; only a true memory error is a status."""
+        self.backend.reset_peak_memory()
+        try:
+            window = measure(
+                self.workload(size),
+                precision=PILOT_PRECISION,
+                window_s=PILOT_SHARE * self.effort.window_s,
+                clock=self.clock,
+            )
+        except Exception as error:
+            if not self.backend.is_out_of_memory(error):
+                raise
+            return Pilot(size, "oom")
+        peak_bytes, _ = self.backend.peak_memory()
+        return Pilot(size, "ok", window.step_s, peak_bytes)
+
+    def report(self, size: int) -> tuple[dict[str, Any], Window]:
+        """The window that is reported, built afresh, and what surrounded it."""
+        load_before, others = machine.load_average(), machine.OthersLoad()
+        restarted = self.backend.reset_peak_memory()
+        workload = self.workload(size)
+        window = measure(
+            workload,
+            precision=self.effort.precision,
+            window_s=self.effort.window_s,
+            clock=self.clock,
+        )
+        peak_bytes, method = self.backend.peak_memory()
+        self.load_cautions = [cautions.host_load(others.cores(), cores.usable().count)]
+        rate = size / window.step_s
+        passes = FORWARD_PASSES[self.cell.mode]
+        return {
+            **_window_columns(window),
+            "variant": workload.variant,
+            "layout": workload.layout,
+            "compile_s": workload.compile_s,
+            "img_per_sec": rate,
+            "flop_per_sec": 2 * self.spec.macs * passes * rate,
+            "peak_memory_bytes": peak_bytes,
+            "peak_memory_method": method + ("" if restarted else ", since the start"),
+            "load_before": load_before,
+            "load_after": machine.load_average(),
+        }, window
+
+
+def _window_columns(window: Window) -> dict[str, Any]:
+    """A window's fields are columns of the same name, except its cautions."""
+    return {
+        **{
+            item.name: getattr(window, item.name)
+            for item in dataclasses.fields(window)
+            if item.name != "cautions"
+        },
+        "samples": list(window.samples),
+        "step_s": window.step_s,
+    }

@@ -1,0 +1,207 @@
+"""What is drawn is what the points frame says, and nothing else."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.analysis import demo
+from bench.plots import data_scale, gallery, pareto, relative, resolution, style
+from bench.plots import throughput as throughput_plot
+
+MODULES = [importlib.import_module(f"bench.plots.{name}") for name in gallery.FIGURES]
+COLUMN_IN = 3.25
+
+
+_FIGURES: dict = {}
+
+
+def _drawn(module, rows, width=style.WIDTH_IN):
+    """The figure of these session-wide rows, drawn once."""
+    key = (module.__name__, id(rows), width)
+    if key not in _FIGURES:
+        with style.style():
+            figure = module.draw(rows, width)
+        assert not isinstance(figure, str), figure
+        _FIGURES[key] = figure
+    return _FIGURES[key]
+
+
+def _offsets(axes) -> set[tuple[float, float]]:
+    points = [c for c in axes.collections if (c.get_gid() or "").startswith("points")]
+    return {tuple(xy) for c in points for xy in np.asarray(c.get_offsets()).round(9)}
+
+
+def _texts(axes, gid: str) -> list[str]:
+    return [text.get_text() for text in axes.texts if text.get_gid() == gid]
+
+
+def _panels(figure, points: pd.DataFrame):
+    names = points["panel"].unique()
+    assert len(figure.axes) == len(names)
+    for axes, name in zip(figure.axes, names, strict=True):
+        yield axes, points[points["panel"] == name]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=gallery.FIGURES)
+def test_the_artists_stand_where_the_points_frame_says(module, both):
+    points = module.points(both)
+    for axes, part in _panels(_drawn(module, both), points):
+        wanted = part[["x", "y"]].astype(float).round(9).to_numpy()
+        assert _offsets(axes) == {tuple(xy) for xy in wanted}
+
+
+@pytest.mark.parametrize("module", [pareto, throughput_plot], ids=lambda m: m.__name__)
+def test_every_published_point_is_named(module, published):
+    points = module.points(published)
+    (panel,) = _panels(_drawn(module, published), points)
+    assert sorted(_texts(panel[0], "label")) == sorted(panel[1]["label"])
+
+
+def test_the_published_frontier_is_the_papers(published):
+    points = pareto.points(published)
+    front = points[points["on_frontier"]].sort_values("x")
+    assert front["label"].tolist() == [
+        "HaloNet",
+        "Mixer-L/16@448",
+        "ViT-L/16@512",
+        "Mixer-H/14@448",
+        "NFNet-F4+",
+        "MPL",
+    ]
+    (axes,) = _drawn(pareto, published).axes
+    (line,) = [line for line in axes.lines if line.get_gid() == "frontier"]
+    drawn = set(zip(*line.get_data(), strict=True))
+    assert set(zip(front["x"], front["y"], strict=True)) <= drawn
+    assert "on the frontier are HaloNet, Mixer-L/16@448" in pareto.caption(points)
+
+
+def test_extrapolated_core_days_carry_their_mark(published):
+    points = pareto.points(published)
+    marked = points[points["label"].str.endswith("‡")]
+    assert marked["label"].tolist() == ["Mixer-L/16@448‡"]
+    assert "‡: core-days extrapolated" in pareto.caption(points)
+
+
+def test_the_published_throughput_panel_is_figure_3(published):
+    points = throughput_plot.points(published)
+    assert len(points) == 15
+    assert set(points["pretrain_dataset"]) == {"JFT-300M"}
+    assert set(points["image_size"]) == {224}
+    assert {"Mixer-L/16 (7 ep)", "Mixer-L/16 (14 ep)"} <= set(points["label"])
+
+
+def test_published_and_measured_never_share_a_panel(both):
+    for module in (pareto, throughput_plot, resolution):
+        for _, part in module.points(both).groupby("panel"):
+            assert part["source"].nunique() == 1
+
+
+def test_two_machines_never_share_a_panel(measured):
+    other = measured.assign(machine_id="m2", machine="Other")
+    rows = pd.concat([measured, other], ignore_index=True)
+    for module in (pareto, throughput_plot, resolution, data_scale):
+        assert module.points(rows)["panel"].nunique() == 2
+
+
+def test_published_is_hollow_and_measured_filled(both):
+    left, right = _drawn(pareto, both).axes
+    for axes, hollow in ((left, True), (right, False)):
+        for points in axes.collections:
+            face, edge = points.get_facecolor()[0], points.get_edgecolor()[0]
+            assert (face.tolist() == [1, 1, 1, 1]) is hollow
+            assert (face.tolist() == edge.tolist()) is not hollow
+
+
+@pytest.mark.parametrize("module", [pareto, throughput_plot, resolution, data_scale])
+def test_demo_sizes_say_so_inside_the_image(module, both):
+    points = module.points(both)
+    assert points["demo"].any()
+    for axes, part in _panels(_drawn(module, both), points):
+        note = " ".join(_texts(axes, "demo")).replace("\n", " ")
+        assert note == (demo.NOTE if part["demo"].any() else "")
+    assert demo.NOTE[1:] in module.caption(points)
+
+
+def test_nothing_published_is_drawn_against_data_size(published, measured):
+    assert data_scale.draw(published) == (
+        "accuracy against pre-training images is not tabulated in the paper, and no "
+        "model was measured at two data sizes"
+    )
+    points = data_scale.points(measured)
+    assert points["x"].unique().tolist() == [250, 4000]
+    (axes,) = _drawn(data_scale, measured).axes
+    assert any(line.get_linestyle() == ":" for line in axes.lines)  # chance
+
+
+def test_the_published_resolutions(published):
+    points = resolution.points(published)
+    sizes = points.groupby("model")["x"].apply(lambda x: [int(size) for size in x])
+    assert sizes.to_dict() == {
+        "Mixer-H/14": [224, 448],
+        "Mixer-L/16": [224, 448],
+        "ViT-H/14": [224, 518],
+        "ViT-L/16": [224, 512],
+    }
+
+
+def test_ratios_are_to_the_reference_of_the_same_panel(published):
+    points = relative.points(published)
+    assert points.loc[points["model"] == "Mixer-B/16", "x"].eq(1).all()
+    ratio = points.set_index(["panel", "model"])["x"]
+    assert ratio["Published, TPUv3: inference", "ViT-B/16"] == 861 / 1384
+    assert ratio["timm, RTX 4090: inference", "ViT-B/16"] == 2787 / 2608
+    assert ratio["timm, RTX 3090: training", "BiT-R50x1"] == 587 / 528
+
+
+def test_a_model_on_the_other_side_than_in_the_paper_is_marked(published):
+    points = relative.points(published)
+    flipped = points.loc[points["flipped"], ["panel", "model"]].to_numpy().tolist()
+    assert flipped == [["timm, RTX 4090: inference", "ViT-B/16"]]
+    bold = [
+        text.get_text()
+        for axes in _drawn(relative, published).axes
+        for text in axes.texts
+        if text.get_fontweight() == "bold"
+    ]
+    assert bold == ["1.07"]
+    assert "RTX 4090: inference does not reproduce" in relative.caption(points)
+
+
+def test_a_machine_with_the_reference_gets_a_panel(published, reference_here):
+    rows = pd.concat([published, reference_here], ignore_index=True)
+    points = relative.points(rows)
+    here = points[points["source"] == "measured"].set_index("model")
+    assert here["x"].to_dict() == {
+        "Mixer-B/16": 1.0,
+        "Mixer-S/16": 3.0,
+        "ViT-B/16": 1.2,
+    }
+    assert here["flipped"].to_dict()["ViT-B/16"]
+
+
+def test_without_the_reference_nothing_is_drawn(measured):
+    assert relative.draw(measured) == relative.NOTHING
+
+
+@pytest.mark.parametrize("module", MODULES, ids=gallery.FIGURES)
+def test_no_rows_give_a_sentence(module, published):
+    assert module.draw(published.iloc[:0]) == module.NOTHING
+
+
+@pytest.mark.parametrize("module", MODULES, ids=gallery.FIGURES)
+@pytest.mark.parametrize("width", [COLUMN_IN, style.WIDTH_IN])
+def test_text_is_readable_and_inside_the_figure(module, both, width):
+    figure = _drawn(module, both, width)
+    assert figure.get_size_inches()[0] == width
+    frame = figure.bbox
+    for axes in figure.axes:
+        for text in [*axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label]:
+            if not text.get_text():
+                continue
+            assert text.get_fontsize() >= style.SMALL_PT
+            box = text.get_window_extent()
+            assert frame.x0 - 1 <= box.x0 and box.x1 <= frame.x1 + 1, text

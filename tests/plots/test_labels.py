@@ -1,0 +1,92 @@
+"""Labels keep clear of each other, and the same points give the same picture."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from matplotlib.text import Text  # noqa: TID253
+
+from bench.plots import style
+from bench.plots.labels import Box, Label, at_line_ends, place, settle
+
+
+def _axes():
+    figure, (axes,) = style.canvas(1, 3.25)
+    axes.set(xlim=(0, 10), ylim=(0, 10))
+    settle(figure)
+    return axes
+
+
+def _box(annotation) -> Box:
+    """Extent of the text alone, without its leader line."""
+    return Box(*Text.get_window_extent(annotation).extents)
+
+
+CROWDS = {
+    "one": [(5, 5)],
+    "a column": [(5, 1 + i / 2) for i in range(12)],
+    "nearly one spot": [(5 + i / 20, 5 - i / 20) for i in range(6)],
+    "corners": [(0, 0), (10, 0), (0, 10), (10, 10)],
+}
+
+
+@pytest.mark.parametrize("points", CROWDS.values(), ids=CROWDS)
+def test_placed_labels_do_not_overlap_and_stay_inside(points):
+    axes = _axes()
+    place(
+        axes, [Label(x, y, f"Mixer-L/{i}") for i, (x, y) in enumerate(points)], points
+    )
+    axes.get_figure().draw_without_rendering()
+    boxes = [_box(text) for text in axes.texts]
+    assert len(boxes) == len(points)
+    for one, other in itertools.combinations(boxes, 2):
+        assert one.overlap(other) == 0
+    frame = Box(*axes.get_figure().bbox.extents)
+    for box in boxes:
+        assert box.outside(frame) == 0
+
+
+def test_equal_labels_are_written_once():
+    axes = _axes()
+    place(axes, [Label(1, 1, "a"), Label(1, 1, "a")], [(1, 1)])
+    assert [text.get_text() for text in axes.texts] == ["a"]
+
+
+def test_the_same_points_in_any_order_give_the_same_picture():
+    points = CROWDS["nearly one spot"]
+    labels = [Label(x, y, str(i)) for i, (x, y) in enumerate(points)]
+    found = []
+    for order in (labels, labels[::-1]):
+        axes = _axes()
+        place(axes, order, points)
+        found.append({text.get_text(): text.xyann for text in axes.texts})
+    assert found[0] == found[1]
+
+
+def test_line_ends_are_a_column_in_order():
+    axes = _axes()
+    labels = [Label(8, 5 + i / 100, f"line {i}") for i in range(5)]
+    at_line_ends(axes, labels)
+    scale = axes.get_figure().dpi / 72
+    spots = {
+        text.get_text(): axes.transData.transform(text.xy)[1] / scale + text.xyann[1]
+        for text in axes.texts
+    }
+    heights = [spots[f"line {i}"] for i in range(5)]
+    assert heights == sorted(heights)
+    gaps = [upper - lower for lower, upper in itertools.pairwise(heights)]
+    assert min(gaps) >= 6  # points: a text's height
+    wanted = [axes.transData.transform((8, 5 + i / 100))[1] / scale for i in range(5)]
+    assert sum(heights) == pytest.approx(sum(wanted))
+    at_line_ends(axes, [])
+    assert len(axes.texts) == 5
+
+
+def test_boxes():
+    one, other = Box(0, 0, 2, 2), Box(1, 1, 3, 3)
+    assert one.overlap(other) == 1
+    assert one.shared([other, other]) == 2
+    assert one.overlap(Box(5, 5, 6, 6)) == 0
+    assert one.outside(Box(0, 0, 1, 2)) == 2
+    assert one.holds(1, 1) and not one.holds(3, 1)

@@ -1,0 +1,70 @@
+"""Colours, ticks and markers."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from bench.models import FAMILIES
+from bench.plots import style
+
+
+def lightness(colour: str) -> float:
+    """CIE L* of an sRGB colour, 0 (black) to 100 (white)."""
+    from matplotlib.colors import to_rgb
+
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+              for c in to_rgb(colour)]  # fmt: skip
+    y = sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return 116 * y ** (1 / 3) - 16 if y > 216 / 24389 else y * 24389 / 27
+
+
+def test_every_family_has_a_colour_and_a_name():
+    assert set(style.COLOURS) == {*FAMILIES, "other"} == set(style.NAMES)
+
+
+def test_colours_are_apart_in_greyscale():
+    for one, other in itertools.combinations(style.COLOURS.values(), 2):
+        assert abs(lightness(one) - lightness(other)) >= 10
+    assert max(map(lightness, style.COLOURS.values())) <= 80  # still seen on white
+
+
+def test_every_framework_has_a_marker_of_its_own():
+    assert set(style.MARKERS) == {"jax", "torch", ""}
+    assert len(set(style.MARKERS.values())) == 3
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (80, 25_000, [100, 300, 1000, 3000, 10_000]),
+        (10, 500, [10, 20, 50, 100, 200, 500]),
+        (3, 8, [3, 4, 5, 6, 7, 8]),
+        (1e-4, 1e3, [1e-4, 0.01, 1, 100]),
+        (0.9, 1.3, [0.9, 1.0, 1.1, 1.2, 1.3]),
+    ],
+)
+def test_log_ticks_are_round_and_few(low, high, ticks):
+    assert style.log_ticks(low, high) == pytest.approx(ticks)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1e-5, "0.00001"), (0.2, "0.2"), (1.0, "1"), (30, "30"), (20_000, "20,000")],
+)
+def test_ticks_are_plain_numbers(value, text):
+    assert style.plain_number(value) == text
+
+
+def test_an_unknown_published_family_is_other():
+    assert style.family_of("nfnet") == "other"
+    assert style.family_of("mixer") == "mixer"
+    assert style.family_of(None) == "other"
+
+
+@pytest.mark.parametrize(
+    ("width", "panels", "across"), [(3.25, 2, 1), (6.75, 2, 2), (6.75, 1, 1)]
+)
+def test_panels_are_stacked_on_a_narrow_page(width, panels, across):
+    assert style.across(panels, width) == across

@@ -1,0 +1,68 @@
+import math
+
+import pytest
+
+from bench.errors import StudyError
+from bench.recipes.recipe import Recipe, of_cell
+from bench.recipes.schedule import learning_rate, warmup_steps
+from bench.specs import Cell
+
+
+def recipe(schedule: str = "linear", **fields) -> Recipe:
+    return Recipe(learning_rate=2.0, schedule=schedule, **fields)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup", "step", "rate"),
+    [
+        ("linear", 0, 0, 2.0),
+        ("linear", 0, 50, 2 * (1e-5 + (1 - 1e-5) * 0.5)),
+        ("linear", 20, 0, 0.0),
+        ("linear", 20, 10, 1.0),  # warm-up times a curve that has not begun
+        ("linear", 20, 20, 2.0),
+        ("linear", 20, 60, 2 * (1e-5 + (1 - 1e-5) * 0.5)),
+        ("linear", 20, 100, 2e-5),  # the end is a fraction of the peak
+        ("cosine", 0, 25, 1 + math.cos(math.pi / 4)),
+        ("cosine", 20, 60, 1.0),
+        ("cosine", 20, 100, 0.0),
+        ("constant", 0, 99, 2.0),
+        ("constant", 10, 5, 1.0),
+    ],
+)
+def test_the_rate_of_a_step(schedule, warmup, step, rate):
+    given = recipe(schedule, warmup_steps=warmup)
+    assert learning_rate(given, step, 100) == pytest.approx(rate, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("total", "warmup"),
+    [(1, 0), (9, 0), (150, 15), (93_800, 9_380), (100_000, 10_000), (517_800, 10_000)],
+)
+def test_the_papers_warm_up_scales_to_the_run(total, warmup):
+    assert warmup_steps(recipe(), total) == warmup
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_a_rate_rises_to_its_peak_once_and_then_falls(schedule):
+    rates = [learning_rate(recipe(schedule), step, 200) for step in range(200)]
+    assert rates.index(max(rates)) == 20
+    assert max(rates) == 2.0
+    assert rates[:21] == sorted(rates[:21])
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+    assert min(rates[1:]) > 0
+
+
+def test_a_warm_up_longer_than_the_run_is_refused():
+    with pytest.raises(StudyError, match=r"warmup_steps 10 does not fit .* 0 to 9"):
+        learning_rate(recipe(warmup_steps=10), 0, 10)
+
+
+def test_an_unknown_schedule_is_refused():
+    with pytest.raises(StudyError, match="unknown schedule 'step'"):
+        learning_rate(recipe("step"), 0, 10)
+
+
+def test_a_cell_declares_its_recipe():
+    fields = {"optimizer": "sgd", "learning_rate": 0.1, "clip_norm": None}
+    cell = Cell(mode="pretrain", model="Mixer-B/16", framework="jax", **fields)
+    assert of_cell(cell) == Recipe(**fields)

@@ -1,0 +1,128 @@
+"""Every format, written out, for a small table with everything that needs escaping."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.errors import UserError
+from bench.report.markup import FORMATS, Column, Grid, Group, latex, markdown, render
+
+GRID = Grid(
+    [Column("model", text=True), Column("50 %")],
+    [
+        Group("A & B", [["Mixer_S|32 <a>", "1,384"], ["ViT", "007"]]),
+        Group("", [["x", "—"]]),
+    ],
+    ["n=2 & more."],
+    "key",
+)
+
+EXPECTED = {
+    "table": """\
+model             50 %
+--------------  ------
+A & B
+Mixer_S|32 <a>   1,384
+ViT                007
+x                    —
+
+n=2 & more.""",
+    "github": """\
+| model                  |   50 % |
+|------------------------|--------|
+| **A & B**              |        |
+| Mixer\\_S\\|32 &lt;a&gt; |  1,384 |
+| ViT                    |    007 |
+| x                      |      — |
+
+n=2 & more.""",
+    "latex": r"""% needs \usepackage{booktabs} and \usepackage{pifont}
+\begin{tabular}{lr}
+\toprule
+model & 50 \% \\
+\midrule
+\multicolumn{2}{l}{\emph{A \& B}} \\
+Mixer\_S\textbar{}32 \textless{}a\textgreater{} & 1,384 \\
+ViT & 007 \\
+\midrule
+x & --- \\
+\bottomrule
+\end{tabular}
+
+n=2 \& more.""",
+    "html": """\
+<table>
+<thead><tr><th scope="col">model</th><th scope="col">50 %</th></tr></thead>
+<tbody>
+<tr><th colspan="2" scope="rowgroup">A &amp; B</th></tr>
+<tr><td style="text-align:left">Mixer_S|32 &lt;a&gt;</td>\
+<td style="text-align:right">1,384</td></tr>
+<tr><td style="text-align:left">ViT</td><td style="text-align:right">007</td></tr>
+</tbody>
+<tbody>
+<tr><td style="text-align:left">x</td><td style="text-align:right">—</td></tr>
+</tbody>
+</table>
+<p>n=2 &amp; more.</p>""",
+    "csv": """\
+key,model,50 %
+A & B,Mixer_S|32 <a>,"1,384"
+A & B,ViT,007
+,x,—""",
+    "json": """\
+{
+  "rows": [
+    {
+      "key": "A & B",
+      "model": "Mixer_S|32 <a>",
+      "50 %": "1,384"
+    },
+    {
+      "key": "A & B",
+      "model": "ViT",
+      "50 %": "007"
+    },
+    {
+      "key": "",
+      "model": "x",
+      "50 %": "—"
+    }
+  ],
+  "notes": [
+    "n=2 & more."
+  ]
+}""",
+}
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_the_format_is_exactly_this(fmt):
+    assert render(GRID, fmt) == EXPECTED[fmt]
+
+
+def test_an_unknown_format_is_named():
+    with pytest.raises(
+        UserError, match=r"unknown table format 'htm'; .* mean 'html'\?"
+    ):
+        render(GRID, "htm")
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        (r"\x{y}", r"\textbackslash{}x\{y\}"),
+        ("~^#$", r"\textasciitilde{}\textasciicircum{}\#\$"),
+        ("1 ± 2 – 3", r"1 $\pm$ 2 -- 3"),
+        ("‡†☎", r"\ddag{}\dag{}\ding{37}"),
+    ],
+)
+def test_latex_specials(text, escaped):
+    assert latex(text) == escaped
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [("a\\b", r"a\\b"), ("`x`", r"\`x\`"), ("[1]\nb", r"\[1\] b"), ("*", r"\*")],
+)
+def test_markdown_specials(text, escaped):
+    assert markdown(text) == escaped

@@ -1,0 +1,288 @@
+"""The table of model rows, its citation and its failures."""
+
+from __future__ import annotations
+
+import csv
+import re
+
+import pandas as pd
+import pytest
+
+from bench.analysis.join import model_rows
+from bench.errors import UserError
+from bench.record import table
+from bench.report.citation import citation
+from bench.report.tables import comparison_table, failures_table
+from bench.results import read_published, to_frame
+
+BASE = {
+    "status": "ok",
+    "role": "cell",
+    "source": "measured",
+    "protocol": 1,
+    "machine_id": "m1",
+    "environment_id": "e1",
+    "environment": {"jax": "0.10.2", "python": "3.11.9"},
+    "machine": "Xeon 8481C",
+    "device_name": "Xeon 8481C",
+    "core_kind": "vcpu",
+    "cores": 2.0,
+    "parallelism": "intra_op",
+    "git_sha": "0123456789abcdef",
+    "framework": "jax",
+    "dtype": "float32",
+    "image_size": 32,
+    "batch_size": 8,
+    "family": "mixer",
+}
+
+
+def infer(model: str, rate: float, **values) -> dict:
+    row = {
+        "mode": "infer",
+        "model": model,
+        "cell_id": f"i {model}",
+        "img_per_sec_core": rate,
+        "track": "protocol",
+        "batch_rule": "auto",
+        "input": "resident",
+        "layout": "NHWC",
+        "variant": "jit",
+        "param_count": 1_234_567,
+    }
+    return {**BASE, **row, **values}
+
+
+def pretrain(model: str, top1: float, **values) -> dict:
+    row = {
+        "mode": "pretrain",
+        "model": model,
+        "cell_id": f"p {model}",
+        "top1": top1,
+        "chance": 0.1,
+        "pretrain_dataset": "fractals",
+        "eval_dataset": "fractals",
+        "core_days_measured": 0.0123,
+    }
+    return {**BASE, **row, **values}
+
+
+def frame(*rows: dict, samples: bool = True) -> pd.DataFrame:
+    return to_frame(table(rows), samples=samples)
+
+
+def lines(rows: pd.DataFrame, **asked) -> list[dict[str, str]]:
+    return list(csv.DictReader(comparison_table(rows, "csv", **asked).splitlines()))
+
+
+def probe(accuracy: float, baseline: str | None, seed: int = 0) -> dict:
+    return {
+        "dataset": "digits",
+        "shots": 5,
+        "seed": seed,
+        "accuracy": accuracy,
+        "baseline": baseline,
+    }
+
+
+def test_the_whole_table():
+    rows = frame(
+        infer("Mixer-S/4", 1384.2),
+        pretrain(
+            "Mixer-S/4",
+            0.5,
+            fewshot=[
+                probe(0.4, None),
+                probe(0.6, None, seed=1),
+                probe(0.7, "raw_pixels"),
+                probe(0.3, "random_init"),
+            ],
+        ),
+        infer("ViT-S/4", 692.1, status="oom", error_message="needs 9 GB, has 8"),
+        pretrain("ViT-S/4", 0.25),
+    )
+    assert comparison_table(rows, "table") == WHOLE
+
+
+WHOLE = """\
+model      framework      px    batch    params (M)    img/sec/core              interval    top-1 % (chance)    core-days  few-shot % (raw pixels, random init)
+---------  -----------  ----  -------  ------------  --------------  --------------------  ------------------  -----------  --------------------------------------
+[1] measured, Xeon 8481C, vcpu, inference, float32, protocol track, trained on fractals, tested on fractals
+Mixer-S/4  jax            32        8          1.23           1,384  n=1, within-run only         50.0 (10.0)       0.0123  digits 5-shot 50.0 (70.0, 30.0)
+[2] measured, Xeon 8481C, vcpu, throughput not measured, float32, trained on fractals, tested on fractals
+ViT-S/4    jax            32        —             —               —                     —         25.0 (10.0)       0.0123  —
+
+[1] img/sec/core: forward passes, batch picked by a pilot sweep and measured afresh, inputs resident on the device, protocol track, float32, layout NHWC, built as jit; median over n=1 fresh processes of each one's median block; no interval with fewer than 5 processes. Xeon 8481C, 2 x vcpu sharing each batch. jax 0.10.2, python 3.11.9; commit 0123456789ab.
+
+[2] img/sec/core: not measured.
+
+Not above: infer ViT-S/4 jax 32 px oom: needs 9 GB, has 8"""  # noqa: E501
+
+
+def _five(model: str, rate: float) -> list[dict]:
+    samples = [[4 / (rate + r)] * 3 for r in range(5)]
+    return [
+        infer(model, rate + r, repetition=r, samples=one)
+        for r, one in enumerate(samples)
+    ]
+
+
+def test_the_interval_needs_five_processes():
+    (row,) = lines(frame(*_five("Mixer-S/4", 100.0)))
+    assert re.fullmatch(r"10\d – 10\d \(n=5\)", row["interval"])
+    (row,) = lines(frame(*_five("Mixer-S/4", 100.0)[:2]))
+    assert row["interval"] == "n=2, within-run only"
+    (row,) = lines(frame(*_five("Mixer-S/4", 100.0), samples=False))
+    assert row["interval"] == "n=5, samples not read"
+
+
+def test_the_range_over_seeds_stands_beside_the_median():
+    rows = [pretrain("Mixer-S/4", a, seed=s) for s, a in enumerate((0.5, 0.9, 0.6))]
+    (row,) = lines(frame(*rows))
+    assert row["top-1 % (chance)"] == "60.0 [50.0 – 90.0, n=3] (10.0)"
+
+
+def test_ratios_stay_inside_machine_framework_and_size():
+    rows = frame(
+        infer("Mixer-S/4", 200.0),
+        infer("ViT-S/4", 100.0),
+        infer("Mixer-S/4", 50.0, image_size=64, cell_id="c1"),
+        infer("ViT-S/4", 20.0, image_size=64, cell_id="c2"),
+        infer("Mixer-S/4", 70.0, framework="torch", cell_id="c3"),
+        infer("Mixer-S/4", 90.0, machine_id="m2", machine="Other", cell_id="c4"),
+    )
+    found = {
+        (row["img/sec/core"], row["vs ViT-S/4"])
+        for row in lines(rows, baseline="ViT-S/4")
+    }
+    assert found == {
+        ("200", "2.00x"),
+        ("100", "1.00x"),
+        ("50.0", "2.50x"),
+        ("20.0", "1.00x"),
+        ("70.0", "—"),
+        ("90.0", "—"),
+    }
+
+
+def test_different_keys_are_different_groups():
+    rows = frame(
+        infer("Mixer-S/4", 1.0),
+        infer("Mixer-S/4", 2.0, dtype="bfloat16", cell_id="b"),
+        infer("Mixer-S/4", 3.0, track="tuned", cell_id="c"),
+        infer("Mixer-S/4", 4.0, machine_id="m2", machine="Other", cell_id="d"),
+        infer("Mixer-S/4", 5.0, core_kind="cpu_core", machine_id="m3", cell_id="e"),
+    )
+    groups = [row["comparable rows"] for row in lines(rows)]
+    assert len(set(groups)) == 5
+    assert any(group.endswith("bfloat16, protocol track") for group in groups)
+
+
+def test_the_mode_is_named_and_never_mixed():
+    rows = frame(
+        infer("Mixer-S/4", 9.0), infer("Mixer-S/4", 3.0, mode="train", cell_id="t")
+    )
+    (row,) = lines(rows, mode="train")
+    assert row["img/sec/core"] == "3.00"
+    assert "training" in row["comparable rows"]
+    assert "training steps (forward, backward, update)" in comparison_table(
+        rows, mode="train"
+    )
+
+
+def test_settings_get_a_column_only_where_they_differ():
+    rows = [
+        pretrain("Mixer-S/4", 0.1 * n, unique_images=n * 1000, data_examples=n * 1000)
+        for n in (1, 2)
+    ]
+    assert [row["train images"] for row in lines(frame(*rows))] == ["1,000", "2,000"]
+    assert "train images" not in lines(frame(rows[0]))[0]
+
+
+def test_published_rows_keep_their_own_groups_and_names():
+    rows = pd.concat([read_published(), frame(infer("Mixer-S/4", 9.0))])
+    found = lines(rows)
+    mixer = [row for row in found if row["img/sec/core"] == "1,384"]
+    assert {row["interval"] for row in mixer} == {"as published"}
+    assert all("published, TPUv3" in row["comparable rows"] for row in mixer)
+    assert {row["core-days"] for row in mixer} == {"10.0‡", "150‡", "80.0"}
+    assert {row["model"] for row in found} >= {"HaloNet", "MPL", "Mixer-S/4"}
+
+
+def test_demo_sizes_say_so():
+    assert "Demo scale: shows that the pipeline works" in comparison_table(
+        frame(infer("Mixer-XS/4", 1.0))
+    )
+    assert "Demo scale" not in comparison_table(frame(infer("Mixer-S/4", 1.0)))
+
+
+def test_mistakes_are_one_line():
+    rows = frame(infer("Mixer-S/4", 1.0))
+    with pytest.raises(UserError, match=r"unknown baseline 'ViT'; known: Mixer-S/4"):
+        comparison_table(rows, baseline="ViT")
+    with pytest.raises(
+        UserError, match=r"unknown speed mode 'pretrain'; known: infer,"
+    ):
+        comparison_table(rows, mode="pretrain")
+
+
+def test_the_citation_names_what_differs():
+    rows = frame(
+        infer("Mixer-S/4", 1.0, git_dirty=True),
+        infer(
+            "ViT-S/4",
+            2.0,
+            framework="torch",
+            variant="eager",
+            batch_rule="fixed",
+            environment_id="e2",
+            environment={"torch": "2.13.0", "python": "3.11.9"},
+        ),
+    )
+    text = citation(model_rows(rows))
+    assert "batch picked by a pilot sweep and measured afresh or batch fixed" in text
+    assert "built as jit/eager" in text
+    assert "jax 0.10.2, python 3.11.9, torch 2.13.0; " in text
+    assert text.endswith("commit 0123456789ab with uncommitted changes.")
+
+
+def test_the_citation_without_nested_columns_names_the_environment():
+    text = citation(model_rows(frame(infer("Mixer-S/4", 1.0), samples=False)))
+    assert "environment e1; commit" in text
+
+
+@pytest.mark.parametrize(
+    ("machine", "sentence"),
+    [
+        (
+            "TPUv3",
+            "the paper's inference throughput as published, TPUv3, core = tpu_core",
+        ),
+        ("RTX 4090", "RTX 4090, core = gpu (timm, PyTorch 2.4, automatic mixed"),
+    ],
+)
+def test_the_citation_of_published_rows(machine, sentence):
+    rows = model_rows(read_published())
+    assert sentence in citation(rows[rows["machine"] == machine])
+
+
+def test_the_failures_table():
+    rows = frame(
+        infer("Mixer-S/4", 1.0),
+        infer(
+            "ViT-S/4",
+            1.0,
+            status="oom",
+            error_class="OutOfMemory",
+            error_message="9 GB |\nhas 8",
+        ),
+    )
+    assert failures_table(rows, "github") == (
+        "| mode   | model   | framework   |   px |   batch | status   "
+        "| error                      |\n"
+        "|--------|---------|-------------|------|---------|----------"
+        "|----------------------------|\n"
+        "| infer  | ViT-S/4 | jax         |   32 |       8 | oom      "
+        "| OutOfMemory: 9 GB \\| has 8 |"
+    )
+    assert failures_table(rows.iloc[:1]).endswith("\n\nNo attempt failed.")

@@ -1,0 +1,105 @@
+"""Cores counted on machines that are not here."""
+
+import pytest
+
+from bench import cores
+
+
+def cpuinfo(logical, threads_per_core=1, packages=1, hypervisor=False):
+    """An x86 /proc/cpuinfo; siblings are numbered last, as Linux does."""
+    per_package = logical // threads_per_core // packages
+    physical = per_package * packages
+    flags = "fpu avx2 avx512f" + (" hypervisor" if hypervisor else "")
+    blocks = [
+        f"processor\t: {cpu}\nvendor_id\t: GenuineIntel\ncpu family\t: 6\n"
+        f"model\t\t: 143\nmodel name\t: Xeon 8480\nstepping\t: 8\n"
+        f"physical id\t: {cpu % physical // per_package}\n"
+        f"core id\t\t: {cpu % per_package}\nflags\t\t: {flags}\n"
+        for cpu in range(logical)
+    ]
+    return "\n".join(blocks)
+
+
+ARM = "\n".join(f"processor\t: {n}\nCPU part\t: 0xd40\n" for n in range(4))
+
+MACHINES = {
+    # text, allowed CPUs, quota -> cores, kind
+    "plain": (cpuinfo(4), range(4), None, 4, "cpu_core"),
+    "smt": (cpuinfo(8, threads_per_core=2), range(8), None, 4, "cpu_core"),
+    "two packages": (cpuinfo(8, 2, packages=2), range(8), None, 4, "cpu_core"),
+    "affinity": (cpuinfo(8), [1, 3], None, 2, "cpu_core"),
+    "two siblings are one core": (cpuinfo(8, 2), [1, 5], None, 1, "cpu_core"),
+    "quota": (cpuinfo(64), range(64), 2.0, 2, "cpu_core"),
+    "fractional quota": (cpuinfo(64), range(64), 1.5, 1.5, "cpu_core"),
+    "quota above the mask": (cpuinfo(8), [0, 1], 6.0, 2, "cpu_core"),
+    "hypervisor": (cpuinfo(4, 2, hypervisor=True), range(4), None, 4, "vcpu"),
+    "hypervisor and quota": (cpuinfo(4, hypervisor=True), range(4), 0.5, 0.5, "vcpu"),
+    "arm names no cores": (ARM, range(4), None, 4, "cpu_core"),
+    "no cpuinfo": ("", range(3), None, 3, "cpu_core"),
+}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_cores_of(machine):
+    text, allowed, quota, number, kind = MACHINES[machine]
+    found = cores.count(cores.parse_cpuinfo(text), allowed, quota)
+    assert (found.count, found.kind) == (number, kind)
+
+
+def test_the_part_is_named_without_what_changes():
+    topology = cores.parse_cpuinfo(cpuinfo(2))
+    assert topology.name == "Xeon 8480"
+    assert topology.part == "GenuineIntel 6 143 8"
+
+
+@pytest.mark.parametrize(
+    ("text", "quota"),
+    [("max 100000", None), ("150000 100000", 1.5), ("-1 100000", None)],
+)
+def test_quota(text, quota):
+    assert cores.parse_quota(text) == quota
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_the_tightest_quota_of_all_parents_counts(tmp_path):
+    write(tmp_path / "cpu.max", "max 100000\n")
+    write(tmp_path / "a/cpu.max", "200000 100000\n")
+    write(tmp_path / "a/b/cpu.max", "300000 100000\n")
+    assert cores.cgroup_quota(tmp_path, "0::/a/b\n") == 2.0
+    assert cores.cgroup_quota(tmp_path, "0::/\n") is None
+
+
+def test_inside_a_container_the_mount_itself_is_the_group(tmp_path):
+    write(tmp_path / "cpu.max", "50000 100000\n")
+    assert cores.cgroup_quota(tmp_path, "0::/docker/1234\n") == 0.5
+
+
+def test_version_one_groups(tmp_path):
+    write(tmp_path / "cpu,cpuacct/x/cpu.cfs_quota_us", "250000\n")
+    write(tmp_path / "cpu,cpuacct/x/cpu.cfs_period_us", "100000\n")
+    write(tmp_path / "memory/x/memory.limit_in_bytes", f"{2**31}\n")
+    write(tmp_path / "memory/memory.limit_in_bytes", "9223372036854771712\n")
+    membership = "4:cpu,cpuacct:/x\n3:memory:/x\n0::/\n"
+    assert cores.cgroup_quota(tmp_path, membership) == 2.5
+    assert cores.cgroup_memory(tmp_path, membership) == 2**31
+
+
+def test_no_memory_limit_is_none(tmp_path):
+    write(tmp_path / "memory.max", "max\n")
+    assert cores.cgroup_memory(tmp_path, "0::/\n") is None
+
+
+def test_threads_are_whole_and_at_least_one(monkeypatch):
+    for count, threads in ((0.5, 1), (1.5, 2), (2.0, 2)):
+        monkeypatch.setattr(cores, "usable", lambda n=count: cores.Cores(n, "vcpu"))
+        assert cores.threads() == threads
+
+
+def test_this_machine_has_some():
+    found = cores.usable()
+    assert 0 < found.count <= len(cores.allowed_cpus())
+    assert found.kind in ("vcpu", "cpu_core")

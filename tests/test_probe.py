@@ -1,0 +1,110 @@
+"""What a product computes in, told from its error; memory errors told from others."""
+
+import time
+
+import numpy as np
+import pytest
+
+from bench import probe
+from bench.errors import StudyError
+
+
+def rounded(matrix, bits):
+    """Numbers with `bits` significant bits, as a unit with fewer would see them."""
+    mantissa, exponent = np.frexp(matrix)
+    return np.ldexp(np.round(mantissa * 2.0**bits) / 2.0**bits, exponent)
+
+
+def through(left, right, bits):
+    return rounded(left, bits) @ rounded(right, bits)
+
+
+def as_float16(left, right):
+    with np.errstate(over="ignore", invalid="ignore"):
+        product = left.astype(np.float16) @ right.astype(np.float16)
+    return product.astype(np.float64)
+
+
+def as_float32(left, right):
+    return (left.astype(np.float32) @ right.astype(np.float32)).astype(np.float64)
+
+
+UNITS = {
+    "float64": lambda a, b: (a + 0) @ (b + 0),
+    "float32": as_float32,
+    "tf32": lambda a, b: through(a, b, 11),
+    "bfloat16": lambda a, b: rounded(through(a, b, 8), 8),
+    "float16": as_float16,
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_is_recognised(name):
+    assert probe.precision_of(UNITS[name]) == name
+
+
+@pytest.mark.parametrize("bits", [15, 5])
+def test_a_precision_without_a_name_gets_none(bits):
+    found = probe.precision_of(lambda a, b: through(a, b, bits))
+    assert found.startswith("relative error")
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (RuntimeError("INTERNAL: Failed to launch kernel"), False),
+        (KeyboardInterrupt(), False),
+    ],
+)
+def test_only_memory_errors_are_memory_errors(error, verdict):
+    assert probe.is_memory_error(error) is verdict
+
+
+def test_the_peak_follows_what_is_allocated_and_can_start_again():
+    if not probe.reset_peak_rss():
+        pytest.skip("this system cannot restart the peak")
+    before, method = probe.peak_rss()
+    assert method == "process peak resident (VmHWM)"
+    block = np.ones(2**23)  # 64 MiB
+    assert probe.peak_rss()[0] - before > 60 * 2**20
+    del block
+    assert probe.reset_peak_rss()
+    assert probe.peak_rss()[0] - before < 30 * 2**20
+
+
+def test_a_product_rate_is_the_work_over_the_time():
+    rate = probe.product_rate(
+        1000, lambda: time.sleep(0.002), lambda: None, at_least_s=0.01
+    )
+    assert rate == pytest.approx(2e9 / 0.002, rel=0.5)
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(8, [4, 4]), (9, [4, 4, 1]), (3, [3])])
+def test_batches_keep_their_shape(count, sizes):
+    images = np.arange(count * 12.0).reshape(count, 2, 2, 3)
+    parts = list(probe.in_batches(images, 4))
+    assert [real for _, real in parts] == sizes
+    assert all(batch.shape == (4, 2, 2, 3) for batch, _ in parts)
+    kept = np.concatenate([batch[:real] for batch, real in parts])
+    assert (kept == images).all()
+
+
+def test_factors_have_the_size_and_are_not_degenerate():
+    left, right = probe.factors(300)
+    assert left.shape == right.shape == (300, 300)
+    assert left.dtype == np.float32
+    assert 0.9 < left.std() < 1.1
+
+
+def test_dtypes_are_checked():
+    with pytest.raises(StudyError, match="unknown dtype 'fp32'; known: float32"):
+        probe.check_dtype("fp32")
+    with pytest.raises(StudyError, match="float16 cannot train here"):
+        probe.check_trainable("float16")
+    assert probe.check_trainable("bfloat16") == "bfloat16"

@@ -1,0 +1,151 @@
+import dataclasses
+
+import pytest
+
+from bench import executors, results, runner
+from bench.errors import MissingPackage, ResultsError, StudyError
+from bench.specs import Cell, Study, WorkItem
+
+A = Cell(mode="infer", model="Mixer-B/16", framework="jax", batch_size=8)
+B = dataclasses.replace(A, model="ViT-B/16", batch_size="auto")
+LEARNT = Cell(
+    mode="pretrain",
+    model="Mixer-B/16",
+    framework="torch",
+    image_size=32,
+    dataset="digits",
+    batch_size=8,
+    total_steps=1,
+)
+ANCHOR = dataclasses.replace(A, model="Mixer-S/32")
+
+
+class FakeExecutor:
+    """Notes what it is asked for and answers at once; one model may fail."""
+
+    def __init__(self, failing=()):
+        self.items: list[WorkItem] = []
+        self.failing = failing
+
+    def run(self, item):
+        self.items.append(item)
+        if item.cell.model in self.failing:
+            return {"status": "oom", "error_class": "X", "error_message": "too big"}
+        return {"status": "ok", "img_per_sec": 100.0, "batch_size": 64}
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    made = FakeExecutor()
+    monkeypatch.setattr(executors, "make", lambda name: made)
+    return made
+
+
+def study(*cells, **values):
+    return Study(name="s", question="?", cells=cells, **values)
+
+
+def test_every_cell_is_repeated_in_rounds_and_training_is_not(fake, tmp_path):
+    runner.run_study(study(A, B, LEARNT, repetitions=3), out=tmp_path)
+    keys = [(item.cell.model, item.cell.mode, item.repetition) for item in fake.items]
+    assert len(keys) == len(set(keys)) == 3 + 3 + 1
+    rounds = [item.repetition for item in fake.items]
+    assert rounds == sorted(rounds)
+
+
+def test_the_second_run_measures_nothing(fake, tmp_path):
+    first = runner.run_study(study(A, B, repetitions=2), out=tmp_path)
+    again = runner.run_study(study(A, B, repetitions=2), out=tmp_path)
+    assert len(fake.items) == 4
+    assert (again.reused, again.rows, again.file) == (4, [], first.file)
+
+
+def test_more_repetitions_add_only_the_missing_ones(fake, tmp_path):
+    runner.run_study(study(A, repetitions=2), out=tmp_path)
+    runner.run_study(study(A, repetitions=5), out=tmp_path)
+    assert [item.repetition for item in fake.items] == [0, 1, 2, 3, 4]
+
+
+def test_later_repetitions_reuse_the_picked_batch_also_after_an_interrupt(
+    fake, tmp_path
+):
+    runner.run_study(study(B, repetitions=2), out=tmp_path)
+    runner.run_study(study(B, repetitions=3), out=tmp_path)
+    assert [item.picked_batch for item in fake.items] == [None, 64, 64]
+
+
+def test_a_failure_is_a_row_and_the_rest_goes_on(fake, tmp_path):
+    fake.failing = ("ViT-B/16",)
+    summary = runner.run_study(study(A, B), out=tmp_path)
+    assert sorted(row["status"] for row in summary.rows) == ["ok", "oom"]
+    stored = results.read(summary.file).table
+    assert sorted(stored["status"].to_pylist()) == ["ok", "oom"]
+
+
+def test_retry_failed_runs_only_what_failed(fake, tmp_path):
+    fake.failing = ("ViT-B/16",)
+    runner.run_study(study(A, B), out=tmp_path)
+    fake.failing, fake.items = (), []
+    wider = study(A, B, ANCHOR)
+    summary = runner.run_study(wider, out=tmp_path, retry_failed=True)
+    assert [item.cell.model for item in fake.items] == ["ViT-B/16"]
+    assert summary.failed == []
+
+
+def test_an_interrupt_loses_only_the_running_attempt(fake, tmp_path, monkeypatch):
+    def interrupted(item):
+        if len(fake.items) == 2:
+            raise KeyboardInterrupt
+        return FakeExecutor.run(fake, item)
+
+    monkeypatch.setattr(fake, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_study(study(A, repetitions=5), out=tmp_path)
+    assert len(results.read(tmp_path).table) == 2
+
+
+def test_the_anchor_stands_first_between_and_last(fake, tmp_path):
+    summary = runner.run_study(study(A, anchor=ANCHOR, repetitions=4), out=tmp_path)
+    roles = [item.role for item in fake.items]
+    assert roles == ["anchor", "cell", "cell", "anchor", "cell", "cell", "anchor"]
+    assert summary.anchor_drift == 0.0
+    runner.run_study(study(A, anchor=ANCHOR, repetitions=4), out=tmp_path)
+    assert len(fake.items) == 7  # nothing to measure needs no anchor
+
+
+def test_a_row_says_who_what_and_where(fake, tmp_path):
+    (row,) = runner.run_study(study(A), out=tmp_path).rows
+    table = results.read(tmp_path).table.to_pylist()[0]
+    assert row["cell_id"] == A.cell_id and table["family"] == "mixer"
+    assert table["cores"] >= 1 and table["core_kind"] and table["machine_id"]
+    versions = dict(table["environment"])
+    assert {"jax", "jaxlib", "numpy", "python"} <= set(versions)
+    assert "torch" not in versions
+
+
+def test_progress_counts_up_and_time_left_falls_to_zero(fake, tmp_path):
+    seen = []
+    runner.run_study(study(A, B, LEARNT), out=tmp_path, on_item=seen.append)
+    assert [p.done for p in seen] == [1, 2, 3] and {p.total for p in seen} == {3}
+    assert seen[-1].seconds_left == 0
+
+
+def test_refused_before_anything_is_written(fake, tmp_path, monkeypatch):
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    with pytest.raises(ResultsError, match="is a file"):
+        runner.run_study(study(A), out=blocker)
+    find_spec = runner.backends.importlib.util.find_spec
+    monkeypatch.setattr(
+        runner.backends.importlib.util,
+        "find_spec",
+        lambda name: None if name == "flax" else find_spec(name),
+    )
+    with pytest.raises(MissingPackage, match=r"pip install 'mixer-bench\[jax\]'"):
+        runner.run_study(study(A), out=tmp_path / "new")
+    assert not (tmp_path / "new").exists() and fake.items == []
+
+
+def test_unknown_executor():
+    with pytest.raises(StudyError, match="unknown executor 'slurm'"):
+        executors.make("slurm")

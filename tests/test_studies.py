@@ -1,0 +1,240 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from bench import studies
+from bench.errors import StudyError
+
+GOOD = """
+question: Does it work?
+settings: {batch_size: 8, window_s: 1e-1}
+grids:
+  - mode: infer
+    model: [mixer-b16, ViT-B/16]
+    framework: [jax, torch]
+    image_size: [224, 448]
+"""
+
+
+def load(text, tmp_path):
+    path = tmp_path / "my.yaml"
+    path.write_text(text)
+    return studies.load(str(path))
+
+
+def test_a_grid_is_a_product_of_its_lists(tmp_path):
+    study = load(GOOD, tmp_path)
+    assert study.name == "my" and len(study.cells) == 8
+    assert {cell.model for cell in study.cells} == {"Mixer-B/16", "ViT-B/16"}
+    assert {cell.batch_size for cell in study.cells} == {8}
+    assert study.effort.window_s == 0.1
+
+
+def test_equal_cells_of_two_grids_merge(tmp_path):
+    more = GOOD + GOOD[GOOD.index("  - mode") :]
+    assert len(load(more, tmp_path).cells) == 8
+
+
+def test_order_of_precedence(tmp_path):
+    """Recipe below settings below grid below overrides."""
+    study = load(
+        """
+settings: {recipe: mixer-jft, weight_decay: 0.5, batch_size: 64, total_steps: 9,
+           dataset: digits, image_size: 32, framework: jax}
+grids:
+  - {mode: pretrain, model: Mixer-B/16}
+  - {mode: pretrain, model: Mixer-B/32, learning_rate: 0.25}
+  - {mode: pretrain, model: Mixer-S/16, learning_rate: 0.25}
+overrides: [{when: {model: Mixer-S/16}, set: {learning_rate: 7}}]
+""",
+        tmp_path,
+    )
+    rates = {cell.model: cell.learning_rate for cell in study.cells}
+    assert rates == {"Mixer-B/16": 0.003, "Mixer-B/32": 0.25, "Mixer-S/16": 7.0}
+    assert {cell.weight_decay for cell in study.cells} == {0.5}
+    assert {cell.loss for cell in study.cells} == {"sigmoid"}
+
+
+def test_a_setting_reaches_only_the_modes_that_use_it(tmp_path):
+    study = load(
+        """
+settings: {batch_size: 8, total_steps: 3, dataset: digits}
+grids:
+  - {mode: infer, model: Mixer-B/16, framework: jax}
+  - {mode: pretrain, model: Mixer-B/16, framework: jax, image_size: 32}
+""",
+        tmp_path,
+    )
+    infer, pretrain = study.cells
+    assert infer.total_steps is None and pretrain.total_steps == 3
+
+
+def test_exclude_needs_all_its_keys(tmp_path):
+    text = GOOD + "exclude: [{model: ViT-B/16, framework: torch}]\n"
+    cells = load(text, tmp_path).cells
+    assert len(cells) == 6
+    assert not [c for c in cells if (c.model, c.framework) == ("ViT-B/16", "torch")]
+
+
+def test_a_condition_may_name_the_family(tmp_path):
+    text = GOOD + "overrides: [{when: {family: vit}, set: {pool: gap}}]\n"
+    pools = {(c.model, c.pool) for c in load(text, tmp_path).cells}
+    assert pools == {("Mixer-B/16", None), ("ViT-B/16", "gap")}
+
+
+def test_the_default_spelled_out_is_the_default(tmp_path):
+    explicit = load(
+        GOOD.replace("ViT-B/16]", "ViT-B/16]\n    dtype: float32"), tmp_path
+    )
+    ids = [cell.cell_id for cell in explicit.cells]
+    assert ids == [cell.cell_id for cell in load(GOOD, tmp_path).cells]
+
+
+SHIPPED = sorted(Path(__file__).parent.parent.glob("studies/*.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_study_loads_and_opens_with_its_command(path):
+    assert studies.load(path.stem).cells
+    header = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    assert any(f"mixer-bench run studies/{path.name}" in line for line in header)
+
+
+def test_a_path_that_exists_wins_over_a_shipped_name(tmp_path, monkeypatch):
+    (tmp_path / "quickstart").write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
+    assert studies.load("quickstart").question == "Does it work?"
+
+
+TRAIN = (
+    "grids: [{mode: pretrain, model: Mixer-B/16, framework: jax, dataset: digits, "
+    "image_size: 32, batch_size: 8, total_steps: 3}]"
+)
+INFER = "grids: [{mode: infer, model: Mixer-B/16, framework: jax}]"
+
+BAD = {
+    "empty file": ("", "must be a mapping"),
+    "no grid": ("question: x", r"grids: is empty"),
+    "grids is not a list": ("grids: {mode: infer}", "grids: must be a list"),
+    "unknown top key": (INFER + "\ngrid: 1", "unknown key 'grid'.*did you mean"),
+    "unknown grid key": (
+        INFER.replace("mode: infer", "mode: infer, imagesize: 3"),
+        "unknown key 'imagesize'.*did you mean 'image_size'",
+    ),
+    "unknown setting": (INFER + "\nsettings: {stepz: 1}", "unknown key 'stepz'"),
+    "unused setting": (INFER + "\nsettings: {seed: 1}", "settings.seed: no grid"),
+    "list in settings": (INFER + "\nsettings: {dtype: [a]}", "a list is an axis"),
+    "duplicate key": (
+        "grids:\n  - mode: infer\n    mode: train",
+        r":3: key 'mode' is given twice",
+    ),
+    "tag": ("question: !!python/object:os.system x", "tag .* is not allowed"),
+    "own tag": ("question: !mine x", "tag '!mine' is not allowed"),
+    "not yaml": ("grids: [", ":1: "),
+    "key is no word": ("1: 2", "key 1 is not a word"),
+    "missing key": ("grids: [{mode: infer}]", r"grids\[0\]: key 'model' is missing"),
+    "unknown model": (INFER.replace("Mixer-B/16", "Mixxer-B/16"), "unknown model"),
+    "unknown size": (INFER.replace("Mixer-B/16", "Mixer-XL/16"), "XL"),
+    "unknown framework": (INFER.replace("jax", "jaxx"), "did you mean 'jax'"),
+    "unknown mode": (INFER.replace("infer", "eval"), "unknown mode 'eval'"),
+    "unknown data set": (TRAIN.replace("digits", "mnist"), "unknown dataset 'mnist'"),
+    "unknown recipe": (
+        TRAIN.replace("mode:", "recipe: best, mode:"),
+        "unknown recipe 'best'",
+    ),
+    "recipe of another model": (
+        TRAIN.replace("mode:", "recipe: vit-jft, mode:"),
+        "has no values for Mixer-B/16",
+    ),
+    "unknown choice": (INFER.replace("mode:", "dtype: fp8, mode:"), "unknown dtype"),
+    "quoted number": (
+        TRAIN.replace("mode:", 'learning_rate: "1e-3", mode:'),
+        "learning_rate: '1e-3': must be a number",
+    ),
+    "fraction for a count": (
+        INFER.replace("mode:", "image_size: 22.5, mode:"),
+        "image_size: 22.5: must be a whole number",
+    ),
+    "yes is text": (INFER.replace("mode:", "image_size: yes, mode:"), "'yes': must be"),
+    "true for a count": (INFER.replace("mode:", "image_size: true, mode:"), "True"),
+    "zero": (INFER.replace("mode:", "batch_size: 0, mode:"), "above 0"),
+    "negative seed": (TRAIN.replace("mode:", "seed: -1, mode:"), "from 0"),
+    "infinite": (TRAIN.replace("mode:", "learning_rate: .inf, mode:"), "finite"),
+    "empty axis": (INFER.replace("jax", "[]"), "is an empty list"),
+    "axis of another mode": (
+        INFER.replace("mode:", "seed: [0, 1], mode:"),
+        r"grids\[0\].seed: mode infer does not use it",
+    ),
+    "patch does not divide": (
+        INFER.replace("mode:", "image_size: 225, mode:"),
+        "225",
+    ),
+    "option of another family": (
+        INFER.replace("mode:", "pool: gap, mode:"),
+        "Mixer has no pool",
+    ),
+    "two durations": (
+        TRAIN.replace("mode:", "total_epochs: 1, mode:"),
+        "total_steps: and total_epochs are both given",
+    ),
+    "no duration": (TRAIN.replace(", total_steps: 3", ""), "total_steps: is missing"),
+    "two data sizes": (
+        TRAIN.replace("mode:", "data_examples: 1, data_fraction: 0.5, mode:"),
+        "both given",
+    ),
+    "too large a fraction": (
+        TRAIN.replace("mode:", "data_fraction: 1.5, mode:"),
+        "at most 1",
+    ),
+    "no data set": (TRAIN.replace("dataset: digits, ", ""), "dataset: is missing"),
+    "auto batch in training": (
+        TRAIN.replace("batch_size: 8", "batch_size: auto"),
+        "needs a number",
+    ),
+    "exclude hits nothing": (INFER + "\nexclude: [{framework: torch}]", "no cell"),
+    "exclude hits all": (INFER + "\nexclude: [{framework: jax}]", "leaves no cell"),
+    "empty condition": (INFER + "\nexclude: [{}]", "is empty"),
+    "override hits nothing": (
+        INFER + "\noverrides: [{when: {model: ViT-B/16}, set: {dtype: bfloat16}}]",
+        "matches no cell",
+    ),
+    "override of another mode": (
+        INFER + "\noverrides: [{when: {framework: jax}, set: {seed: 1}}]",
+        "mode infer does not use it",
+    ),
+    "no repetitions": (INFER + "\nrepetitions: 0", "repetitions: 0"),
+    "anchor with an axis": (
+        INFER + "\nanchor: {mode: infer, model: [Mixer-B/16], framework: jax}",
+        "anchor: is one cell",
+    ),
+    "anchor with a sweep": (
+        INFER + "\nanchor: {mode: infer, model: Mixer-B/16, framework: jax}",
+        "with a batch_size",
+    ),
+    "crossed sweep": (
+        INFER + "\nsettings: {sweep_min: 64, sweep_max: 8}",
+        "larger than sweep_max",
+    ),
+}
+
+
+@pytest.mark.parametrize("text, message", BAD.values(), ids=BAD)
+def test_a_bad_study_is_refused_in_one_line(text, message, tmp_path):
+    with pytest.raises(StudyError) as caught:
+        load(text, tmp_path)
+    line = str(caught.value)
+    assert re.search(message, line), line
+    assert "my.yaml" in line and "\n" not in line
+
+
+def test_files_that_are_no_study(tmp_path):
+    with pytest.raises(StudyError, match="is a folder"):
+        studies.load(str(tmp_path))
+    with pytest.raises(
+        StudyError, match=r"no such file; shipped studies: .*quickstart"
+    ):
+        studies.load(str(tmp_path / "none.yaml"))
+    (tmp_path / "junk.yaml").write_bytes(bytes(range(256)))
+    with pytest.raises(StudyError, match="not a text file"):
+        studies.load(str(tmp_path / "junk.yaml"))

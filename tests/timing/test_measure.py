@@ -1,0 +1,135 @@
+"""One window, on a clock that we move: every step, barrier and refusal is counted."""
+
+import gc
+
+import pytest
+from fake_device import FakeClock, FakeWorkload
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.errors import UntrustedMeasurement
+from bench.timing.measure import MIN_BLOCKS, OVERHEAD, block_size, measure
+
+
+def run(precision=0.02, window_s=1.0, **device):
+    clock = FakeClock()
+    workload = FakeWorkload(clock, **device)
+    window = measure(workload, precision=precision, window_s=window_s, clock=clock)
+    return window, workload, clock
+
+
+def test_steps_and_barriers_are_counted_exactly():
+    window, workload, _ = run()
+    # 1 first step, 1 for the proof, then 2 + 4 + ... + 64 until a tenth of the window
+    assert window.warmup_steps_run == 1 + 1 + 126
+    assert window.steps_per_sample == 3  # at most 400 blocks in the window
+    assert len(window.samples) == 6  # the fewest with a 95 % interval
+    assert workload.steps == 128 + 6 * 3
+    # first, proof, nine idle, six of warm-up, one before the window, one per sample
+    assert workload.barriers == 1 + 1 + 9 + 6 + 1 + 6
+
+
+def test_a_sample_is_a_step_plus_at_most_one_percent():
+    window, _, _ = run()
+    assert window.stop_reason == "precision"
+    assert 0.001 <= window.step_s <= 0.001 * (1 + OVERHEAD)
+    assert window.within_run_halfwidth == 0
+    assert window.barrier_s == pytest.approx(1e-6)
+    assert window.first_step_s == pytest.approx(0.001001)
+
+
+@pytest.mark.parametrize("factor", [2, 5, 50])
+def test_time_scales_with_work(factor):
+    window, _, _ = run(step_ns=factor * 1_000_000)
+    assert window.step_s == pytest.approx(factor * 0.001, rel=OVERHEAD)
+
+
+def test_noise_runs_until_the_time_cap():
+    window, _, _ = run(step_ns=lambda n: 1_000_000 * (1 + (n * 7919) % 5), window_s=0.2)
+    assert window.stop_reason == "time"
+    assert window.within_run_halfwidth > 0.02
+    total = sum(window.samples) * window.steps_per_sample
+    assert 0.2 <= total <= 0.2 + max(window.samples) * window.steps_per_sample
+
+
+def test_steps_longer_than_the_window_are_few_and_say_so():
+    window, workload, _ = run(step_ns=3_000_000_000, window_s=1.0)
+    assert len(window.samples) == 1
+    assert window.within_run_halfwidth is None
+    assert [one.kind for one in window.cautions] == ["too_few_samples"]
+    assert workload.steps == 1 + 1 + 2 + 1
+
+
+@pytest.mark.parametrize("early", [0.2, 0.5, 1.0])
+def test_a_barrier_that_returns_early_is_refused(early):
+    with pytest.raises(UntrustedMeasurement, match="barrier returned early"):
+        run(early=early)
+
+
+def test_a_slow_copy_does_not_make_a_barrier_dishonest():
+    window, _, _ = run(copy_ns=50_000_000)
+    assert window.step_s == pytest.approx(0.001, rel=OVERHEAD)
+
+
+def test_one_interruption_does_not_condemn_an_honest_barrier():
+    clock = FakeClock()
+    workload = FakeWorkload(clock)
+    honest = workload.checksum
+
+    def interrupted():
+        if workload.checksums == 4:  # the first one after a step
+            clock.now += 5_000_000
+        return honest()
+
+    workload.checksum = interrupted
+    measure(workload, precision=0.02, window_s=1.0, clock=clock)
+    assert workload.checksums == 6  # one more try, and it is proven
+
+
+def test_a_compilation_in_the_window_is_refused():
+    with pytest.raises(UntrustedMeasurement, match=r"1 compilation\(s\) inside"):
+        run(compiles_at=[130])
+
+
+def test_a_compilation_before_the_window_is_fine():
+    _, workload, _ = run(compiles_at=[1, 2, 100])
+    assert workload.compiled == 3
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_collector_rests_in_the_window_and_is_restored(was_on, fails):
+    frozen = gc.get_freeze_count()
+    clock = FakeClock()
+    workload = FakeWorkload(clock, compiles_at=[130] if fails else [])
+    (gc.enable if was_on else gc.disable)()
+    try:
+        if fails:
+            with pytest.raises(UntrustedMeasurement):
+                measure(workload, precision=0.02, window_s=1.0, clock=clock)
+        else:
+            measure(workload, precision=0.02, window_s=1.0, clock=clock)
+        assert gc.isenabled() == was_on
+    finally:
+        gc.enable()
+    assert gc.get_freeze_count() == frozen
+    assert workload.collector_was_on[:128] == [was_on] * 128
+    assert not any(workload.collector_was_on[128:])
+
+
+def test_a_barrier_that_weighs_too_much_is_a_caution():
+    window, _, _ = run(step_ns=10_000, barrier_ns=5_000_000, window_s=0.1)
+    assert "timer_resolution" in [one.kind for one in window.cautions]
+
+
+seconds = st.floats(1e-6, 10.0)
+
+
+@given(step_s=seconds, barrier_s=st.floats(1e-8, 1e-2), window_s=st.floats(0.05, 60))
+def test_a_block_hides_the_barrier_or_leaves_room_for_five(step_s, barrier_s, window_s):
+    size = block_size(step_s, barrier_s, window_s)
+    hidden = barrier_s <= OVERHEAD * size * step_s * (1 + 1e-9)
+    as_long_as_allowed = (size + 1) * step_s * MIN_BLOCKS >= window_s * (1 - 1e-9)
+    assert size >= 1
+    assert hidden or as_long_as_allowed
+    assert size == 1 or size * step_s * MIN_BLOCKS <= window_s * (1 + 1e-9)

@@ -1,0 +1,222 @@
+"""A speed cell: identities between its columns on a fake device, then the real ones."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fake_device import FakeClock, FakeWorkload
+
+from bench import machine, models, record
+from bench.errors import StudyError, UntrustedMeasurement
+from bench.specs import Cell, Effort, WorkItem
+from bench.timing.speed import measure_cell
+
+ROOT = Path(__file__).parents[2]
+GIB = 2**30
+
+
+class FakeBackend:
+    """Steps of 1 ms and 0.1 ms an image; more than `fits` images are refused."""
+
+    name = "torch"
+    device_kind = "cpu"
+    device_name = "fake"
+
+    def __init__(self, clock, fits=10**6, precision="float32", rate=1e12, **device):
+        self.clock, self.fits, self.precision = clock, fits, precision
+        self.rate, self.device, self.built = rate, device, []
+
+    def _workload(self, batch):
+        self.built.append(batch)
+        if batch > self.fits:
+            raise MemoryError
+        return FakeWorkload(
+            self.clock, step_ns=1_000_000 + 100_000 * batch, **self.device
+        )
+
+    def infer(self, spec, weights, images, *, dtype):
+        assert set(weights) == set(spec.tensors())
+        assert weights["head/kernel"].any()
+        assert 0.9 < images.std() < 1.1
+        return self._workload(len(images))
+
+    def train(self, spec, weights, images, labels, recipe, *, dtype):
+        assert labels.shape == (len(images),)
+        assert labels.max() < spec.num_classes
+        assert recipe.optimizer == "adam"
+        return self._workload(len(images))
+
+    def matmul_rate(self, size, dtype):
+        return self.rate
+
+    def effective_precision(self, dtype):
+        return self.precision
+
+    def reset_peak_memory(self):
+        return True
+
+    def peak_memory(self):
+        return GIB, "fake"
+
+    def is_out_of_memory(self, error):
+        return isinstance(error, MemoryError)
+
+
+def measured(picked_batch=None, window_s=1.0, sweep_max=1024, device=None, **fields):
+    clock = FakeClock()
+    backend = FakeBackend(clock, **(device or {}))
+    given = {
+        "mode": "infer",
+        "model": "Mixer-XXS/4",
+        "framework": "torch",
+        "image_size": 8,
+        "num_classes": 3,
+        "device": "cpu",
+    }
+    item = WorkItem(
+        cell=Cell(**(given | fields)),
+        effort=Effort(window_s=window_s, sweep_max=sweep_max),
+        picked_batch=picked_batch,
+    )
+    return measure_cell(item, backend, clock), backend
+
+
+def kinds(values):
+    return [one["kind"] for one in values["cautions"] if one["kind"] != "host_load"]
+
+
+def test_columns_agree_with_each_other():
+    values, backend = measured(batch_size=16)
+    spec = models.spec_for("Mixer-XXS/4", image_size=8, num_classes=3)
+    cores = machine.fingerprint("cpu").cores
+    assert values["step_s"] == pytest.approx(0.0026, rel=0.01)
+    assert values["img_per_sec"] == 16 / values["step_s"]
+    assert values["img_per_sec_core"] == pytest.approx(values["img_per_sec"] / cores)
+    assert values["flop_per_sec"] == 2 * spec.macs * values["img_per_sec"]
+    assert values["ceiling_share"] == values["flop_per_sec"] / 1e12
+    assert values["ms_per_image_batch1"] == pytest.approx(1.1, rel=0.01)
+    assert (values["batch_rule"], values["batch_size"]) == ("fixed", 16)
+    assert (values["sweep"], values["batch_knee"]) == (None, None)
+    assert (values["param_count"], values["macs"]) == (spec.param_count, spec.macs)
+    assert values["compile_s"] == 0.5
+    assert values["peak_memory_bytes"] == GIB
+    assert values["effective_precision"] == "float32"
+    assert backend.built == [1, 16]
+    assert kinds(values) == []
+
+
+def test_every_value_is_a_column_of_the_record():
+    values, _ = measured()
+    table = record.table([values])
+    assert table.column("samples").to_pylist() == [values["samples"]]
+
+
+def test_the_values_survive_json():
+    values, _ = measured()
+    assert json.loads(json.dumps(values)) == values
+
+
+def test_training_counts_three_forward_passes_and_has_no_latency():
+    values, backend = measured(mode="train", batch_size=16)
+    assert values["flop_per_sec"] == 3 * 2 * values["macs"] * values["img_per_sec"]
+    assert values["ms_per_image_batch1"] is None
+    assert backend.built == [16]
+
+
+def test_an_automatic_batch_is_swept_picked_and_measured_again():
+    values, backend = measured()
+    # rates rise by 38, 24, 13, 7, 4 and then 1.9 and 1 %
+    tried = [1, 8, 16, 32, 64, 128, 256, 512, 1024]
+    assert [pilot["batch_size"] for pilot in values["sweep"]] == tried
+    assert backend.built == [*tried, 1024]
+    assert values["batch_size"] == 1024
+    assert values["batch_knee"] == 512
+    assert values["batch_rule"] == "auto"
+    assert values["img_per_sec"] == 1024 / values["step_s"]
+
+
+def test_the_pick_of_an_earlier_repetition_is_not_swept_again():
+    values, backend = measured(picked_batch=64)
+    assert backend.built == [1, 64]
+    assert values["batch_rule"] == "auto"
+    assert values["batch_size"] == 64
+    assert values["sweep"] is None
+
+
+def test_a_memory_error_ends_the_sweep_and_stays_in_the_row():
+    values, _ = measured(device={"fits": 20})
+    assert [(p["batch_size"], p["status"]) for p in values["sweep"]][-2:] == [
+        (16, "ok"),
+        (32, "oom"),
+    ]
+    assert values["batch_size"] == 16
+
+
+def test_a_memory_error_at_a_fixed_batch_fails_the_attempt():
+    with pytest.raises(MemoryError):
+        measured(batch_size=64, device={"fits": 20})
+
+
+def test_a_label_that_lies_about_precision_fails_the_attempt():
+    with pytest.raises(UntrustedMeasurement, match=r"dtype float32.*come out as tf32"):
+        measured(device={"precision": "tf32"})
+
+
+def test_an_early_barrier_fails_the_attempt():
+    with pytest.raises(UntrustedMeasurement, match="barrier returned early"):
+        measured(batch_size=8, device={"early": 0.9})
+
+
+def test_more_than_the_ceiling_is_a_caution():
+    values, _ = measured(batch_size=16, device={"rate": 1e6})
+    assert values["ceiling_share"] > 1
+    assert kinds(values) == ["over_ceiling"]
+
+
+def test_auto_must_mean_one_device(monkeypatch):
+    gpu = dataclasses.replace(machine.fingerprint("cpu"), device_kind="cuda")
+    monkeypatch.setattr(machine, "fingerprint", lambda kind: gpu)
+    with pytest.raises(StudyError, match="the machine has cuda, but torch runs on cpu"):
+        measured(device=None, batch_size=8)
+
+
+REAL = """
+import json, os, sys
+# One core: two OpenMP threads that spin beside other work are many times slower.
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from bench import backend
+from bench.specs import Cell, Effort, WorkItem
+from bench.timing.speed import measure_cell
+framework, mode = sys.argv[1:]
+cell = Cell(mode=mode, model="Mixer-XXS/4", framework=framework, image_size=8,
+            num_classes=3, batch_size=4, device="cpu")
+values = measure_cell(WorkItem(cell=cell, effort=Effort(window_s=0.3)),
+                      backend.load(framework, "cpu"))
+heavy = {"pandas", "pyarrow", "scipy", "sklearn", "matplotlib"} & set(sys.modules)
+print(json.dumps([values, sorted(heavy)]))
+"""
+
+
+@pytest.mark.parametrize("framework", ["jax", "torch"])
+@pytest.mark.parametrize("mode", ["infer", "train"])
+def test_a_real_cell_in_a_fresh_process(framework, mode):
+    pytest.importorskip(framework)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", REAL, framework, mode],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    values, heavy = json.loads(done.stdout.splitlines()[-1])
+    # scipy comes with jax itself; the rest would be ours
+    assert set(heavy) <= ({"scipy"} if framework == "jax" else set())
+    assert values["variant"] == {"jax": "jit", "torch": "eager"}[framework]
+    assert (values["compile_s"] is None) == (framework == "torch")
+    assert values["img_per_sec"] > 0
+    assert 0 < values["ceiling_share"]
+    assert len(values["samples"]) >= 1
+    assert record.table([values]).num_rows == 1

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.errors import StudyError
+from bench.training import fewshot
+
+
+def problem(images: int, width: int, classes: int = 3):
+    rng = np.random.default_rng([images, width])
+    x = rng.standard_normal((images, width))
+    return x, rng.standard_normal((images, classes))
+
+
+@pytest.mark.parametrize(("images", "width"), [(40, 7), (7, 40), (9, 9)])
+@pytest.mark.parametrize("l2", [1e-3, 2.0**10])
+def test_ridge_is_least_squares_with_the_penalty_as_rows(images, width, l2):
+    """|xw - y|^2 + l2 |w|^2 is plain least squares on x over sqrt(l2) I."""
+    x, y = problem(images, width)
+    stacked = np.vstack([x, np.sqrt(l2) * np.eye(width)])
+    expected, *_ = np.linalg.lstsq(
+        stacked, np.vstack([y, np.zeros((width, 3))]), rcond=None
+    )
+    np.testing.assert_allclose(fewshot.ridge(x, y, l2), expected, rtol=1e-9, atol=1e-12)
+
+
+@given(st.integers(2, 20), st.integers(2, 20))
+def test_both_gram_matrices_give_the_same_weights(images, width):
+    x, y = problem(images, width)
+    primal = fewshot._solve(x.T @ x, x.T @ y, 0.1)
+    dual = x.T @ fewshot._solve(x @ x.T, y, 0.1)
+    np.testing.assert_allclose(primal, dual, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(fewshot.ridge(x, y, 0.1), primal, rtol=1e-8, atol=1e-10)
+
+
+def test_features_are_scaled_by_the_supports_statistics():
+    support = np.array([[1.0, 5.0], [3.0, 5.0]], dtype=np.float32)
+    test = np.array([[2.0, 5.0], [5.0, 6.0]], dtype=np.float32)
+    scaled, held_out = fewshot.standardised(support, test)
+    one = 1 / (1 + 1e-5)
+    np.testing.assert_allclose(scaled, [[-one, 0, 100], [one, 0, 100]], rtol=1e-12)
+    np.testing.assert_allclose(held_out, [[0, 0, 100], [3 * one, 1e5, 100]], rtol=1e-9)
+
+
+@given(st.integers(0, 2**31))
+def test_shots_are_balanced_and_nested(seed):
+    labels = np.repeat([0, 1, 2], [30, 25, 40])
+    fewer = fewshot.draw(labels, 5, seed)
+    more = fewshot.draw(labels, 25, seed)
+    assert np.bincount(labels[more]).tolist() == [25, 25, 25]
+    assert len(set(more.tolist())) == 75
+    assert set(fewer.tolist()) < set(more.tolist())
+
+
+def test_a_class_with_too_few_images_is_refused():
+    with pytest.raises(StudyError, match=r"10 shots are not possible; .* 9 images"):
+        fewshot.draw(np.repeat([0, 1], [20, 9]), 10, 0)
+
+
+def target(test_labels: np.ndarray) -> fewshot.Target:
+    return fewshot.Target(
+        name="toy",
+        support=np.zeros((60, 1, 1, 3), dtype=np.uint8),
+        support_labels=np.arange(60) % 2,
+        test=np.zeros((len(test_labels), 1, 1, 3), dtype=np.uint8),
+        test_labels=test_labels,
+    )
+
+
+def test_rows_are_every_shot_and_seed_with_accuracy_over_the_whole_test_split():
+    """Separable features: every test image is right but the mislabelled one."""
+    labels = np.arange(10) % 2
+    wrong = labels.copy()
+    wrong[0] = 1
+    noise = np.random.default_rng(0).normal(0, 0.01, (60, 1))
+    support = (np.arange(60) % 2)[:, None] + noise
+    rows = fewshot.rows(target(wrong), support, labels[:, None] * 1.0, "random_init")
+    assert [(row["shots"], row["seed"]) for row in rows] == [
+        (shots, seed) for shots in (1, 5, 10, 25) for seed in (0, 1, 2)
+    ]
+    assert {row["accuracy"] for row in rows} == {0.9}
+    assert {(row["dataset"], row["baseline"]) for row in rows} == {
+        ("toy", "random_init")
+    }
+
+
+def test_raw_pixels_are_the_image_in_the_models_range():
+    images = np.array([0, 255], dtype=np.uint8).repeat(12).reshape(2, 2, 2, 3)
+    np.testing.assert_array_equal(
+        fewshot.raw_pixels(images), np.repeat([[-1.0], [1.0]], 12, axis=1)
+    )

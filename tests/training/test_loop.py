@@ -1,0 +1,319 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bench import record
+from bench.data.loader import Loader
+from bench.errors import Diverged, StudyError, UntrustedMeasurement
+from bench.models import weights
+from bench.specs import Cell, WorkItem
+from bench.training import loop, task
+
+CELL = Cell(
+    mode="pretrain",
+    model="Mixer-XXS/4",
+    framework="jax",
+    device="cpu",
+    image_size=8,
+    batch_size=50,
+    dataset="digits",
+    data_examples=200,
+    total_steps=40,
+    learning_rate=0.5,
+    warmup_steps=0,
+)
+
+
+class FakeClock:
+    """Time passes only where a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class FakeLearner:
+    """Softmax regression on pixels, with a price for everything it does."""
+
+    BUILD, COMPILE, STEP, BARRIER, EVALUATE = 5.0, 2.0, 1.0, 0.25, 0.5
+
+    def __init__(self, clock: FakeClock, spoil_at: int | None = None) -> None:
+        self.clock = clock
+        self.spoil_at = spoil_at
+        self.events: list[str] = []
+        self.compile_s = 0.0
+        self.kernel = np.zeros((8 * 8 * 3, 10))
+        self._losses: list[float] = []
+        clock.now += self.BUILD
+
+    def step(self, images, labels, learning_rate) -> None:
+        if not self._losses:  # compiled late, inside a measured span
+            self.compile_s += self.COMPILE
+            self.clock.now += self.COMPILE
+        self.clock.now += self.STEP
+        self.events.append("step")
+        x = images.reshape(len(images), -1)
+        scores = x @ self.kernel
+        scores -= scores.max(1, keepdims=True)
+        shares = np.exp(scores)
+        shares /= shares.sum(1, keepdims=True)
+        hit = shares[np.arange(len(x)), labels]
+        loss = np.nan if len(self._losses) == self.spoil_at else -np.log(hit).mean()
+        self._losses.append(float(loss))
+        shares[np.arange(len(x)), labels] -= 1
+        self.kernel -= learning_rate * x.T @ shares / len(x) / 10
+
+    def barrier(self) -> None:
+        self.clock.now += self.BARRIER
+        self.events.append("barrier")
+
+    def losses(self) -> list[float]:
+        return list(self._losses)
+
+    def logits(self, images):
+        self.clock.now += self.EVALUATE
+        self.events.append("evaluate")
+        return (images.reshape(len(images), -1) @ self.kernel).astype(np.float32)
+
+    def features(self, images):
+        self.clock.now += self.EVALUATE
+        self.events.append("features")
+        scores = images.reshape(len(images), -1) @ (self.kernel + np.eye(192, 10))
+        return scores.astype(np.float32)
+
+    def state_dict(self):
+        return {"head/kernel": self.kernel.astype(np.float32)}
+
+
+class FakeBackend:
+    name = "fake"
+    device_kind = "cpu"
+    device_name = "fake"
+
+    def __init__(self, clock: FakeClock, spoil_at: int | None = None) -> None:
+        self.clock, self.spoil_at = clock, spoil_at
+
+    def learner(self, spec, initial, recipe, *, batch_size, dtype):
+        self.asked = (spec, recipe, batch_size, dtype)
+        self.made = FakeLearner(self.clock, self.spoil_at)
+        return self.made
+
+    def peak_memory(self):
+        return 12345, "fake"
+
+    def effective_precision(self, dtype):
+        return "float32"
+
+
+def trained(cell: Cell = CELL, **backend):
+    clock = FakeClock()
+    fake = FakeBackend(clock, **backend)
+    return loop.pretrain(WorkItem(cell=cell), fake, clock), fake
+
+
+def changed(**fields) -> Cell:
+    return dataclasses.replace(CELL, **fields)
+
+
+def test_the_account_is_exact_and_adds_up():
+    row, _ = trained()
+    # 40 steps in 4 spans, each closed by a barrier; 4 curve points of one call each,
+    # and two calls (512 + 85 images) for the test split.
+    measured = 40 * FakeLearner.STEP + 4 * FakeLearner.BARRIER
+    evaluations = (4 + 2) * FakeLearner.EVALUATE
+    assert row["measured_s"] == pytest.approx(measured)
+    assert row["excluded_s"] == pytest.approx(
+        FakeLearner.BUILD + FakeLearner.COMPILE + evaluations
+    )
+    assert row["idle_s"] == pytest.approx(0)
+    parts = ("measured_s", "excluded_s", "repeated_s", "idle_s")
+    total = sum(row[part] for part in parts)
+    assert row["allocated_s"] == pytest.approx(total, rel=1e-3)
+    assert row["compile_s"] == FakeLearner.COMPILE
+
+
+def test_rates_and_core_days_come_from_measured_time_alone():
+    row, _ = trained()
+    cores = loop.machine.fingerprint("cpu").cores
+    rate = 40 * 50 / row["measured_s"] / cores
+    assert row["train_img_per_sec_core"] == pytest.approx(rate)
+    assert row["core_days_measured"] == pytest.approx(cores * 41 / 86_400)
+
+
+def test_waiting_for_data_is_part_of_training(monkeypatch):
+    plain = Loader.batch
+
+    def slow(self, step):
+        clock.now += 0.5
+        return plain(self, step)
+
+    monkeypatch.setattr(Loader, "batch", slow)
+    clock = FakeClock()
+    row = loop.pretrain(WorkItem(cell=CELL), FakeBackend(clock), clock)
+    assert row["data_wait_s"] == pytest.approx(20)
+    assert row["measured_s"] == pytest.approx(41 + 20)
+    assert row["data_wait_fraction"] == pytest.approx(20 / 61)
+
+
+def test_spans_end_with_a_barrier_before_anything_is_evaluated():
+    _, fake = trained(changed(total_steps=8))
+    span = ["step", "step", "barrier", "evaluate"]
+    assert fake.made.events == span * 4 + ["evaluate"] * 2
+
+
+def test_the_row_fits_the_record_and_says_what_was_trained():
+    row, fake = trained(changed(augment="flip"))
+    record.row(row)
+    assert {key: row[key] for key in ("steps", "images_seen", "unique_images")} == {
+        "steps": 40,
+        "images_seen": 2_000,
+        "unique_images": 200,
+    }
+    assert row["epochs"] == 10
+    assert (row["pretrain_dataset"], row["pretrain_image_size"]) == ("digits", 8)
+    assert (row["eval_dataset"], row["eval_split"], row["n_eval"]) == (
+        "digits",
+        "test",
+        597,
+    )
+    assert row["eval_preprocess"] == "8 px scan, bilinear to 8 px, grey to RGB"
+    assert row["chance"] == pytest.approx(61 / 597)
+    assert row["weights_sha256"] == weights.sha256(fake.made.state_dict())
+    spec, recipe, batch_size, dtype = fake.asked
+    assert (spec.num_classes, spec.image_size) == (10, 8)
+    assert (recipe.learning_rate, batch_size, dtype) == (0.5, 50, "float32")
+    assert (row["family"], row["param_count"]) == ("mixer", spec.param_count)
+
+
+def test_it_learns_and_the_curve_shows_it():
+    row, _ = trained()
+    assert row["top1"] > 0.7 > 3 * row["chance"]
+    steps = [point["step"] for point in row["curve"]]
+    losses = [point["train_loss"] for point in row["curve"]]
+    assert steps == [10, 20, 30, 40]
+    assert losses == sorted(losses, reverse=True)
+    assert row["train_loss"] < losses[-1]  # the last tenth is later than the last span
+    assert row["curve"][-1]["train_s"] == pytest.approx(row["measured_s"])
+
+
+@pytest.mark.parametrize("steps", [1, 3, 7])
+def test_a_short_run_takes_exactly_its_steps(steps):
+    row, fake = trained(changed(total_steps=steps))
+    assert fake.made.events.count("step") == row["steps"] == steps
+    assert row["curve"][-1]["step"] == steps
+
+
+def test_probes_stand_beside_both_baselines():
+    row, _ = trained(changed(probe="digits+fractals-unseen", total_steps=20))
+    found = {(r["dataset"], r["baseline"]) for r in row["fewshot"]}
+    kinds = (None, "raw_pixels", "random_init")
+    assert found == {(d, k) for d in ("digits", "fractals-unseen") for k in kinds}
+    assert len(row["fewshot"]) == 2 * 3 * 4 * 3
+    record.table([row])
+    raw = [
+        r["accuracy"]
+        for r in row["fewshot"]
+        if (r["dataset"], r["shots"], r["baseline"]) == ("digits", 10, "raw_pixels")
+    ]
+    assert np.mean(raw) > 0.8
+
+
+def test_the_random_init_baseline_is_taken_before_the_first_step():
+    _, fake = trained(changed(probe="digits"))
+    events = fake.made.events
+    before = events[: events.index("step")]
+    assert before == ["features"] * 4  # support and test, two calls each
+
+
+def test_a_dtype_that_is_not_what_is_computed_fails_the_attempt():
+    with pytest.raises(UntrustedMeasurement, match=r"dtype bfloat16: .*float32"):
+        trained(changed(dtype="bfloat16"))
+
+
+@pytest.mark.parametrize("bad", [0, 17, 39])
+def test_a_run_that_diverges_says_where(bad):
+    with pytest.raises(Diverged, match=rf"loss nan at step {bad} of 40.*0\.5"):
+        trained(spoil_at=bad)
+
+
+def test_a_loss_far_above_guessing_has_diverged():
+    ready = task.prepare(CELL)
+    loop.check_losses([2.3, 100.0], ready)
+    with pytest.raises(Diverged, match=r"loss 1000 at step 1 .*lower learning_rate"):
+        loop.check_losses([2.3, 1000.0], ready)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"total_steps": None}, "give exactly one"),
+        ({"total_epochs": 1.0}, "total_steps 40 and total_epochs 1.0"),
+        ({"total_steps": 0}, "total_steps 0 is not possible"),
+        ({"batch_size": "auto"}, "batch_size 'auto' is for speed modes"),
+        ({"dataset": None}, "no dataset; known: digits"),
+        ({"data_examples": 1_001}, "the training split has 1000 images"),
+        ({"warmup_steps": 40}, "warmup_steps 40 does not fit a run of 40 steps"),
+        ({"probe": "digit"}, "unknown dataset 'digit'"),
+    ],
+)
+def test_a_cell_that_cannot_be_trained_is_refused(fields, message):
+    with pytest.raises(StudyError, match=message):
+        trained(changed(**fields))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps"), [(1.0, 4), (2.5, 10), (0.1, 1), (0.01, 1), (1.1, 4)]
+)
+def test_epochs_become_whole_steps(epochs, steps):
+    cell = changed(total_steps=None, total_epochs=epochs)
+    assert task.total_steps(cell, unique_images=200) == steps
+
+
+# what a cell sees --------------------------------------------------------------------
+
+
+def test_a_cell_sees_the_same_batches_in_both_frameworks():
+    one, other = (
+        task.prepare(changed(framework=name, shuffle="global", augment="flip"))
+        for name in ("jax", "torch")
+    )
+    for step in (0, 3, 11):
+        for mine, theirs in zip(
+            one.loader.batch(step), other.loader.batch(step), strict=True
+        ):
+            assert mine.tobytes() == theirs.tobytes()
+    assert weights.sha256(one.weights) == weights.sha256(other.weights)
+
+
+def test_the_seed_changes_weights_and_order_but_not_the_subset():
+    one, other = (task.prepare(changed(seed=seed)) for seed in (0, 1))
+    assert one.loader.images.tobytes() == other.loader.images.tobytes()
+    assert one.loader.picks(0).tolist() != other.loader.picks(0).tolist()
+    assert weights.sha256(one.weights) != weights.sha256(other.weights)
+
+
+def test_the_subset_seed_changes_the_subset_alone():
+    one, other = (task.prepare(changed(subset_seed=seed)) for seed in (0, 1))
+    assert one.loader.images.tobytes() != other.loader.images.tobytes()
+    assert weights.sha256(one.weights) == weights.sha256(other.weights)
+
+
+@pytest.mark.parametrize("kind", ["patch_pixel", "global"])
+def test_one_permutation_serves_every_image(kind):
+    plain = task.prepare(changed(probe="digits"))
+    mixed = task.prepare(changed(probe="digits", shuffle=kind))
+    order = task.permutation(changed(shuffle=kind), plain.spec)
+    pairs = [
+        (plain.loader.images, mixed.loader.images),
+        (plain.val[0], mixed.val[0]),
+        (plain.test[0], mixed.test[0]),
+        (plain.targets[0].support, mixed.targets[0].support),
+        (plain.targets[0].test, mixed.targets[0].test),
+    ]
+    for before, after in pairs:
+        expected = task.shuffle.apply(before, order)
+        np.testing.assert_array_equal(after, expected)
+    assert mixed.eval_preprocess.endswith(f"{kind} shuffled")
