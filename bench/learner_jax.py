@@ -70,9 +70,12 @@ class Network:
         return dumped
 
 
-def put(array: np.ndarray | Array, device: jax.Device) -> Array:
-    """A copy on the device: the caller may reuse or donate what it gave."""
-    return jax.device_put(array, device, may_alias=False)
+def put(array: np.ndarray, device: jax.Device) -> Array:
+    """A copy on the device: the caller may reuse its buffer at once.
+
+    The transfer reads the buffer later, even where jax is told not to alias it.
+    """
+    return jax.device_put(array.copy(), device)
 
 
 def split(spec: ModelSpec, weights: Weights, dtype: str, device: jax.Device) -> Network:
@@ -116,7 +119,7 @@ class Update:
         self._network, self._recipe = network, recipe
         self._optimizer = _optimizer(recipe, [is_kernel(n) for n in network.names])
         # Copies: a step donates its state, and the network keeps its parameters.
-        params = [put(p, network.device) for p in network.params]
+        params = jax.device_put(network.params, network.device, may_alias=False)
         moments = jax.jit(self._optimizer.init)(params)
         self.state: tuple[Params, Any] = (params, moments)
         self._step, self.compile_s = compiled(

@@ -51,11 +51,11 @@ def percent(fraction: float, decimals: int = 1) -> str:
 def duration(seconds: float) -> str:
     """Seconds as a person would say them.
 
-    >>> duration(0.0042), duration(95), duration(7_500)
-    ('4.2 ms', '1 min 35 s', '2 h 5 min')
+    >>> duration(0.0042), duration(0.113), duration(95), duration(7_500)
+    ('4.2 ms', '113 ms', '1 min 35 s', '2 h 5 min')
     """
     if seconds < 1:
-        return f"{1000 * seconds:.2g} ms"
+        return f"{significant(1000 * seconds, 2)} ms"
     if seconds < 60:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -325,3 +325,23 @@ def test_an_absent_device_is_refused_with_what_is_there(framework):
 def test_an_unknown_framework_is_refused():
     with pytest.raises(StudyError, match="unknown framework 'tf'; known: jax, torch"):
         backend.load("tf")
+
+
+NO_BARRIER = """
+from bench.errors import UntrustedMeasurement
+from bench.timing.measure import measure
+spec = models.spec_for("Mixer-XXS/4", image_size=32, num_classes=3)
+images = np.random.default_rng(0).standard_normal((64, 32, 32, 3), dtype=np.float32)
+work = b.infer(spec, weights.random(spec, 0), images, dtype="float32")
+work.barrier = lambda: None
+try:
+    measure(work, precision=0.05, window_s=0.1)
+    print(json.dumps("trusted"))
+except UntrustedMeasurement as error:
+    print(json.dumps(str(error)))
+"""
+
+
+def test_jax_without_its_barrier_is_caught():
+    """Even on a CPU jax returns before the work is done."""
+    assert ask("jax", NO_BARRIER).startswith("the barrier returned early")

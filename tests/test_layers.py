@@ -19,7 +19,7 @@ LAYERS = [
     ["training"],
     ["timing"],
     ["studies", "results", "plots", "report"],
-    ["published", "machine", "devices", "cores"],
+    ["published", "machine", "devices"],
     [
         "backend",
         "backend_jax",
@@ -32,7 +32,7 @@ LAYERS = [
     ["analysis", "recipes", "yaml_strict"],
     ["record"],
     ["specs"],
-    ["units", "errors", "_shipped"],
+    ["units", "errors", "cores", "_shipped"],
 ]
 FRAMEWORK_PACKAGES = {
     "jax": "_jax.py",

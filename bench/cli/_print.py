@@ -7,11 +7,14 @@ import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
 from bench.errors import StudyError, unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DATA_FORMATS = ("table", "json", "csv")
 
@@ -43,3 +46,21 @@ def _readable(value: Any) -> str:
 def note(text: str) -> None:
     """A line for the person, apart from the data on standard output."""
     print(text, file=sys.stderr, flush=True)
+
+
+def comparison(
+    measured: pd.DataFrame, fmt: str, baseline: str | None = None
+) -> list[str]:
+    """The comparison tables that measured rows allow: inference first, then training.
+
+    The training table holds the timed training steps only; accuracies stand once.
+    """
+    from bench.report import tables
+
+    stepped = measured["mode"] == "train"
+    parts = {"infer": measured[~stepped], "train": measured[stepped]}
+    return [
+        tables.comparison_table(part, fmt, baseline=baseline, mode=mode)
+        for mode, part in parts.items()
+        if len(part)
+    ]

@@ -35,11 +35,8 @@ def finish(summary: runner.Summary, plots: Path | None) -> int:
     if summary.file is None:
         _print.note("nothing was measured and nothing stands from before")
         return 1
-    from bench.report import tables
-
-    reading = results.read(summary.file)
-    frame = results.to_frame(reading.table, samples=True)
-    print(tables.comparison_table(frame, "table"))
+    frame = results.read_results(summary.file, samples=True)
+    print("\n\n".join(_print.comparison(frame, "table")))
     print()
     print(f"rows     {summary.file} ({len(frame)} attempts)")
     if plots is not None:
@@ -58,12 +55,11 @@ def finish(summary: runner.Summary, plots: Path | None) -> int:
 
 def _draw(summary: runner.Summary, folder: Path) -> None:
     from bench.plots import gallery
-    from bench.report import tables
 
     assert summary.file is not None
     frame = results.read_results([summary.file, "published"], samples=True)
     measured = frame[frame["source"] == "measured"]
-    text = tables.comparison_table(measured, "github")
+    text = "\n\n".join(_print.comparison(measured, "github"))
     drawn = gallery.draw_all(frame, folder)
     page = folder / "table.md"
     page.write_text(text + "\n", encoding="utf-8")

@@ -88,9 +88,7 @@ def _explain(error: Exception) -> int:
         line, code = str(error), 2
     else:
         kind = type(error).__name__
-        line = (
-            f"internal error: {kind}: {error}; run again with --debug"
-        )
+        line = f"internal error: {kind}: {error}; run again with --debug"
         code = 70
     if line:
         print(f"mixer-bench: {' '.join(line.split())}", file=sys.stderr)

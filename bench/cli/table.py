@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from bench import results
+from bench import models, results
 from bench.cli import _print
+from bench.errors import ResultsError, StudyError
 
 
 def command(
@@ -22,8 +23,10 @@ def command(
     ] = None,
 ) -> None:
     """Print the paper's two tables (published), or your rows side by side."""
-    from bench.report import paper, tables
+    from bench.report import paper
 
+    if baseline is not None:
+        baseline = models.canonical_name(baseline)
     reading = results.read(rows)
     for message in reading.set_aside:
         _print.note(f"set aside: {message}")
@@ -33,6 +36,12 @@ def command(
     parts = []
     if len(published):
         parts += [paper.paper_table(published, number, format) for number in (2, 3)]
-    if len(measured):
-        parts.append(tables.comparison_table(measured, format, baseline=baseline))
+    if baseline is not None and not len(measured):
+        raise StudyError(
+            "--baseline: the paper's tables are printed as they stand; "
+            "give it with measured rows"
+        )
+    parts += _print.comparison(measured, format, baseline)
+    if not parts:
+        raise ResultsError(f"{', '.join(rows)}: no rows; nothing to tabulate")
     print("\n\n".join(parts))

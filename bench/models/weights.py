@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import safetensors
 import safetensors.numpy
+from numpy.lib.npyio import NpzFile
 
 from bench.errors import WeightsError, unknown
 from bench.models.spec import ModelSpec, Tensor
@@ -223,8 +224,9 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         if path.suffix == ".safetensors":
             return dict(safetensors.numpy.load_file(path))
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        # not np.load: it leaves a damaged file open
+        with path.open("rb") as handle, NpzFile(handle, allow_pickle=False) as arrays:
+            return {name: np.asarray(arrays[name]) for name in arrays.files}
     except _DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(

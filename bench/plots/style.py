@@ -246,7 +246,7 @@ def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
     """Round numbers between `low` and `high` for a log axis, at most `most`.
 
     >>> log_ticks(80, 25_000), log_ticks(3, 8)
-    ([100.0, 1000.0, 10000.0], [3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
+    ([100.0, 300.0, 1000.0, 3000.0, 10000.0], [3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
     """
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for step in range(1, len(decades) + 1):

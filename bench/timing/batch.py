@@ -17,6 +17,8 @@ GAIN = 0.03
 KNEE = 0.01
 """The knee is the smallest batch whose rate is within this share of the best."""
 
+FIRST_JUMP = 5
+
 
 @dataclass(frozen=True)
 class Pilot:
@@ -80,13 +82,15 @@ def _foreseen(
 ) -> Pilot | None:
     """Why a batch need not be tried, from a straight line through the last two.
 
-    After batch 1 alone a step is taken to grow in proportion, and memory not at all.
+    After batch 1 alone memory is taken not to grow, and a step in proportion: too
+    much where overhead rules, so the limit is then `FIRST_JUMP` times as far away.
     """
     last = curve[-1]
     before = curve[-2] if len(curve) > 1 else Pilot(0, "ok", 0.0, last.peak_bytes)
     ratio = (batch - last.batch_size) / (last.batch_size - before.batch_size)
     if last.step_s is not None and before.step_s is not None:
-        if last.step_s + ratio * (last.step_s - before.step_s) > step_limit_s:
+        limit_s = step_limit_s * (FIRST_JUMP if len(curve) == 1 else 1)
+        if last.step_s + ratio * (last.step_s - before.step_s) > limit_s:
             return Pilot(batch, "time")
     peak, earlier = last.peak_bytes, before.peak_bytes
     if memory_limit is None or peak is None or earlier is None:

@@ -34,7 +34,11 @@ MIN_WARMUP_STEPS = 2
 MIN_BLOCKS = cautions.MIN_SAMPLES
 MOST_BLOCKS = 400
 """Blocks are made long enough that no more than this many fill the window."""
-PROOF_TRIES = 3
+PROOF_TRIES = 10
+PROOF_WORK, PROOF_STEPS = 20, 100
+"""The proof queues this many checksums' worth of work, but at most so many steps."""
+COLD = 4
+"""A checksum after work may cost this many times one on an idle device."""
 
 
 @dataclass(frozen=True)
@@ -120,23 +124,28 @@ def prove_barrier(steps: _Stepper) -> None:
     """Refuse a barrier that returns before the work is done.
 
     After an honest barrier, a checksum over every output costs what it costs on an
-    idle device. After one that returns early it also waits for the rest of the work.
-    An interruption can only add time, so one clean try out of three is proof enough.
+    idle device, or a few times that where the step has emptied the caches. After one
+    that returns early it also waits for the rest of the work, so there must be much
+    more work than that. An interruption can only add time: one clean try is proof.
     """
     steps.checksum()  # the first one may compile
     copy_s = min(steps.checksum() for _ in range(3))
-    excess_s, step_s = math.inf, math.inf
+    step_s, size, excess = math.inf, 1, []
     for _ in range(PROOF_TRIES):
-        barrier_s = steps.block(1)
+        block_s = steps.block(size)
         after_s = steps.checksum()
-        excess_s = min(excess_s, after_s - copy_s)
-        step_s = min(step_s, barrier_s + after_s - copy_s)
-        if excess_s <= max(0.1 * step_s, copy_s):
+        step_s = min(step_s, (block_s + after_s - copy_s) / size)
+        enough = math.ceil(PROOF_WORK * copy_s / max(step_s, 1e-9))
+        if size < min(enough, PROOF_STEPS):
+            size = min(2 * enough, PROOF_STEPS)  # doubles, so tries are left
+            continue
+        excess.append(after_s - copy_s)
+        if excess[-1] <= max(0.1 * step_s, COLD * copy_s):
             return
     raise UntrustedMeasurement(
-        f"the barrier returned early: {duration(excess_s)} of a step of "
-        f"{duration(step_s)} was still to be done after it; the device's barrier in "
-        "the backend must wait for the whole output"
+        f"the barrier returned early: {duration(min(excess))} of work was still to be "
+        f"done after it, with {duration(step_s)} a step; the device's barrier in the "
+        "backend must wait for the whole output"
     )
 
 

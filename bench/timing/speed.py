@@ -32,7 +32,7 @@ FORWARD_PASSES = {"infer": 1, "train": 3}
 PILOT_SHARE = 0.05
 """One pilot window, as a share of the window that is reported."""
 PILOT_PRECISION = 0.05
-CEILING_SHARE, CEILING_MIN_S = 0.05, 0.2
+CEILING_SHARE, CEILING_MIN_S = 0.05, 0.3
 """The ceiling may cost this share of the window, or this many seconds if more."""
 MEMORY_SHARE = 0.85
 """How much of the host's memory a pilot may foresee to use before it is not tried."""

@@ -33,7 +33,8 @@ CASES = {
     "resnet_v1": _resnet(ResNetV1Spec),
 }
 
-FULL_SIZE = {
+IN_FLOAT32 = {
+    "resnet_v1": CASES["resnet_v1"],
     "Mixer-S/32": models.spec_for("Mixer-S/32"),
     "ViT-Ti/16": models.spec_for("ViT-Ti/16"),
     "BiT-R14x1/4": models.spec_for("BiT-R14x1/4", image_size=32),

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
-from network_cases import CASES, FULL_SIZE, images_of, probe_of
+from network_cases import CASES, IN_FLOAT32, images_of, probe_of
 
 from bench import models
 from bench.models import ModelSpec, weights
@@ -55,7 +55,7 @@ def everything() -> Iterator[tuple[str, Array | np.ndarray]]:
     for case, spec in CASES.items():
         for what, array in in_float64(spec):
             yield f"{case}/{what}", array
-    for case, spec in (CASES | FULL_SIZE).items():
+    for case, spec in IN_FLOAT32.items():
         yield f"{case}/float32", float32_logits(spec)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +111,7 @@ def test_dump_gives_back_what_was_built(case: str, framework: str) -> None:
 
 @pytest.mark.parametrize("framework", ["jax", "torch"])
 @pytest.mark.parametrize("case", ["mixer", "vit with representation", "resnet"])
-@pytest.mark.parametrize("dtype", ["float32", "tf32", "bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["tf32", "bfloat16", "float16"])
 def test_low_precision_stays_close_and_leaves_in_float32(
     case: str, framework: str, dtype: str
 ) -> None:
@@ -126,16 +127,14 @@ def test_low_precision_stays_close_and_leaves_in_float32(
 
 
 @pytest.mark.parametrize("framework", ["jax", "torch"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ["mixer", "vit", "resnet", "resnet_v1"])
 def test_head_of_features_is_the_logits(case: str, framework: str) -> None:
     pytest.importorskip("flax" if framework == "jax" else "torch")
     spec = CASES[case]
-    network, images = _network(spec, framework, "float32")
-    features = network.features(images)
+    network, features, logits = _ran(spec, framework, "float32")
     assert features.shape == (3, spec.width)
-    np.testing.assert_allclose(
-        _numpy(network.head(features)), _numpy(network(images)), rtol=1e-5, atol=1e-5
-    )
+    head = np.asarray(network.head(features))
+    np.testing.assert_allclose(head, np.asarray(logits), atol=1e-5)
 
 
 def test_float64_in_jax_needs_its_switch() -> None:
@@ -147,22 +146,22 @@ def test_float64_in_jax_needs_its_switch() -> None:
         models.twin(spec, "jax").build(spec, weights.random(spec, 0), dtype="float64")
 
 
-def _network(spec: ModelSpec, framework: str, dtype: str) -> tuple:
-    network = models.twin(spec, framework).build(
-        spec, weights.random(spec, 2), dtype=dtype
-    )
-    images = images_of(spec).astype(np.float32)
-    if framework == "torch":
-        import torch
-
-        return network.requires_grad_(False), torch.from_numpy(images)
-    return network, images
-
-
 def _logits(spec: ModelSpec, framework: str, dtype: str) -> np.ndarray:
-    network, images = _network(spec, framework, dtype)
-    return _numpy(network(images))
+    return np.asarray(_ran(spec, framework, dtype)[2])
 
 
-def _numpy(array: object) -> np.ndarray:
-    return np.asarray(array)
+@cache
+def _ran(spec: ModelSpec, framework: str, dtype: str) -> tuple:
+    """The network, its features and its logits."""
+
+    def both(network, images):
+        return network.features(images), network(images)
+
+    build = models.twin(spec, framework).build
+    network = build(spec, weights.random(spec, 2), dtype=dtype)
+    images = images_of(spec).astype(np.float32)
+    if framework == "jax":
+        nnx = pytest.importorskip("flax.nnx")
+        return network, *nnx.jit(both)(network, images)
+    torch = pytest.importorskip("torch")
+    return network, *both(network.requires_grad_(False), torch.from_numpy(images))

@@ -66,6 +66,28 @@ def test_a_barrier_that_returns_early_is_refused(early):
         run(early=early)
 
 
+def test_a_barrier_that_waits_for_nothing_is_refused_with_tiny_steps_too():
+    with pytest.raises(UntrustedMeasurement, match="barrier returned early"):
+        run(step_ns=500, early=10**6)
+
+
+@pytest.mark.parametrize("step_ns", [500, 5_000, 50_000])
+def test_a_checksum_with_cold_caches_does_not_condemn_an_honest_barrier(step_ns):
+    clock = FakeClock()
+    workload = FakeWorkload(clock, step_ns=step_ns)
+    quick = workload.checksum
+    seen = []
+
+    def cold_after_work():
+        clock.now += 5_000 if workload.steps not in seen else 0
+        seen.append(workload.steps)
+        return quick()
+
+    workload.checksum = cold_after_work
+    window = measure(workload, precision=0.02, window_s=0.1, clock=clock)
+    assert window.step_s == pytest.approx(step_ns / 1e9, rel=OVERHEAD)
+
+
 def test_a_slow_copy_does_not_make_a_barrier_dishonest():
     window, _, _ = run(copy_ns=50_000_000)
     assert window.step_s == pytest.approx(0.001, rel=OVERHEAD)
