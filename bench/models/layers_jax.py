@@ -93,13 +93,6 @@ def group_normed(
     return standardize(grouped, axis=(1, 3), eps=eps).reshape(x.shape)
 
 
-def zero_padded(
-    x: Float[Array, "batch height width channels"], border: tuple[int, int]
-) -> Float[Array, "batch height_out width_out channels"]:
-    """Zeros before and after both axes of space."""
-    return jnp.pad(x, ((0, 0), border, border, (0, 0)))
-
-
 def gelu(x: Array) -> Array:
     """The tanh form, which the released networks were trained with."""
     return jax.nn.gelu(x, approximate=True)
@@ -135,10 +128,13 @@ class PatchEmbedding(Dense):
 class Conv(nnx.Module):
     """A convolution without bias over (N, H, W, C); a subclass standardises it."""
 
-    def __init__(self, weights: Weights, dtype: jnp.dtype, stride: int = 1) -> None:
+    def __init__(
+        self, weights: Weights, dtype: jnp.dtype, stride: int = 1, padding: int = 0
+    ) -> None:
         self.kernel = nnx.Param(weights["kernel"])
         self.dtype = dtype
         self.stride = stride
+        self.padding = padding  # zeros on each side
 
     def standardized(self) -> Float[Array, "height width inputs out"]:
         raise NotImplementedError
@@ -150,7 +146,7 @@ class Conv(nnx.Module):
             x.astype(self.dtype),
             self.standardized().astype(self.dtype),
             window_strides=(self.stride, self.stride),
-            padding="VALID",
+            padding=[(self.padding, self.padding)] * 2,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
 

@@ -109,11 +109,14 @@ class Conv(nn.Module):
     the variance as a difference of means, which loses digits, and is slower.
     """
 
-    def __init__(self, weights: Weights, dtype: torch.dtype, stride: int = 1) -> None:
+    def __init__(
+        self, weights: Weights, dtype: torch.dtype, stride: int = 1, padding: int = 0
+    ) -> None:
         super().__init__()
         self.kernel = nn.Parameter(weights["kernel"].permute(3, 2, 0, 1).contiguous())
         self.dtype = dtype
         self.stride = stride
+        self.padding = padding  # zeros on each side
 
     def standardized(self) -> Float[Tensor, "out inputs height width"]:
         raise NotImplementedError
@@ -122,7 +125,7 @@ class Conv(nn.Module):
         self, x: Float[Tensor, "batch inputs height width"]
     ) -> Float[Tensor, "batch out height_out width_out"]:
         kernel = self.standardized().to(self.dtype)
-        return F.conv2d(x.to(self.dtype), kernel, stride=self.stride)
+        return F.conv2d(x.to(self.dtype), kernel, None, self.stride, self.padding)
 
 
 def canonical_names(module: nn.Module) -> dict[str, str]:

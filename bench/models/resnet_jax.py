@@ -22,7 +22,6 @@ from bench.models.layers_jax import (
     group_normed,
     standardize,
     wide,
-    zero_padded,
 )
 from bench.models.resnet import (
     GROUP_NORM_EPS,
@@ -75,10 +74,12 @@ class Projection(nnx.Module):
 class NormedConv(nnx.Module):
     """Group norm, ReLU, convolution: part a, b or c of a unit."""
 
-    def __init__(self, weights: Weights, dtype: jnp.dtype, stride: int = 1) -> None:
+    def __init__(
+        self, weights: Weights, dtype: jnp.dtype, stride: int = 1, padding: int = 0
+    ) -> None:
         self.group_norm = GroupNorm(scope("group_norm", weights))
         conv = scope("standardized_conv2d", weights)
-        self.standardized_conv2d = StdConv(conv, dtype, stride)
+        self.standardized_conv2d = StdConv(conv, dtype, stride, padding)
 
     def activated(
         self, x: Float[Array, "batch height width inputs"]
@@ -94,7 +95,7 @@ class BottleneckUnit(nnx.Module):
         self.a = NormedConv(scope("a", weights), dtype)
         if unit.projects:
             self.a.proj = Projection(scope("a/proj", weights), dtype, unit.stride)
-        self.b = NormedConv(scope("b", weights), dtype, unit.stride)
+        self.b = NormedConv(scope("b", weights), dtype, unit.stride, padding=1)
         self.c = NormedConv(scope("c", weights), dtype)
 
     def __call__(
@@ -103,8 +104,7 @@ class BottleneckUnit(nnx.Module):
         y = self.a.activated(x)
         shortcut = self.a.proj(y) if self.projects else x
         y = self.a.standardized_conv2d(y)
-        y = zero_padded(self.b.activated(y), (1, 1))
-        y = self.b.standardized_conv2d(y)
+        y = self.b.standardized_conv2d(self.b.activated(y))
         y = self.c.standardized_conv2d(self.c.activated(y))
         return y + shortcut
 
@@ -132,14 +132,16 @@ class RootBlock(nnx.Module):
 
     def __init__(self, weights: Weights, dtype: jnp.dtype) -> None:
         conv = scope("standardized_conv2d", weights)
-        self.standardized_conv2d = StdConv(conv, dtype, stride=2)
+        self.standardized_conv2d = StdConv(conv, dtype, stride=2, padding=3)
 
     def __call__(
         self, x: Float[Array, "batch height width 3"]
     ) -> Float[Array, "batch height_out width_out out"]:
-        x = self.standardized_conv2d(zero_padded(x, (3, 3)))
+        x = self.standardized_conv2d(x)
         # zeros take part in the maximum here; padding=1 would pad with -inf
-        return nnx.max_pool(zero_padded(x, (1, 1)), (3, 3), strides=(2, 2))
+        return nnx.max_pool(
+            jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), (3, 3), strides=(2, 2)
+        )
 
 
 class Head(nnx.Module):

@@ -74,11 +74,13 @@ class Projection(nn.Module):
 class NormedConv(nn.Module):
     """Group norm, ReLU, convolution: part a, b or c of a unit."""
 
-    def __init__(self, weights: Weights, dtype: torch.dtype, stride: int = 1) -> None:
+    def __init__(
+        self, weights: Weights, dtype: torch.dtype, stride: int = 1, padding: int = 0
+    ) -> None:
         super().__init__()
         self.group_norm = GroupNorm(scope("group_norm", weights))
         conv = scope("standardized_conv2d", weights)
-        self.standardized_conv2d = StdConv(conv, dtype, stride)
+        self.standardized_conv2d = StdConv(conv, dtype, stride, padding)
 
     def activated(
         self, x: Float[Tensor, "batch inputs height width"]
@@ -95,7 +97,7 @@ class BottleneckUnit(nn.Module):
         self.a = NormedConv(scope("a", weights), dtype)
         if unit.projects:
             self.a.proj = Projection(scope("a/proj", weights), dtype, unit.stride)
-        self.b = NormedConv(scope("b", weights), dtype, unit.stride)
+        self.b = NormedConv(scope("b", weights), dtype, unit.stride, padding=1)
         self.c = NormedConv(scope("c", weights), dtype)
 
     def forward(
@@ -104,8 +106,7 @@ class BottleneckUnit(nn.Module):
         y = self.a.activated(x)
         shortcut = self.a.proj(y) if self.projects else x
         y = self.a.standardized_conv2d(y)
-        y = F.pad(self.b.activated(y), (1, 1, 1, 1))
-        y = self.b.standardized_conv2d(y)
+        y = self.b.standardized_conv2d(self.b.activated(y))
         y = self.c.standardized_conv2d(self.c.activated(y))
         return y + shortcut
 
@@ -135,12 +136,12 @@ class RootBlock(nn.Module):
     def __init__(self, weights: Weights, dtype: torch.dtype) -> None:
         super().__init__()
         conv = scope("standardized_conv2d", weights)
-        self.standardized_conv2d = StdConv(conv, dtype, stride=2)
+        self.standardized_conv2d = StdConv(conv, dtype, stride=2, padding=3)
 
     def forward(
         self, x: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch out height_out width_out"]:
-        x = self.standardized_conv2d(F.pad(x, (3, 3, 3, 3)))
+        x = self.standardized_conv2d(x)
         # zeros take part in the maximum here; padding=1 would pad with -inf
         return F.max_pool2d(F.pad(x, (1, 1, 1, 1)), kernel_size=3, stride=2)
 
