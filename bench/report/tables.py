@@ -31,6 +31,9 @@ _VARYING = {
 }
 """Columns that are shown only where their values differ."""
 
+SHOTS = 5
+"""Few-shot accuracy is shown at the paper's number of images per class."""
+
 _WORDS = {"infer": "inference", "train": "training", "pretrain": "inference"}
 
 
@@ -87,13 +90,16 @@ def _grid(models: pd.DataFrame, baseline: str | None) -> Grid:
         *map(Column, ["params (M)", "img/sec/core", "interval"]),
         *([Column(f"vs {baseline}")] if baseline else []),
         *map(Column, ["top-1 % (chance)", "core-days"]),
-        Column("few-shot % (raw pixels, random init)", text=True),
+        Column(f"{SHOTS}-shot % (raw pixels, random init)", text=True),
     ]
-    groups, notes = [], []
+    groups: list[Group] = []
+    cited: dict[str, str] = {}  # groups with the same sentence share it
     for number, (key, part) in enumerate(_by_group(models), start=1):
         lines = [_line(row, varying, baseline) for row in _sorted(part)]
         groups.append(Group(f"[{number}] {_heading(key)}", lines))
-        notes.append(f"[{number}] {citation(part)}")
+        sentence = citation(part)
+        cited[sentence] = cited.get(sentence, "") + f"[{number}]"
+    notes = [f"{marks} {sentence}" for sentence, marks in cited.items()]
     if any(is_demo(str(name)) for name in models["model"]):
         notes.append(f"{NOTE.capitalize()}.")
     return Grid(columns, groups, notes, "comparable rows")
@@ -119,8 +125,9 @@ def _by_group(models: pd.DataFrame) -> Iterable[tuple[dict[str, Any], pd.DataFra
 
 
 def _sorted(part: pd.DataFrame) -> list[dict[str, Any]]:
-    by = ["img_per_sec_core", "model", "framework"]
-    return _records(part.sort_values(by, ascending=[False, True, True], kind="stable"))
+    by = ["img_per_sec_core", "model", "framework", "unique_images"]
+    order = [False, True, True, True]
+    return _records(part.sort_values(by, ascending=order, kind="stable"))
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -194,27 +201,28 @@ def _core_days(row: Mapping[str, Any]) -> str:
 
 
 def _fewshot(entries: list[Mapping[str, Any]] | None) -> str:
-    """`digits 5-shot 62.1 (70.2, 55.0)` for each probe; medians over seeds."""
+    """`digits 62.1 (70.2, 55.0)` for each target; medians over seeds."""
     if not entries:
         return DASH
     frame = pd.DataFrame([dict(entry) for entry in entries])
+    frame = frame[frame["shots"] == SHOTS]
     baseline = frame["baseline"].astype(object).where(frame["baseline"].notna(), "")
     medians = (
         frame.assign(baseline=baseline)
-        .groupby(["dataset", "shots", "baseline"])["accuracy"]
+        .groupby(["dataset", "baseline"])["accuracy"]
         .median()
     )
-    probes = dict.fromkeys(zip(frame["dataset"], frame["shots"], strict=True))
-    return "; ".join(
-        f"{dataset} {shots}-shot {_share(medians, dataset, shots, '')} "
-        f"({_share(medians, dataset, shots, 'raw_pixels')}, "
-        f"{_share(medians, dataset, shots, 'random_init')})"
-        for dataset, shots in sorted(probes)
-    )
+    shown = [
+        f"{dataset} {_share(medians, dataset, '')} "
+        f"({_share(medians, dataset, 'raw_pixels')}, "
+        f"{_share(medians, dataset, 'random_init')})"
+        for dataset in sorted(set(frame["dataset"]))
+    ]
+    return "; ".join(shown) or DASH
 
 
-def _share(medians: pd.Series[Any], dataset: str, shots: int, baseline: str) -> str:
-    value = medians.get((dataset, shots, baseline))
+def _share(medians: pd.Series[Any], dataset: str, baseline: str) -> str:
+    value = medians.get((dataset, baseline))
     return DASH if value is None else percent(float(value))
 
 

@@ -105,10 +105,10 @@ def test_the_whole_table():
 
 
 WHOLE = """\
-model      framework      px    batch    params (M)    img/sec/core              interval    top-1 % (chance)    core-days  few-shot % (raw pixels, random init)
----------  -----------  ----  -------  ------------  --------------  --------------------  ------------------  -----------  --------------------------------------
+model      framework      px    batch    params (M)    img/sec/core              interval    top-1 % (chance)    core-days  5-shot % (raw pixels, random init)
+---------  -----------  ----  -------  ------------  --------------  --------------------  ------------------  -----------  ------------------------------------
 [1] measured, Xeon 8481C, vcpu, inference, float32, protocol track, trained on fractals, tested on fractals
-Mixer-S/4  jax            32        8          1.23           1,384  n=1, within-run only         50.0 (10.0)       0.0123  digits 5-shot 50.0 (70.0, 30.0)
+Mixer-S/4  jax            32        8          1.23           1,384  n=1, within-run only         50.0 (10.0)       0.0123  digits 50.0 (70.0, 30.0)
 [2] measured, Xeon 8481C, vcpu, throughput not measured, float32, trained on fractals, tested on fractals
 ViT-S/4    jax            32        —             —               —                     —         25.0 (10.0)       0.0123  —
 
