@@ -292,7 +292,7 @@ class History:
         reading = read(out) if out.is_dir() else Reading(record.table([]))
         self.set_aside = reading.set_aside
         columns = (
-            "cell_id repetition role status mode framework machine_id "
+            "attempt_id cell_id repetition role status mode framework machine_id "
             "environment_id batch_rule batch_size"
         ).split()
         table = reading.table
@@ -316,6 +316,10 @@ class History:
     def has_failed(self, item: WorkItem) -> bool:
         """It was tried, and never with success."""
         return item.key in self._all - self._ok
+
+    def attempts(self, cell_ids: set[str]) -> set[str]:
+        """Every attempt that counts for these cells, whichever study asked for it."""
+        return {row["attempt_id"] for row in self._rows if row["cell_id"] in cell_ids}
 
     def picked_batch(self, item: WorkItem) -> int | None:
         """The batch that an earlier repetition of this cell picked by its pilot."""

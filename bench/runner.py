@@ -37,11 +37,15 @@ class Progress:
 
 @dataclass
 class Summary:
-    """What a run did. `file` holds every row of the study on this machine."""
+    """What a run did, and where every row lies that counts for its cells."""
 
     study: Study
     machine: str
+    out: Path
     file: Path | None = None
+    """Rows that this study asked for, now or before; null when it never had to."""
+    attempts: set[str] = field(default_factory=set)
+    """All attempts that count for its cells, other studies' included."""
     reused: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
 
@@ -88,13 +92,16 @@ def run_study(
     results.check_writable(folder)
     plan = make_plan(made, folder, retry_failed=retry_failed)
     on_start(plan)
-    summary = Summary(made, plan.host.name, reused=len(plan.reused))
+    summary = Summary(made, plan.host.name, folder, reused=len(plan.reused))
     try:
         for progress in _run_items(plan, runs_in, folder, on_wait):
             summary.rows.append(progress.row)
             on_item(progress)
     finally:  # also after an interrupt: what was measured is folded
         summary.file = results.fold(folder, plan.host.name, made.name)
+    cells = made.cells if made.anchor is None else (*made.cells, made.anchor)
+    history = _history(folder, plan.host, plan.environments)
+    summary.attempts = history.attempts({cell.cell_id for cell in cells})
     return summary
 
 
@@ -117,12 +124,7 @@ def make_plan(study: Study, out: Path, *, retry_failed: bool = False) -> Plan:
     host = machine.fingerprint(_device_kind(study))
     frameworks = sorted({cell.framework for cell in study.cells})
     environments = {name: machine.environment(name) for name in frameworks}
-    history = results.History(
-        out,
-        protocol=PROTOCOL,
-        machine_id=host.machine_id,
-        environment_id={name: made[0] for name, made in environments.items()},
-    )
+    history = _history(out, host, environments)
     every = list(work_items(study))
     reused = [item for item in every if history.is_finished(item)]
     todo = [item for item in every if not history.is_finished(item)]
@@ -132,6 +134,19 @@ def make_plan(study: Study, out: Path, *, retry_failed: bool = False) -> Plan:
     todo = [dataclasses.replace(item, picked_batch=picked[item]) for item in todo]
     items = _with_anchors(study, todo, history)
     return Plan(study, host, environments, items, reused)
+
+
+def _history(
+    out: Path,
+    host: machine.Machine,
+    environments: dict[str, tuple[str, dict[str, str]]],
+) -> results.History:
+    return results.History(
+        out,
+        protocol=PROTOCOL,
+        machine_id=host.machine_id,
+        environment_id={name: made[0] for name, made in environments.items()},
+    )
 
 
 def work_items(study: Study) -> Iterator[WorkItem]:

@@ -87,6 +87,16 @@ def test_run_twice_measures_once(capsys, here, monkeypatch):
     assert "reusing 1 finished" in err and "nothing is left to measure" in err
 
 
+def test_a_study_whose_cells_another_has_measured_still_shows_them(
+    capsys, here, monkeypatch
+):
+    monkeypatch.setattr(executors, "make", lambda name: OkExecutor())
+    (here / "other.yaml").write_text(STUDY)
+    call(capsys, "run", "my.yaml")
+    code, out, _ = call(capsys, "run", "other.yaml")
+    assert code == 0 and "Mixer-XXS/4" in out and "my.parquet (1 of" in out
+
+
 def test_failed_cells_end_with_one(capsys, here, monkeypatch):
     monkeypatch.setattr(executors, "make", lambda name: FailingExecutor())
     code, _, err = call(capsys, "run", "my.yaml")

@@ -60,6 +60,14 @@ def test_the_second_run_measures_nothing(fake, tmp_path):
     assert (again.reused, again.rows, again.file) == (4, [], first.file)
 
 
+def test_rows_of_another_study_count_and_are_found(fake, tmp_path):
+    first = runner.run_study(study(A), out=tmp_path)
+    other = dataclasses.replace(study(A), name="other")
+    again = runner.run_study(other, out=tmp_path)
+    assert (again.reused, again.file) == (1, None)
+    assert again.attempts == first.attempts and len(first.attempts) == 1
+
+
 def test_more_repetitions_add_only_the_missing_ones(fake, tmp_path):
     runner.run_study(study(A, repetitions=2), out=tmp_path)
     runner.run_study(study(A, repetitions=5), out=tmp_path)

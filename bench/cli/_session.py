@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -12,6 +13,9 @@ from bench import results, runner
 from bench.cli import _print
 from bench.specs import Study
 from bench.units import duration, percent, significant
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def measure(
@@ -32,19 +36,23 @@ def measure(
 
 def finish(summary: runner.Summary, plots: Path | None) -> int:
     """Print the table, draw the figures, say where everything lies; the exit code."""
-    if summary.file is None:
+    import pandas as pd  # late: `models` and errors need not wait for it
+
+    if not summary.attempts:
         _print.note("nothing was measured and nothing stands from before")
         return 1
-    frame = results.read_results(summary.file, samples=True)
-    print("\n\n".join(_print.comparison(frame, "table")))
+    frame = results.read_results([summary.out, "published"], samples=True)
+    measured = frame[frame["attempt_id"].isin(summary.attempts)]
+    print("\n\n".join(_print.comparison(measured, "table")))
     print()
-    print(f"rows     {summary.file} ({len(frame)} attempts)")
+    for study in sorted(set(measured["study"])):
+        rows = summary.out / summary.machine / f"{study}.parquet"
+        print(f"rows     {rows} ({(measured['study'] == study).sum()} of this study)")
     if plots is not None:
-        _draw(summary, plots)
+        _draw(pd.concat([measured, frame[frame["source"] == "published"]]), plots)
     if summary.anchor_drift is not None:
-        print(
-            f"drift    {percent(summary.anchor_drift)} % between first and last anchor"
-        )
+        drift = percent(summary.anchor_drift)
+        print(f"drift    {drift} % between first and last anchor")
     for row in summary.failed:
         _print.note(
             f"{row['status']}: {row['model']} {row['framework']} {row['mode']}: "
@@ -53,11 +61,9 @@ def finish(summary: runner.Summary, plots: Path | None) -> int:
     return 1 if summary.failed else 0
 
 
-def _draw(summary: runner.Summary, folder: Path) -> None:
+def _draw(frame: pd.DataFrame, folder: Path) -> None:
     from bench.plots import gallery
 
-    assert summary.file is not None
-    frame = results.read_results([summary.file, "published"], samples=True)
     measured = frame[frame["source"] == "measured"]
     text = "\n\n".join(_print.comparison(measured, "github"))
     drawn = gallery.draw_all(frame, folder)
