@@ -47,6 +47,8 @@ class Workload(Protocol):
     layout: str
     compile_s: float | None
     """Trace and compile, apart from execution; None where nothing is compiled."""
+    compile_cached: bool | None
+    """Whether the program came from an earlier process; None as above."""
 
     def enqueue(self) -> None:
         """Start one step. On an asynchronous device this returns at once."""
@@ -66,6 +68,8 @@ class Learner(Protocol):
 
     compile_s: float
     """Seconds spent compiling so far; never part of the measured training time."""
+    compile_cached: bool | None
+    """Whether any program came from an earlier process; None: nothing is compiled."""
 
     def step(self, images: Images, labels: Labels, learning_rate: float) -> None:
         """One optimiser step, started but not waited for."""

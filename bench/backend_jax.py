@@ -7,6 +7,7 @@ live nnx module. TF32 is off unless the dtype says so.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from bench import cores, probe
+from bench import compile_cache, cores, probe
 from bench.backend import Features, Images, Labels, Logits, Weights
 from bench.errors import StudyError, unknown
 from bench.learner_jax import (
@@ -40,6 +41,10 @@ DTYPES = {
 }
 
 
+WORTH_KEEPING_S = 0.1
+"""Programs that compile faster than this are compiled again, not kept."""
+
+
 class _Compilations:
     """Counts every program that XLA compiles in this process."""
 
@@ -59,7 +64,18 @@ def open_backend(device: str = "auto") -> JaxBackend:
     # XLA's thread pool follows the affinity mask but not a cgroup quota; it reads this
     # once, when the cpu client is made. torch gets the same number of threads.
     os.environ["NPROC"] = str(cores.threads())
+    _keep_programs()
     return JaxBackend(_find(device))
+
+
+def _keep_programs() -> None:
+    """Read programs compiled by earlier processes, and leave ours to later ones."""
+    place = compile_cache.folder("jax")
+    jax.config.update("jax_compilation_cache_dir", place and str(place))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTH_KEEPING_S)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    # A damaged entry costs a compilation, which compile_cached tells; jax would print.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation")
 
 
 def _find(device: str) -> jax.Device:
@@ -107,6 +123,7 @@ class _Timed:
     variant = "jit"
     layout = "NHWC"
     compile_s: float
+    compile_cached: bool
 
     def __init__(self) -> None:
         # Every output since the last barrier: nothing promises that programs which do
@@ -137,9 +154,9 @@ class _Infer(_Timed):
     def __init__(self, network: Network, images: Array):
         super().__init__()
         self._arguments = (network.params, images)
-        self._forward, self.compile_s = compiled(
-            network.logits, network.dtype, *self._arguments
-        )
+        built = compiled(network.logits, network.dtype, *self._arguments)
+        self._forward = built.call
+        self.compile_s, self.compile_cached = built.seconds, built.cached
 
     def enqueue(self) -> None:
         self._pending.append(self._forward(*self._arguments))
@@ -151,7 +168,7 @@ class _Train(_Timed):
     def __init__(self, update: Update, images: Array, labels: Array, rate: float):
         super().__init__()
         self._update, self._batch, self._rate = update, (images, labels), rate
-        self.compile_s = update.compile_s
+        self.compile_s, self.compile_cached = update.compile_s, update.compile_cached
 
     def enqueue(self) -> None:
         loss = self._update(*self._batch, self._rate)
@@ -208,7 +225,7 @@ class JaxBackend:
     def matmul_rate(self, size: int, dtype: str) -> float:
         kind = self._dtype(dtype)
         operands = [self._put(m.astype(kind)) for m in probe.factors(size)]
-        multiply, _ = compiled(jnp.matmul, dtype, *operands)
+        multiply = compiled(jnp.matmul, dtype, *operands).call
         pending: list[Array] = []
 
         def barrier() -> None:

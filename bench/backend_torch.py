@@ -98,6 +98,7 @@ class _Infer:
     variant = "eager"
     layout = "NHWC"
     compile_s = None
+    compile_cached = None
 
     def __init__(self, module: nn.Module, images: Tensor):
         self._module, self._images = module, images
@@ -122,6 +123,7 @@ class _Train:
     variant = "eager"
     layout = "NHWC"
     compile_s = None
+    compile_cached = None
 
     def __init__(self, update: Update, images: Tensor, labels: Tensor, rate: float):
         self._update, self._batch, self._rate = update, (images, labels), rate

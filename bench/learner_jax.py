@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.monitoring
 import numpy as np
 import optax
 from flax import nnx
@@ -94,22 +95,46 @@ def split(spec: ModelSpec, weights: Weights, dtype: str, device: jax.Device) -> 
     )
 
 
+class _CacheHits:
+    """Counts the programs that jax read from its compilation cache."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        jax.monitoring.register_event_listener(self._on_event)
+
+    def _on_event(self, event: str, **rest: Any) -> None:
+        self.count += event.endswith("/compilation_cache/cache_hits")
+
+
+_HITS = _CacheHits()
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A function compiled for the shapes of its arguments, and what that cost."""
+
+    call: Callable[..., Any]
+    seconds: float
+    cached: bool
+    """An earlier process had compiled it: `seconds` are not those of a cold compile."""
+
+
 def compiled(
     function: Callable[..., Any],
     dtype: str,
     *arguments: Any,
     donate: Sequence[int] = (),
-) -> tuple[Callable[..., Any], float]:
-    """The function compiled for these arguments, and the seconds that took.
+) -> Compiled:
+    """The function compiled for these arguments.
 
     Compiled ahead of the first call, so that compiling and running never mix; called
     with other shapes it refuses instead of compiling again.
     """
-    began = time.perf_counter()
+    began, hits = time.perf_counter(), _HITS.count
     with jax.default_matmul_precision(PRECISION[dtype]):
         lowered = jax.jit(function, donate_argnums=tuple(donate)).lower(*arguments)
         built = lowered.compile()
-    return built, time.perf_counter() - began
+    return Compiled(built, time.perf_counter() - began, _HITS.count > hits)
 
 
 class Update:
@@ -122,7 +147,7 @@ class Update:
         params = jax.device_put(network.params, network.device, may_alias=False)
         moments = jax.jit(self._optimizer.init)(params)
         self.state: tuple[Params, Any] = (params, moments)
-        self._step, self.compile_s = compiled(
+        built = compiled(
             self._advance,
             network.dtype,
             self.state,
@@ -131,6 +156,8 @@ class Update:
             self._rate(recipe.learning_rate),
             donate=[0],
         )
+        self._step = built.call
+        self.compile_s, self.compile_cached = built.seconds, built.cached
 
     def __call__(self, images: Array, labels: Array, learning_rate: float) -> Array:
         """One step; returns the mean loss before it, still on the device."""
@@ -202,6 +229,7 @@ class JaxLearner:
         self._forward: dict[str, Callable[..., Any]] = {}
         self._losses: list[Array] = []
         self.compile_s = self._update.compile_s
+        self.compile_cached = self._update.compile_cached
 
     def step(self, images: Images, labels: Labels, learning_rate: float) -> None:
         batch = self._put(images), self._put(labels.astype(np.int32))
@@ -228,8 +256,9 @@ class JaxLearner:
             function = getattr(self._network, what)
             shaped = self._put(self._images)
             built = compiled(function, self._network.dtype, params, shaped)
-            self._forward[what], seconds = built
-            self.compile_s += seconds
+            self._forward[what] = built.call
+            self.compile_s += built.seconds
+            self.compile_cached |= built.cached
         parts = [
             np.asarray(self._forward[what](params, self._put(batch)))[:count]
             for batch, count in probe.in_batches(images, len(self._images))

@@ -110,6 +110,7 @@ class TorchLearner:
     """A network being trained. Losses stay on the device until they are asked for."""
 
     compile_s = 0.0
+    compile_cached = None
 
     def __init__(
         self,

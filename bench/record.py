@@ -2,6 +2,7 @@
 
 Schema history
 1: first form.
+2: compile_cached.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -19,7 +20,7 @@ import pyarrow as pa
 
 from bench.specs import Cell
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 STATUSES = ("ok", "oom", "diverged", "timeout", "failed", "skipped")
 
@@ -132,6 +133,12 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
         "relative 95 % half-width, this process",
     ),
     ("compile_s", pa.float64(), "s", "trace and compile; null where eager"),
+    (
+        "compile_cached",
+        pa.bool_(),
+        "",
+        "compile_s read a program from the compile cache: not a cold compile",
+    ),
     ("first_step_s", pa.float64(), "s", "first executed step"),
     ("barrier_s", pa.float64(), "s", "cost of an idle barrier"),
     ("ms_per_image_batch1", pa.float64(), "ms/image", "latency at batch 1 (pilot)"),

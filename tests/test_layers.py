@@ -32,6 +32,7 @@ LAYERS = [
     ["analysis", "recipes", "yaml_strict"],
     ["record"],
     ["specs"],
+    ["compile_cache"],
     ["units", "errors", "cores", "_shipped"],
 ]
 FRAMEWORK_PACKAGES = {

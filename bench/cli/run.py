@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench import executors, runner, studies
+from bench import compile_cache, executors, runner, studies
 from bench.cli import _print, _session
 from bench.specs import Study
 from bench.units import duration
@@ -23,6 +23,13 @@ def command(
     retry_failed: Annotated[
         bool, typer.Option(help="Run only items whose last attempt failed.")
     ] = False,
+    no_compile_cache: Annotated[
+        bool,
+        typer.Option(
+            "--no-compile-cache",
+            help="Compile anew; keep and reuse no compiled program.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option(help="Print the cells and stop; measure nothing.")
     ] = False,
@@ -32,6 +39,8 @@ def command(
     if dry_run:
         _print_cells(made)
         return 0
+    if no_compile_cache:
+        compile_cache.switch_off()
     summary = _session.measure(
         made, out=out, executor=executor, retry_failed=retry_failed
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import studies
+from bench import compile_cache, studies
 from bench.backend import FRAMEWORKS, installed
 from bench.cli import _session
 from bench.errors import MissingPackage, StudyError
@@ -36,6 +36,13 @@ def command(
     window: Annotated[
         float, typer.Option(help="Seconds of measuring per repetition, at most.")
     ] = 5.0,
+    no_compile_cache: Annotated[
+        bool,
+        typer.Option(
+            "--no-compile-cache",
+            help="Compile anew; keep and reuse no compiled program.",
+        ),
+    ] = False,
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("results"),
 ) -> int:
     """Measure throughput, repeated in fresh processes, and print the table."""
@@ -48,6 +55,8 @@ def command(
         "batch_size": [_batch(word) for word in _words(batch_size)],
         "dtype": _words(dtype),
     }
+    if no_compile_cache:
+        compile_cache.switch_off()
     study = _study(grid, repetitions, window)
     summary = _session.measure(study, out=out, executor="process", retry_failed=False)
     return _session.finish(summary, plots=None)

@@ -206,6 +206,7 @@ class _Rig:
             "variant": workload.variant,
             "layout": workload.layout,
             "compile_s": workload.compile_s,
+            "compile_cached": workload.compile_cached,
             "img_per_sec": rate,
             "flop_per_sec": 2 * self.spec.macs * passes * rate,
             "peak_memory_bytes": peak_bytes,

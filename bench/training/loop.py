@@ -172,6 +172,7 @@ def _results(learner: Learner, task: Task) -> dict[str, Any]:
         "chance": float(np.bincount(labels).max() / len(labels)),
         "n_eval": len(labels),
         "compile_s": learner.compile_s,
+        "compile_cached": learner.compile_cached,
         "weights_sha256": weights.sha256(learner.state_dict()),
     }
 

@@ -22,6 +22,7 @@ class FakeWorkload:
     variant = "fake"
     layout = "NHWC"
     compile_s = 0.5
+    compile_cached = False
 
     def __init__(
         self,

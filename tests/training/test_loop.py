@@ -45,6 +45,7 @@ class FakeLearner:
         self.spoil_at = spoil_at
         self.events: list[str] = []
         self.compile_s = 0.0
+        self.compile_cached = False
         self.kernel = np.zeros((8 * 8 * 3, 10))
         self._losses: list[float] = []
         clock.now += self.BUILD
