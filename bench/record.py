@@ -3,6 +3,7 @@
 Schema history
 1: first form.
 2: compile_cached.
+3: executor, precision_goal, window_goal_s, and the sweep's range as cell fields.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -20,7 +21,7 @@ import pyarrow as pa
 
 from bench.specs import Cell
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 STATUSES = ("ok", "oom", "diverged", "timeout", "failed", "skipped")
 
@@ -107,6 +108,7 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("parallelism", pa.string(), "", "intra_op (one batch shared) or replica"),
     ("git_sha", pa.string(), "", "commit of the code, or null"),
     ("git_dirty", pa.bool_(), "", "uncommitted changes"),
+    ("executor", pa.string(), "", "process (a fresh one per attempt) or inline"),
     ("command", pa.string(), "", "command line that asked for it"),
     # speed
     ("batch_rule", pa.string(), "", "fixed, or auto (pilot sweep, then fresh)"),
@@ -126,6 +128,8 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("steps_per_sample", pa.int64(), "1", "steps between two barriers"),
     ("warmup_steps_run", pa.int64(), "1", "steps before the first sample"),
     ("stop_reason", pa.string(), "", "precision or time"),
+    ("precision_goal", pa.float64(), "1", "half-width at which a window may stop"),
+    ("window_goal_s", pa.float64(), "s", "longest window"),
     (
         "within_run_halfwidth",
         pa.float64(),
@@ -141,7 +145,12 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ),
     ("first_step_s", pa.float64(), "s", "first executed step"),
     ("barrier_s", pa.float64(), "s", "cost of an idle barrier"),
-    ("ms_per_image_batch1", pa.float64(), "ms/image", "latency at batch 1 (pilot)"),
+    (
+        "ms_per_image_batch1",
+        pa.float64(),
+        "ms/image",
+        "step at batch 1, steps back to back (pilot)",
+    ),
     ("sweep", _SWEEP, "", "pilot sweep over batch sizes"),
     ("batch_knee", pa.int64(), "image", "smallest batch within 1 % of the best pilot"),
     (

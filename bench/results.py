@@ -8,10 +8,12 @@ deletes what it holds. Readers open files one by one and set bad ones aside.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,7 @@ import pyarrow.parquet as pq
 
 from bench import published, record
 from bench._shipped import shipped
-from bench.errors import ResultsError
+from bench.errors import ResultsError, unknown
 from bench.specs import SPEED_MODES, WorkItem
 
 if TYPE_CHECKING:
@@ -64,14 +66,18 @@ def check_writable(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise ResultsError(f"{out}: is a file; --out takes a folder")
     probe = out / f".write-test-{uuid.uuid4().hex}"
+    linked = probe.with_suffix(".link")
     made = _missing_parents(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe.touch()
-        probe.unlink()
+        os.link(probe, linked)  # how a row is put in place without a lock
     except OSError as error:
         raise ResultsError(_cannot("write", out, error)) from error
     finally:
+        for file in (probe, linked):
+            if file.exists():
+                file.unlink()
         for folder in made:  # leave nothing behind: the first row makes it again
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
@@ -83,22 +89,39 @@ def _missing_parents(out: Path) -> list[Path]:
 
 
 def fold(out: Path, machine: str, study: str) -> Path | None:
-    """Gather a study's attempts into one file; returns it, or None with no rows."""
+    """Gather a study's attempts into one file; returns it, or None with no rows.
+
+    Raises:
+        ResultsError: the study's file cannot be read; it and the attempts are kept.
+    """
     folder = out / machine / study
     target = out / machine / f"{study}.parquet"
-    parts = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
-    if not parts:
+    if not folder.is_dir():
         return target if target.exists() else None
-    held = ([target] if target.exists() else []) + parts
-    reading = read_files(held)
-    _replace(reading.table, target)
-    kept = set(pq.read_table(target, columns=["attempt_id"])["attempt_id"].to_pylist())
-    for part in parts:
-        if part.stem in kept:
-            part.unlink()
-    if not any(folder.iterdir()):
-        folder.rmdir()
+    with _alone(out / machine):
+        parts = sorted(folder.glob("*.parquet"))
+        if not parts:
+            return target if target.exists() else None
+        held = [_read_one(target)] if target.exists() else []
+        _replace(_once(pa.concat_tables([*held, read_files(parts).table])), target)
+        kept = set(pq.read_table(target, columns=["attempt_id"])[0].to_pylist())
+        for part in parts:
+            if part.stem in kept:
+                part.unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
     return target
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two folds of one study would each drop what the other had just gathered."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)  # releases the lock
 
 
 def _write_new(table: pa.Table, path: Path) -> None:
@@ -211,7 +234,8 @@ def read_files(files: Iterable[Path]) -> Reading:
             else:
                 vanished = True
     if vanished:
-        folded = {file.parent.with_suffix(".parquet") for file in files}
+        parents = {file.parent for file in files}
+        folded = [parent.parent / f"{parent.name}.parquet" for parent in parents]
         tables += [_read_one(file) for file in sorted(folded) if file.exists()]
     return Reading(_once(pa.concat_tables(tables)), aside)
 
@@ -273,11 +297,15 @@ def _cannot(verb: str, path: Path, error: Exception) -> str:
 # Finished work ---------------------------------------------------------------
 
 
+REUSE = ("strict", "machine", "any")
+
+
 class History:
     """What a results folder says about work items: finished, failed, batch picked.
 
-    A row counts when its protocol is the same and, for speed modes, when it came from
-    this hardware and this environment.
+    A row counts when its protocol is the same and, by `reuse`, when it came from this
+    hardware and environment (`strict`), from this hardware (`machine`), or from
+    anywhere (`any`). Training rows too: they carry core-days and training rates.
     """
 
     def __init__(
@@ -287,35 +315,45 @@ class History:
         protocol: int,
         machine_id: str,
         environment_id: Mapping[str, str],
+        reuse: str = "strict",
     ) -> None:
         """Read `out` once; `environment_id` is by framework."""
+        if reuse not in REUSE:
+            raise ResultsError(f"--reuse: {unknown('word', reuse, REUSE)}")
         reading = read(out) if out.is_dir() else Reading(record.table([]))
         self.set_aside = reading.set_aside
         columns = (
             "attempt_id cell_id repetition role status mode framework machine_id "
-            "environment_id batch_rule batch_size"
+            "environment_id batch_rule batch_size executor stop_reason "
+            "precision_goal window_goal_s"
         ).split()
         table = reading.table
         table = table.filter(pc.equal(table["protocol"], protocol)).select(columns)
         self._rows = [
             row
             for row in table.to_pylist()
-            if row["mode"] not in SPEED_MODES
+            if reuse == "any"
             or (
                 row["machine_id"] == machine_id
-                and row["environment_id"] == environment_id.get(row["framework"])
+                and (
+                    reuse == "machine"
+                    or row["environment_id"] == environment_id.get(row["framework"])
+                )
             )
         ]
-        self._ok = {_key(row) for row in self._rows if row["status"] == "ok"}
+        self._ok: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
+        for row in self._rows:
+            if row["status"] == "ok":
+                self._ok.setdefault(_key(row), []).append(row)
         self._all = {_key(row) for row in self._rows}
 
     def is_finished(self, item: WorkItem) -> bool:
-        """An ok row stands for this item."""
-        return item.key in self._ok
+        """An ok row stands for this item, measured with at least its effort."""
+        return any(_suffices(row, item) for row in self._ok.get(item.key, []))
 
     def has_failed(self, item: WorkItem) -> bool:
         """It was tried, and never with success."""
-        return item.key in self._all - self._ok
+        return item.key in self._all - self._ok.keys()
 
     def attempts(self, cell_ids: set[str]) -> set[str]:
         """Every attempt that counts for these cells, whichever study asked for it."""
@@ -334,6 +372,20 @@ class History:
         """How many attempts of this anchor stand: the next repetition number."""
         ids = (row["cell_id"] for row in self._rows if row["role"] == "anchor")
         return sum(cell_id == anchor.cell.cell_id for cell_id in ids)
+
+
+def _suffices(row: Mapping[str, Any], item: WorkItem) -> bool:
+    """A hurried demo row does not stand in for a careful one, nor a shared process."""
+    if item.cell.mode not in SPEED_MODES:
+        return True
+    if row["executor"] == "inline":
+        return False
+    if row["window_goal_s"] is None:  # before schema 3 rows did not say
+        return True
+    precise = row["stop_reason"] == "precision" and (
+        row["precision_goal"] <= item.effort.precision
+    )
+    return precise or bool(row["window_goal_s"] >= item.effort.window_s)
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, int, str]:

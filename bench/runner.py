@@ -19,7 +19,8 @@ from typing import Any
 
 from bench import backend as backends
 from bench import executors, machine, models, results, studies
-from bench.specs import PROTOCOL, SPEED_MODES, Cell, Study, WorkItem
+from bench.errors import StudyError
+from bench.specs import PROTOCOL, SPEED_MODES, Study, WorkItem
 
 DEFAULT_OUT = "results"
 
@@ -56,7 +57,7 @@ class Summary:
     @property
     def anchor_drift(self) -> float | None:
         """Last anchor's rate over the first's, minus 1; null with fewer than two."""
-        rates = [r["img_per_sec"] for r in self.rows if r["role"] == "anchor"]
+        rates = [r.get("img_per_sec") for r in self.rows if r["role"] == "anchor"]
         rates = [rate for rate in rates if rate]
         return rates[-1] / rates[0] - 1 if len(rates) > 1 else None
 
@@ -67,6 +68,7 @@ def run_study(
     out: str | os.PathLike[str] = DEFAULT_OUT,
     executor: str = "process",
     retry_failed: bool = False,
+    reuse: str = "strict",
     on_start: Callable[[Plan], None] = lambda plan: None,
     on_item: Callable[[Progress], None] = lambda progress: None,
     on_wait: Callable[[str], None] = lambda message: None,
@@ -78,6 +80,8 @@ def run_study(
         out: results folder; rows land in `<out>/<machine>/<study>.parquet`.
         executor: `process` (a fresh one per item) or `inline`.
         retry_failed: run only the items whose last attempt failed.
+        reuse: which finished rows stand: `strict` (same hardware and environment),
+            `machine` (same hardware) or `any`.
         on_start, on_item, on_wait: called with the plan, after each item, and while
             another process holds the device.
 
@@ -87,10 +91,12 @@ def run_study(
     made = studies.load(study) if isinstance(study, str) else study
     folder = Path(out)
     runs_in = executors.make(executor)
-    for framework in sorted({cell.framework for cell in made.cells}):
+    for framework in made.frameworks:
         backends.check_framework(framework)
     results.check_writable(folder)
-    plan = make_plan(made, folder, retry_failed=retry_failed)
+    plan = make_plan(
+        made, folder, executor=executor, retry_failed=retry_failed, reuse=reuse
+    )
     on_start(plan)
     summary = Summary(made, plan.host.name, folder, reused=len(plan.reused))
     try:
@@ -99,9 +105,8 @@ def run_study(
             on_item(progress)
     finally:  # also after an interrupt: what was measured is folded
         summary.file = results.fold(folder, plan.host.name, made.name)
-    cells = made.cells if made.anchor is None else (*made.cells, made.anchor)
-    history = _history(folder, plan.host, plan.environments)
-    summary.attempts = history.attempts({cell.cell_id for cell in cells})
+    history = _history(folder, plan.host, plan.environments, reuse)
+    summary.attempts = history.attempts({cell.cell_id for cell in made.every_cell})
     return summary
 
 
@@ -117,14 +122,24 @@ class Plan:
     environments: dict[str, tuple[str, dict[str, str]]]
     items: list[WorkItem]
     reused: list[WorkItem]
+    executor: str
+    reuse: str
+    set_aside: list[str]
+    """One line for each file in the results folder that could not be read."""
 
 
-def make_plan(study: Study, out: Path, *, retry_failed: bool = False) -> Plan:
+def make_plan(
+    study: Study,
+    out: Path,
+    *,
+    executor: str = "process",
+    retry_failed: bool = False,
+    reuse: str = "strict",
+) -> Plan:
     """Order the work in randomised rounds and leave out what is finished."""
     host = machine.fingerprint(_device_kind(study))
-    frameworks = sorted({cell.framework for cell in study.cells})
-    environments = {name: machine.environment(name) for name in frameworks}
-    history = _history(out, host, environments)
+    environments = {name: machine.environment(name) for name in study.frameworks}
+    history = _history(out, host, environments, reuse)
     every = list(work_items(study))
     reused = [item for item in every if history.is_finished(item)]
     todo = [item for item in every if not history.is_finished(item)]
@@ -133,19 +148,23 @@ def make_plan(study: Study, out: Path, *, retry_failed: bool = False) -> Plan:
     picked = {item: history.picked_batch(item) for item in todo}
     todo = [dataclasses.replace(item, picked_batch=picked[item]) for item in todo]
     items = _with_anchors(study, todo, history)
-    return Plan(study, host, environments, items, reused)
+    return Plan(
+        study, host, environments, items, reused, executor, reuse, history.set_aside
+    )
 
 
 def _history(
     out: Path,
     host: machine.Machine,
     environments: dict[str, tuple[str, dict[str, str]]],
+    reuse: str,
 ) -> results.History:
     return results.History(
         out,
         protocol=PROTOCOL,
         machine_id=host.machine_id,
         environment_id={name: made[0] for name, made in environments.items()},
+        reuse=reuse,
     )
 
 
@@ -179,8 +198,14 @@ def _with_anchors(
 
 
 def _device_kind(study: Study) -> str:
-    kinds = {cell.device for cell in study.cells}
-    return kinds.pop() if len(kinds) == 1 else "auto"
+    """The one device of a study: its rows carry one machine, its lease one device."""
+    kinds = sorted({cell.device for cell in study.every_cell})
+    if len(kinds) > 1:
+        raise StudyError(
+            f"{study.name}: device: {', '.join(kinds)}: a study runs on one device; "
+            "make a study for each"
+        )
+    return kinds[0]
 
 
 # Running ---------------------------------------------------------------------
@@ -201,7 +226,7 @@ def _run_items(
         started = datetime.now(UTC)
         with machine.lease(plan.host.device_kind, on_wait=on_wait):
             values = executor.run(item)
-        row = _row(plan, item, values, started)
+        row = _row(plan, item, _accounted(values, started), started)
         results.append(row, out)
         if row["status"] == "ok" and row["batch_rule"] == "auto":
             picked.setdefault(cell_id, row["batch_size"])
@@ -231,6 +256,23 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
+def _accounted(values: dict[str, Any], started: datetime) -> dict[str, Any]:
+    """Training seconds against this process's own clock.
+
+    The cores are held from before the worker starts until after it ends; what it did
+    not see, its start and its end, is allocated and excluded.
+    """
+    if values.get("allocated_s") is None:
+        return values
+    held_s = (datetime.now(UTC) - started).total_seconds()
+    unseen_s = max(0.0, held_s - values["allocated_s"])
+    return {
+        **values,
+        "allocated_s": values["allocated_s"] + unseen_s,
+        "excluded_s": values["excluded_s"] + unseen_s,
+    }
+
+
 def _row(
     plan: Plan, item: WorkItem, values: dict[str, Any], started: datetime
 ) -> dict[str, Any]:
@@ -242,7 +284,7 @@ def _row(
         declared["batch_size"] = None
     return {
         **declared,
-        **_model_facts(item.cell),
+        "family": models.family_of(item.cell.model),
         "attempt_id": str(uuid.uuid4()),
         "cell_id": item.cell.cell_id,
         "repetition": item.repetition,
@@ -264,14 +306,13 @@ def _row(
         "environment": list(environment.items()),
         "git_sha": sha,
         "git_dirty": dirty,
+        "executor": plan.executor,
+        "precision_goal": item.effort.precision,
+        "window_goal_s": item.effort.window_s,
         "command": " ".join(["mixer-bench", *sys.argv[1:]]),
         "batch_rule": "auto" if item.cell.batch_size == "auto" else "fixed",
         **values,
     }
-
-
-def _model_facts(cell: Cell) -> dict[str, Any]:
-    return {"family": models.family_of(cell.model)}
 
 
 def estimate_s(study: Study) -> float:

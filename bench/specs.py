@@ -52,6 +52,8 @@ class Cell:
     batch_size: int | Literal["auto"] = _on(
         MODES, "auto", "images per step; auto sweeps, in speed modes only"
     )
+    sweep_min: int = _on(SPEED_MODES, 8, "batch auto: the pilot doubles from here")
+    sweep_max: int = _on(SPEED_MODES, 1024, "... to here; batch 1 is measured too")
     track: str = _on(
         SPEED_MODES, "protocol", "same policy for every family", ("protocol",)
     )
@@ -167,9 +169,6 @@ class Effort:
     """Stop a window when the 95 % interval of its median is this narrow (relative)."""
     window_s: float = 10.0
     """... or after this many seconds of measuring."""
-    sweep_min: int = 8
-    sweep_max: int = 1024
-    """The pilot doubles the batch from sweep_min; batch 1 is always measured too."""
     time_limit_s: float = 900.0
     """One attempt is stopped after this long."""
 
@@ -202,6 +201,16 @@ class Study:
     anchor: Cell | None = None
     source: str = ""
     """Where it was read from; empty for a study made by `mixer-bench time`."""
+
+    @property
+    def every_cell(self) -> tuple[Cell, ...]:
+        """The cells, and the anchor if there is one."""
+        return self.cells if self.anchor is None else (*self.cells, self.anchor)
+
+    @property
+    def frameworks(self) -> list[str]:
+        """Every framework that running this study needs."""
+        return sorted({cell.framework for cell in self.every_cell})
 
 
 def canonical(value: Any) -> str:

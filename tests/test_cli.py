@@ -23,7 +23,8 @@ def call(capsys, *arguments):
 
 class OkExecutor:
     def run(self, item):
-        return {"status": "ok", "img_per_sec": 20.0, "img_per_sec_core": 10.0}
+        rates = {"img_per_sec": 20.0, "img_per_sec_core": 10.0}
+        return {"status": "ok", "stop_reason": "time", **rates}
 
 
 class FailingExecutor:
@@ -139,6 +140,9 @@ BAD = [
     (["run", "my.yaml", "--executor", "slurm"], "unknown executor 'slurm'"),
     (["run", "my.yaml", "--out", "junk.bin"], "junk.bin: is a file"),
     (["run", "my.yaml", "--out", "junk.bin/x"], "cannot write"),
+    (["run", "my.yaml", "--plots", "junk.bin"], "is a file"),
+    (["run", "my.yaml", "--reuse", "some"], "unknown word 'some'"),
+    (["time", "Mixer-B/16", "--mode", "train", "--dtype", "float16"], "float16"),
     (["time", "Mixxer-B/16"], "unknown model 'Mixxer-B/16'"),
     (["time", "Mixer-B/16", "--framework", "tf"], "unknown framework 'tf'"),
     (["time", "Mixer-B/16", "--mode", "eval"], "unknown mode 'eval'"),

@@ -19,6 +19,7 @@ LAYERS = [
     ["training"],
     ["timing"],
     ["studies", "results", "plots", "report"],
+    ["feasible"],
     ["published", "machine", "devices"],
     [
         "backend",

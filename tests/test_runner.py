@@ -1,4 +1,5 @@
 import dataclasses
+import time
 
 import pytest
 
@@ -31,7 +32,8 @@ class FakeExecutor:
         self.items.append(item)
         if item.cell.model in self.failing:
             return {"status": "oom", "error_class": "X", "error_message": "too big"}
-        return {"status": "ok", "img_per_sec": 100.0, "batch_size": 64}
+        ok = {"status": "ok", "img_per_sec": 100.0, "batch_size": 64}
+        return ok | {"stop_reason": "time"}
 
 
 @pytest.fixture
@@ -119,6 +121,36 @@ def test_the_anchor_stands_first_between_and_last(fake, tmp_path):
     assert summary.anchor_drift == 0.0
     runner.run_study(study(A, anchor=ANCHOR, repetitions=4), out=tmp_path)
     assert len(fake.items) == 7  # nothing to measure needs no anchor
+
+
+def test_an_anchor_of_another_framework_and_a_failed_anchor_do_not_end_the_run(
+    fake, tmp_path
+):
+    anchor = dataclasses.replace(ANCHOR, framework="torch")
+    fake.failing = (anchor.model,)
+    summary = runner.run_study(study(A, anchor=anchor), out=tmp_path)
+    assert len(summary.rows) == 4 and summary.anchor_drift is None
+
+
+def test_two_devices_in_a_study_are_refused(fake, tmp_path):
+    other = dataclasses.replace(B, device="cpu")
+    with pytest.raises(StudyError, match="device: auto, cpu: a study runs on one"):
+        runner.run_study(study(A, other), out=tmp_path)
+
+
+def test_start_and_end_of_the_worker_are_allocated_and_excluded(
+    fake, tmp_path, monkeypatch
+):
+    seen = {"allocated_s": 1.0, "measured_s": 0.75, "excluded_s": 0.25}
+
+    def slow(item):
+        time.sleep(1.2)
+        return {"status": "ok", "repeated_s": 0.0, "idle_s": 0.0, **seen}
+
+    monkeypatch.setattr(fake, "run", slow)
+    (row,) = runner.run_study(study(LEARNT), out=tmp_path).rows
+    assert row["allocated_s"] >= 1.2 and row["measured_s"] == 0.75
+    assert row["allocated_s"] == pytest.approx(row["measured_s"] + row["excluded_s"])
 
 
 def test_a_row_says_who_what_and_where(fake, tmp_path):

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def measure(
-    study: Study, *, out: Path, executor: str, retry_failed: bool
+    study: Study,
+    *,
+    out: Path,
+    executor: str = "process",
+    retry_failed: bool = False,
+    reuse: str = "strict",
 ) -> runner.Summary:
     """Run a study, telling the person before, between and never during a window."""
     with _Shown() as shown:
@@ -28,6 +33,7 @@ def measure(
             out=out,
             executor=executor,
             retry_failed=retry_failed,
+            reuse=reuse,
             on_start=shown.start,
             on_item=shown.item,
             on_wait=_print.note,
@@ -77,6 +83,13 @@ def _draw(frame: pd.DataFrame, folder: Path) -> None:
         print(f"no figure {name}: {sentence}")
 
 
+_WHY = {
+    "strict": ", hardware and environment",
+    "machine": " and hardware (--reuse machine)",
+    "any": " (--reuse any)",
+}
+
+
 class _Shown:
     """A bar on a terminal, redrawn only between items; plain lines elsewhere."""
 
@@ -95,11 +108,15 @@ class _Shown:
         _print.note(
             f"{host.name}: {host.cores:g} {host.core_kind} ({host.device_kind})"
         )
+        for message in plan.set_aside:
+            _print.note(f"set aside: {message}")
         if plan.reused:
             _print.note(
                 f"reusing {len(plan.reused)} finished measurements: same cell, protocol"
-                ", hardware and versions"
+                f"{_WHY[plan.reuse]}"
             )
+        if plan.executor == "inline":
+            _print.note("inline: all in one process, so no repetition is a fresh one")
         if not items:
             _print.note("nothing is left to measure")
             return

@@ -58,7 +58,7 @@ def command(
     if no_compile_cache:
         compile_cache.switch_off()
     study = _study(grid, repetitions, window)
-    summary = _session.measure(study, out=out, executor="process", retry_failed=False)
+    summary = _session.measure(study, out=out)
     return _session.finish(summary, plots=None)
 
 

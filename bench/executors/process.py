@@ -28,6 +28,7 @@ class Process:
         """Record values of one attempt; the worker's death is one of them."""
         with tempfile.TemporaryDirectory(prefix="mixer-bench-") as folder:
             answer, errors = Path(folder) / "values.json", Path(folder) / "stderr"
+            kills = oom_kills()
             try:
                 with errors.open("wb") as stderr:
                     code = _worker(item, answer, stderr)
@@ -36,7 +37,8 @@ class Process:
             if answer.exists():
                 values: dict[str, Any] = json.loads(answer.read_text())
                 return values
-            return failure(_death(code, errors.read_text(errors="replace")))
+            stderr_text = errors.read_text(errors="replace")
+            return failure(_death(code, stderr_text, oom_kills() > kills))
 
 
 def _worker(item: WorkItem, answer: Path, stderr: Any) -> int:
@@ -46,7 +48,8 @@ def _worker(item: WorkItem, answer: Path, stderr: Any) -> int:
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     worker = subprocess.Popen(
         command,
-        env={**os.environ, "PYTHONPATH": path},
+        # nvidia-smi, which names the part, counts by bus; CUDA must count alike.
+        env={"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **os.environ, "PYTHONPATH": path},
         stdin=subprocess.PIPE,
         stdout=stderr,
         stderr=stderr,
@@ -70,12 +73,20 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
         worker.wait()
 
 
-def _death(code: int, stderr: str) -> AttemptError:
+def oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int:
+    """How often this system has killed for memory; 0 where it does not say."""
+    try:
+        lines = vmstat.read_text().splitlines()
+    except OSError:  # not Linux
+        return 0
+    counts = dict(line.split()[:2] for line in lines if line)
+    return int(counts.get("oom_kill", 0))
+
+
+def _death(code: int, stderr: str, for_memory: bool) -> AttemptError:
     tail = " | ".join(stderr.strip().splitlines()[-3:])
-    if code == -signal.SIGKILL:
-        return OutOfMemory(
-            "the worker was killed (signal 9), as the kernel does when memory runs out"
-        )
+    if code == -signal.SIGKILL and for_memory:
+        return OutOfMemory("the kernel killed the worker for memory (signal 9)")
     cause = f"signal {-code}" if code < 0 else f"exit code {code}"
     return AttemptError(f"the worker ended with {cause} and no result: {tail}")
 

@@ -161,8 +161,8 @@ class _Rig:
         on_host = self.backend.device_kind == "cpu"
         return batch.sweep(
             self.pilot,
-            smallest=self.effort.sweep_min,
-            largest=self.effort.sweep_max,
+            smallest=self.cell.sweep_min,
+            largest=self.cell.sweep_max,
             step_limit_s=self.effort.window_s / MIN_BLOCKS,
             memory_limit=int(MEMORY_SHARE * machine.memory_bytes())
             if on_host

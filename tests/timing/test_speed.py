@@ -78,7 +78,7 @@ def measured(picked_batch=None, window_s=1.0, sweep_max=1024, device=None, **fie
     }
     item = WorkItem(
         cell=Cell(**(given | fields)),
-        effort=Effort(window_s=window_s, sweep_max=sweep_max),
+        effort=Effort(window_s=window_s),
         picked_batch=picked_batch,
     )
     return measure_cell(item, backend, clock), backend
