@@ -57,8 +57,8 @@ class Summary:
     @property
     def anchor_drift(self) -> float | None:
         """Last anchor's rate over the first's, minus 1; null with fewer than two."""
-        rates = [r.get("img_per_sec") for r in self.rows if r["role"] == "anchor"]
-        rates = [rate for rate in rates if rate]
+        anchors = (row for row in self.rows if row["role"] == "anchor")
+        rates: list[float] = [r["img_per_sec"] for r in anchors if r.get("img_per_sec")]
         return rates[-1] / rates[0] - 1 if len(rates) > 1 else None
 
 

@@ -300,8 +300,9 @@ class _Reader:
         """One checked cell: what only the whole combination can tell."""
         cell = Cell(**values)
         if cell.batch_size != "auto":  # without a sweep its range says nothing
-            bare = {"sweep_min": Cell.sweep_min, "sweep_max": Cell.sweep_max}
-            cell = dataclasses.replace(cell, **bare)
+            cell = dataclasses.replace(
+                cell, sweep_min=Cell.sweep_min, sweep_max=Cell.sweep_max
+            )
         try:
             feasible.check(cell)
         except UserError as error:
