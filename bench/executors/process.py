@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench import cores
 from bench.errors import AttemptError, OutOfMemory, TimedOut
 from bench.executors.work import failure, perform
 from bench.specs import Cell, Effort, WorkItem
@@ -28,6 +29,7 @@ class Process:
         """Record values of one attempt; the worker's death is one of them."""
         with tempfile.TemporaryDirectory(prefix="mixer-bench-") as folder:
             answer, errors = Path(folder) / "values.json", Path(folder) / "stderr"
+            kills = cores.memory_kills()
             try:
                 with errors.open("wb") as stderr:
                     code = _worker(item, answer, stderr)
@@ -36,7 +38,8 @@ class Process:
             if answer.exists():
                 values: dict[str, Any] = json.loads(answer.read_text())
                 return values
-            return failure(_death(code, errors.read_text(errors="replace")))
+            starved = kills is None or cores.memory_kills() != kills
+            return failure(_death(code, errors.read_text(errors="replace"), starved))
 
 
 def _worker(item: WorkItem, answer: Path, stderr: Any) -> int:
@@ -70,9 +73,10 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
         worker.wait()
 
 
-def _death(code: int, stderr: str) -> AttemptError:
+def _death(code: int, stderr: str, starved: bool) -> AttemptError:
+    """What ended the worker. `starved`: the kernel killed for memory, or cannot tell."""
     tail = " | ".join(stderr.strip().splitlines()[-3:])
-    if code == -signal.SIGKILL:
+    if code == -signal.SIGKILL and starved:
         return OutOfMemory(
             "the worker was killed (signal 9), as the kernel does when memory runs out"
         )
