@@ -142,7 +142,8 @@ def memory_kills(vmstat: Path = VMSTAT) -> int | None:
 def throttled_s(root: Path = CGROUP, membership: str | None = None) -> float:
     """Seconds so far for which a CPU quota has held this process's cgroup back."""
     total = 0.0
-    for folder in _cgroup_folders(root, "cpu", membership):
+    folders = {path.resolve() for path in _cgroup_folders(root, "cpu", membership)}
+    for folder in folders:  # v1 has two names for one folder
         for line in _text(folder / "cpu.stat").splitlines():
             name, _, value = line.partition(" ")
             total += int(value) * _THROTTLE_UNITS.get(name, 0.0)

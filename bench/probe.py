@@ -44,7 +44,7 @@ _BOUNDS = (
 
 _MEMORY_WORDS = re.compile(
     # XLA uses RESOURCE_EXHAUSTED for shared memory, vmem and message sizes too.
-    r"RESOURCE_EXHAUSTED: (.*: )?(Out of memory|Failed to allocate request|"
+    r"RESOURCE_EXHAUSTED: (.*[:.] )?(Out of memory|Failed to allocate request|"
     r"Ran out of memory in memory space hbm)"
     r"|DefaultCPUAllocator: (not enough|can't allocate) memory"  # torch
     r"|(CUDA|HIP|XPU|MPS backend) out of memory|(CUDA|HIP) error: out of memory"

@@ -8,6 +8,7 @@ deletes what it holds. Readers open files one by one and set bad ones aside.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import uuid
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 
 from bench import published, record
 from bench._shipped import shipped
+from bench.analysis import drift
 from bench.errors import ResultsError
 from bench.specs import SPEED_MODES, WorkItem
 
@@ -166,11 +168,18 @@ def read_published(samples: bool = True) -> pd.DataFrame:
 
 
 def to_frame(table: pa.Table, samples: bool = False) -> pd.DataFrame:
-    """An Arrow table of records as a pandas frame, every dtype Arrow-backed."""
+    """An Arrow table of records as a pandas frame, every dtype Arrow-backed.
+
+    Adds `anchor_drift`: how the anchor's rate changed from before a row to after it.
+    """
     import pandas as pd
 
     kept = [n for n in record.COLUMNS if samples or n not in record.NESTED]
-    frame: pd.DataFrame = table.select(kept).to_pandas(types_mapper=pd.ArrowDtype)
+    drifts = drift.anchor_drift(table.select(drift.NEEDS).to_pylist())
+    table = table.select(kept).append_column(
+        "anchor_drift", pa.array(drifts, pa.float64())
+    )
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
     return frame
 
 
@@ -268,6 +277,38 @@ def _once(table: pa.Table) -> pa.Table:
 def _cannot(verb: str, path: Path, error: Exception) -> str:
     reason = error.strerror if isinstance(error, OSError) else str(error).split("\n")[0]
     return f"{path}: cannot {verb}: {reason}; choose another path or mend this one"
+
+
+# Ceilings --------------------------------------------------------------------
+
+
+def read_ceiling(
+    out: Path, machine: str, identity: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The ceiling kept for this machine and dtype; None if anything has changed."""
+    path = _ceiling_path(out, machine, str(identity["dtype"]))
+    if not path.exists():
+        return None
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ResultsError(f"{path}: is not JSON; delete it to measure anew") from error
+    same = all(kept.get(name) == value for name, value in identity.items())
+    return kept if same else None
+
+
+def write_ceiling(out: Path, machine: str, values: Mapping[str, Any]) -> Path:
+    """Keep a ceiling beside the machine's rows, in place of an older one."""
+    path = _ceiling_path(out, machine, str(values["dtype"]))
+    temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def _ceiling_path(out: Path, machine: str, dtype: str) -> Path:
+    return out / machine / f"ceiling-{dtype}.json"
 
 
 # Finished work ---------------------------------------------------------------

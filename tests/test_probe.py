@@ -54,7 +54,7 @@ OUT_OF_MEMORY = [
     "memory: you tried to allocate 140737488355328 bytes. Error code 12",
     "[enforce fail at alloc_cpu.cpp:114] data. DefaultCPUAllocator: not enough memory: "
     "you tried to allocate 9663676416 bytes.",
-    "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of ...",
+    "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a capacity of ...",
     "CUDA error: out of memory",
     "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
     "HIP out of memory. Tried to allocate 2.00 GiB",

@@ -14,7 +14,12 @@ from bench.executors.process import _death
         (-signal.SIGKILL, True, "oom", "when memory runs out"),
         # A scheduler or a person ended it: that is no memory error.
         (-signal.SIGKILL, False, "failed", "signal 9 and no result"),
-        (-signal.SIGSEGV, True, "failed", "signal 11 and no result: last words"),
+        (
+            -signal.SIGSEGV,
+            True,
+            "failed",
+            "signal 11 and no result: first words | last words",
+        ),
         (1, True, "failed", "exit code 1"),
     ],
 )
@@ -33,7 +38,10 @@ def test_the_kernels_count(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("nr_throttled 2\nthrottled_usec 1500000\n", 1.5), ("throttled_time 5000\n", 5e-6)],
+    [
+        ("nr_throttled 2\nthrottled_usec 1500000\n", 1.5),
+        ("throttled_time 5000\n", 5e-6),
+    ],
 )
 def test_time_held_back_by_a_quota(tmp_path, text, seconds):
     (tmp_path / "cpu.stat").write_text(text)

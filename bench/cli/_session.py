@@ -41,10 +41,8 @@ def finish(summary: runner.Summary, plots: Path | None) -> int:
     print(f"rows     {summary.file} ({len(frame)} attempts)")
     if plots is not None:
         _draw(summary, plots)
-    if summary.anchor_drift is not None:
-        print(
-            f"drift    {percent(summary.anchor_drift)} % between first and last anchor"
-        )
+    for line in _print.drift_lines(frame):
+        print(f"drift    {line}")
     for row in summary.failed:
         _print.note(
             f"{row['status']}: {row['model']} {row['framework']} {row['mode']}: "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +12,10 @@ import typer
 from bench import studies
 from bench.backend import FRAMEWORKS, installed
 from bench.cli import _session
-from bench.errors import MissingPackage, StudyError
-from bench.specs import Study
+from bench.errors import MissingPackage, StudyError, unknown
+from bench.specs import DTYPES, Limit, Study
+
+_SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 def command(
@@ -36,6 +40,10 @@ def command(
     window: Annotated[
         float, typer.Option(help="Seconds of measuring per repetition, at most.")
     ] = 5.0,
+    peak: Annotated[
+        list[str] | None,
+        typer.Option(help="FLOP/s of the device: bf16=989e12:its source; repeatable."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("results"),
 ) -> int:
     """Measure throughput, repeated in fresh processes, and print the table."""
@@ -48,7 +56,8 @@ def command(
         "batch_size": [_batch(word) for word in _words(batch_size)],
         "dtype": _words(dtype),
     }
-    study = _study(grid, repetitions, window)
+    peaks = dict(map(_peak, peak or []))
+    study = dataclasses.replace(_study(grid, repetitions, window), peaks=peaks)
     summary = _session.measure(study, out=out, executor="process", retry_failed=False)
     return _session.finish(summary, plots=None)
 
@@ -63,6 +72,25 @@ def _study(grid: dict[str, Any], repetitions: int, window: float) -> Study:
             "repetitions": repetitions,
         },
     )
+
+
+def _peak(text: str) -> tuple[str, Limit]:
+    """A dtype and its peak, from `bf16=989e12:NVIDIA H100 data sheet`."""
+    name, _, rest = text.partition("=")
+    number, _, source = rest.partition(":")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0 and source.strip()):
+        raise StudyError(
+            f"--peak: {text!r}: give dtype=FLOP/s:source, such as "
+            "bf16=989e12:NVIDIA H100 data sheet"
+        )
+    dtype = _SHORT.get(name, name)
+    if dtype not in DTYPES:
+        raise StudyError(f"--peak: {unknown('dtype', name, (*DTYPES, *_SHORT))}")
+    return dtype, Limit(value, source.strip())
 
 
 def _words(text: str) -> list[str]:

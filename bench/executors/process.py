@@ -18,12 +18,16 @@ from typing import Any
 
 from bench import cores
 from bench.errors import AttemptError, OutOfMemory, TimedOut
+from bench.executors.ceiling import ceiling_of
 from bench.executors.work import failure, perform
-from bench.specs import Cell, Effort, WorkItem
+from bench.specs import Cell, Effort, Limit, WorkItem
 
 
 class Process:
     """Starts a worker for every item and waits for it."""
+
+    ceiling = staticmethod(ceiling_of)
+    """Only where work runs on this machine does this machine's ceiling hold."""
 
     def run(self, item: WorkItem) -> dict[str, Any]:
         """Record values of one attempt; the worker's death is one of them."""
@@ -74,7 +78,7 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
 
 
 def _death(code: int, stderr: str, starved: bool) -> AttemptError:
-    """What ended the worker. `starved`: the kernel killed for memory, or cannot tell."""
+    """What ended the worker; `starved` if the kernel killed for memory or is mute."""
     tail = " | ".join(stderr.strip().splitlines()[-3:])
     if code == -signal.SIGKILL and starved:
         return OutOfMemory(
@@ -94,6 +98,8 @@ def decode(text: str) -> WorkItem:
     values = json.loads(text)
     values["cell"] = Cell(**values["cell"])
     values["effort"] = Effort(**values["effort"])
+    for name in ("ceiling", "peak"):
+        values[name] = values[name] and Limit(**values[name])
     return WorkItem(**values)
 
 

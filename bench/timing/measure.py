@@ -229,6 +229,8 @@ def _window(
         device_s, host_s = steps.on_device(size)
         samples.append(device_s / size)
         host.append(host_s / size)
+        if device_s <= 0:
+            break  # refused below
         if _narrow(samples, precision):
             reason = "precision"
             break
@@ -247,7 +249,7 @@ def _refuse_compiled(compiled: int) -> None:
 
 def _refuse_disagreement(device_s: float, host_s: float) -> None:
     """Events on the wrong queue time nothing, or somebody else's work."""
-    if abs(device_s / host_s - 1) > AGREE:
+    if device_s <= 0 or abs(device_s - host_s) > AGREE * host_s:
         raise UntrustedMeasurement(
             f"device events say {duration(device_s)} a step, the host's clock "
             f"{duration(host_s)}; the events must stand on the queue that does the work"

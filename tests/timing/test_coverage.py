@@ -3,7 +3,9 @@
 Each rig draws one speed per process and noise per step; its true median step is 1 ms.
 """
 
+import contextlib
 import functools
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -27,6 +29,14 @@ class NoisyWorkload(FakeWorkload):
 
     def noisy(self, number):
         return round(self.centre * self.factors[number % 512])
+
+
+@pytest.fixture(autouse=True)
+def no_collection():
+    """A full collection in every window would take most of the time of these tests."""
+    quick = contextlib.nullcontext
+    with mock.patch("bench.timing.measure._quiet_gc", quick):
+        yield
 
 
 @functools.cache

@@ -195,9 +195,7 @@ def test_what_is_read_around_the_window_sees_only_the_window():
         yield
         seen.append(workload.steps)
 
-    window = measure(
-        workload, precision=0.02, window_s=1.0, clock=clock, around=around
-    )
+    window = measure(workload, precision=0.02, window_s=1.0, clock=clock, around=around)
     assert seen == [
         window.warmup_steps_run,
         window.warmup_steps_run + len(window.samples) * window.steps_per_sample,
