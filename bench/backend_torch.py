@@ -69,6 +69,30 @@ def barrier_of(device: torch.device) -> Callable[[], None]:
     return lambda: synchronize()
 
 
+class CudaEvents:
+    """CUDA's own clock, on the stream that eager steps are queued to."""
+
+    name = "cuda events"
+
+    def __init__(self) -> None:
+        self._first = torch.cuda.Event(enable_timing=True)
+        self._last = torch.cuda.Event(enable_timing=True)
+
+    def start(self) -> None:
+        self._first.record()
+
+    def stop(self) -> None:
+        self._last.record()
+
+    def seconds(self) -> float:
+        return float(self._first.elapsed_time(self._last)) / 1e3
+
+
+def events_of(device: torch.device) -> CudaEvents | None:
+    """The device's own clock where it has one."""
+    return CudaEvents() if device.type == "cuda" else None
+
+
 class TorchModel:
     """A network with weights, numpy in and numpy out."""
 
@@ -104,6 +128,7 @@ class _Infer:
         self._module, self._images = module, images
         self._logits = images.new_zeros(())
         self.barrier = barrier_of(images.device)
+        self.events = events_of(images.device)
 
     def enqueue(self) -> None:
         with torch.inference_mode():
@@ -129,6 +154,7 @@ class _Train:
         self._update, self._batch, self._rate = update, (images, labels), rate
         self._loss = images.new_zeros(())
         self.barrier = barrier_of(images.device)
+        self.events = events_of(images.device)
 
     def enqueue(self) -> None:
         self._loss = self._update(*self._batch, self._rate)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import logging
 import os
 import uuid
@@ -19,13 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench import published, record
 from bench._shipped import shipped
-from bench.errors import ResultsError, unknown
-from bench.specs import SPEED_MODES, WorkItem
+from bench.analysis import drift
+from bench.errors import ResultsError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,11 +189,18 @@ def read_published(samples: bool = True) -> pd.DataFrame:
 
 
 def to_frame(table: pa.Table, samples: bool = False) -> pd.DataFrame:
-    """An Arrow table of records as a pandas frame, every dtype Arrow-backed."""
+    """An Arrow table of records as a pandas frame, every dtype Arrow-backed.
+
+    Adds `anchor_drift`: how the anchor's rate changed from before a row to after it.
+    """
     import pandas as pd
 
     kept = [n for n in record.COLUMNS if samples or n not in record.NESTED]
-    frame: pd.DataFrame = table.select(kept).to_pandas(types_mapper=pd.ArrowDtype)
+    drifts = drift.anchor_drift(table.select(drift.NEEDS).to_pylist())
+    table = table.select(kept).append_column(
+        "anchor_drift", pa.array(drifts, pa.float64())
+    )
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
     return frame
 
 
@@ -294,99 +301,33 @@ def _cannot(verb: str, path: Path, error: Exception) -> str:
     return f"{path}: cannot {verb}: {reason}; choose another path or mend this one"
 
 
-# Finished work ---------------------------------------------------------------
+# Ceilings --------------------------------------------------------------------
 
 
-REUSE = ("strict", "machine", "any")
-
-
-class History:
-    """What a results folder says about work items: finished, failed, batch picked.
-
-    A row counts when its protocol is the same and, by `reuse`, when it came from this
-    hardware and environment (`strict`), from this hardware (`machine`), or from
-    anywhere (`any`). Training rows too: they carry core-days and training rates.
-    """
-
-    def __init__(
-        self,
-        out: Path,
-        *,
-        protocol: int,
-        machine_id: str,
-        environment_id: Mapping[str, str],
-        reuse: str = "strict",
-    ) -> None:
-        """Read `out` once; `environment_id` is by framework."""
-        if reuse not in REUSE:
-            raise ResultsError(f"--reuse: {unknown('word', reuse, REUSE)}")
-        reading = read(out) if out.is_dir() else Reading(record.table([]))
-        self.set_aside = reading.set_aside
-        columns = (
-            "attempt_id cell_id repetition role status mode framework machine_id "
-            "environment_id batch_rule batch_size executor stop_reason "
-            "precision_goal window_goal_s"
-        ).split()
-        table = reading.table
-        table = table.filter(pc.equal(table["protocol"], protocol)).select(columns)
-        self._rows = [
-            row
-            for row in table.to_pylist()
-            if reuse == "any"
-            or (
-                row["machine_id"] == machine_id
-                and (
-                    reuse == "machine"
-                    or row["environment_id"] == environment_id.get(row["framework"])
-                )
-            )
-        ]
-        self._ok: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
-        for row in self._rows:
-            if row["status"] == "ok":
-                self._ok.setdefault(_key(row), []).append(row)
-        self._all = {_key(row) for row in self._rows}
-
-    def is_finished(self, item: WorkItem) -> bool:
-        """An ok row stands for this item, measured with at least its effort."""
-        return any(_suffices(row, item) for row in self._ok.get(item.key, []))
-
-    def has_failed(self, item: WorkItem) -> bool:
-        """It was tried, and never with success."""
-        return item.key in self._all - self._ok.keys()
-
-    def attempts(self, cell_ids: set[str]) -> set[str]:
-        """Every attempt that counts for these cells, whichever study asked for it."""
-        return {row["attempt_id"] for row in self._rows if row["cell_id"] in cell_ids}
-
-    def picked_batch(self, item: WorkItem) -> int | None:
-        """The batch that an earlier repetition of this cell picked by its pilot."""
-        for row in self._rows:
-            if row["cell_id"] == item.cell.cell_id and row["batch_rule"] == "auto":
-                if row["status"] == "ok":
-                    picked: int = row["batch_size"]
-                    return picked
+def read_ceiling(
+    out: Path, machine: str, identity: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The ceiling kept for this machine and dtype; None if anything has changed."""
+    path = _ceiling_path(out, machine, str(identity["dtype"]))
+    if not path.exists():
         return None
-
-    def anchors_done(self, anchor: WorkItem) -> int:
-        """How many attempts of this anchor stand: the next repetition number."""
-        ids = (row["cell_id"] for row in self._rows if row["role"] == "anchor")
-        return sum(cell_id == anchor.cell.cell_id for cell_id in ids)
-
-
-def _suffices(row: Mapping[str, Any], item: WorkItem) -> bool:
-    """A hurried demo row does not stand in for a careful one, nor a shared process."""
-    if item.cell.mode not in SPEED_MODES:
-        return True
-    if row["executor"] == "inline":
-        return False
-    if row["window_goal_s"] is None:  # before schema 3 rows did not say
-        return True
-    precise = row["stop_reason"] == "precision" and (
-        row["precision_goal"] <= item.effort.precision
-    )
-    return precise or bool(row["window_goal_s"] >= item.effort.window_s)
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ResultsError(f"{path}: is not JSON; delete it to measure anew") from error
+    same = all(kept.get(name) == value for name, value in identity.items())
+    return kept if same else None
 
 
-def _key(row: Mapping[str, Any]) -> tuple[str, int, str]:
-    return (row["cell_id"], row["repetition"], row["role"])
+def write_ceiling(out: Path, machine: str, values: Mapping[str, Any]) -> Path:
+    """Keep a ceiling beside the machine's rows, in place of an older one."""
+    path = _ceiling_path(out, machine, str(values["dtype"]))
+    temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def _ceiling_path(out: Path, machine: str, dtype: str) -> Path:
+    return out / machine / f"ceiling-{dtype}.json"

@@ -20,7 +20,8 @@ from typing import Any
 from bench import backend as backends
 from bench import executors, machine, models, results, studies
 from bench.errors import StudyError
-from bench.specs import PROTOCOL, SPEED_MODES, Study, WorkItem
+from bench.history import History
+from bench.specs import PROTOCOL, SPEED_MODES, Cell, Limit, Study, WorkItem
 
 DEFAULT_OUT = "results"
 
@@ -53,13 +54,6 @@ class Summary:
     @property
     def failed(self) -> list[dict[str, Any]]:
         return [row for row in self.rows if row["status"] != "ok"]
-
-    @property
-    def anchor_drift(self) -> float | None:
-        """Last anchor's rate over the first's, minus 1; null with fewer than two."""
-        anchors = (row for row in self.rows if row["role"] == "anchor")
-        rates: list[float] = [r["img_per_sec"] for r in anchors if r.get("img_per_sec")]
-        return rates[-1] / rates[0] - 1 if len(rates) > 1 else None
 
 
 def run_study(
@@ -126,6 +120,7 @@ class Plan:
     reuse: str
     set_aside: list[str]
     """One line for each file in the results folder that could not be read."""
+    sitting_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
 def make_plan(
@@ -158,8 +153,8 @@ def _history(
     host: machine.Machine,
     environments: dict[str, tuple[str, dict[str, str]]],
     reuse: str,
-) -> results.History:
-    return results.History(
+) -> History:
+    return History(
         out,
         protocol=PROTOCOL,
         machine_id=host.machine_id,
@@ -178,11 +173,16 @@ def work_items(study: Study) -> Iterator[WorkItem]:
         cells = [c for c in study.cells if repetition == 0 or c.mode in SPEED_MODES]
         random.Random(f"{study.name}:{repetition}").shuffle(cells)
         for cell in cells:
-            yield WorkItem(cell=cell, repetition=repetition, effort=study.effort)
+            yield WorkItem(
+                cell=cell,
+                repetition=repetition,
+                effort=study.effort,
+                peak=study.peaks.get(cell.dtype),
+            )
 
 
 def _with_anchors(
-    study: Study, items: list[WorkItem], history: results.History
+    study: Study, items: list[WorkItem], history: History
 ) -> list[WorkItem]:
     """The anchor first, between and last, whenever speed is measured at all."""
     if study.anchor is None or not any(i.cell.mode in SPEED_MODES for i in items):
@@ -218,13 +218,15 @@ def _run_items(
     on_wait: Callable[[str], None],
 ) -> Iterator[Progress]:
     timer = _TimeLeft(plan.items)
+    ceilings = _Ceilings(plan.host, executor, out, on_wait)
     picked: dict[str, int] = {}
     for number, item in enumerate(plan.items, start=1):
         cell_id = item.cell.cell_id
         if item.picked_batch is None and cell_id in picked:
             item = dataclasses.replace(item, picked_batch=picked[cell_id])
-        started = datetime.now(UTC)
         with machine.lease(plan.host.device_kind, on_wait=on_wait):
+            item = dataclasses.replace(item, ceiling=ceilings.of(item.cell))
+            started = datetime.now(UTC)
             values = executor.run(item)
         row = _row(plan, item, _accounted(values, started), started)
         results.append(row, out)
@@ -232,6 +234,31 @@ def _run_items(
             picked.setdefault(cell_id, row["batch_size"])
         left = timer.after(item, (datetime.now(UTC) - started).total_seconds())
         yield Progress(number, len(plan.items), item, row, left)
+
+
+class _Ceilings:
+    """The machine's ceiling of each dtype, asked for once, before its first cell."""
+
+    def __init__(
+        self,
+        host: machine.Machine,
+        executor: executors.Executor,
+        out: Path,
+        on_note: Callable[[str], None],
+    ) -> None:
+        self.host, self.out, self.on_note = host, out, on_note
+        # An executor that runs items elsewhere cannot offer this machine's ceiling.
+        self.measure = getattr(executor, "ceiling", None)
+        self.known: dict[str, Limit | None] = {}
+
+    def of(self, cell: Cell) -> Limit | None:
+        if self.measure is None or cell.mode not in SPEED_MODES:
+            return None
+        if cell.dtype not in self.known:
+            self.known[cell.dtype] = self.measure(
+                self.host, cell.dtype, self.out, on_note=self.on_note
+            )
+        return self.known[cell.dtype]
 
 
 class _TimeLeft:
@@ -290,6 +317,7 @@ def _row(
         "repetition": item.repetition,
         "role": item.role,
         "study": plan.study.name,
+        "sitting_id": plan.sitting_id,
         "protocol": PROTOCOL,
         "source": "measured",
         "started_at": started,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -173,6 +174,14 @@ class Effort:
     """One attempt is stopped after this long."""
 
 
+@dataclass(frozen=True)
+class Limit:
+    """A rate that a model is held against, and where it comes from."""
+
+    flop_per_sec: float
+    source: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkItem:
     """One fresh-process measurement of a cell; role is `cell` or `anchor`."""
@@ -183,6 +192,10 @@ class WorkItem:
     effort: Effort = Effort()
     picked_batch: int | None = None
     """The batch that an earlier repetition's pilot picked; None runs the pilot."""
+    ceiling: Limit | None = None
+    """The largest product rate measured on this machine in the cell's dtype."""
+    peak: Limit | None = None
+    """The peak that the user gives for the cell's dtype; None asks the known parts."""
 
     @property
     def key(self) -> tuple[str, int, str]:
@@ -199,6 +212,8 @@ class Study:
     repetitions: int = 1
     effort: Effort = Effort()
     anchor: Cell | None = None
+    peaks: Mapping[str, Limit] = field(default_factory=dict)
+    """Peaks of this device by dtype, where the user knows better than our table."""
     source: str = ""
     """Where it was read from; empty for a study made by `mixer-bench time`."""
 

@@ -43,14 +43,8 @@ def test_a_crash_keeps_the_last_words(worker):
 @pytest.mark.parametrize("kills, status", [((5, 6), "oom"), ((5, 5), "failed")])
 def test_only_a_kill_for_memory_is_out_of_memory(worker, monkeypatch, kills, status):
     counts = iter(kills)
-    monkeypatch.setattr(process, "oom_kills", lambda: next(counts))
+    monkeypatch.setattr(process.cores, "memory_kills", lambda: next(counts))
     assert worker("kill -9 $$").run(ITEM)["status"] == status
-
-
-def test_the_kernels_count_of_memory_kills(tmp_path):
-    (tmp_path / "vmstat").write_text("nr_free_pages 12\noom_kill 3\n")
-    assert process.oom_kills(tmp_path / "vmstat") == 3
-    assert process.oom_kills(tmp_path / "none") == 0
 
 
 def test_a_timeout_ends_the_worker_and_what_it_started(worker, tmp_path):

@@ -18,7 +18,8 @@ LAYERS = [
     ["executors"],
     ["training"],
     ["timing"],
-    ["studies", "results", "plots", "report"],
+    ["studies", "history", "plots", "report"],
+    ["results"],
     ["feasible"],
     ["published", "machine", "devices"],
     [

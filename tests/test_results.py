@@ -8,6 +8,7 @@ import pytest
 
 from bench import record, results
 from bench.errors import ResultsError
+from bench.history import History
 from bench.specs import Cell, WorkItem
 
 CELL = Cell(mode="infer", model="Mixer-B/16", framework="jax", batch_size=8)
@@ -40,7 +41,7 @@ def attempt(**values):
 
 def history(out, **change):
     same = {"protocol": 1, "machine_id": "m1", "environment_id": {"jax": "e1"}}
-    return results.History(out, **{**same, **change})
+    return History(out, **{**same, **change})
 
 
 def test_append_read_fold_keep_every_row_and_its_samples(tmp_path):
@@ -246,3 +247,14 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path):
 def test_checking_leaves_nothing_behind(tmp_path):
     results.check_writable(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_schema_one_reads_with_nulls_for_what_is_new(tmp_path):
+    new = ["sitting_id", "timer", "mfu", "energy_j", "throttled_by"]
+    table = record.table([attempt()]).drop_columns(new)
+    table = table.replace_schema_metadata({"mixer_bench_schema": "1"})
+    pq.write_table(table, tmp_path / "old.parquet")
+    (row,) = results.read(tmp_path / "old.parquet").table.to_pylist()
+    assert [row[name] for name in new] == [None] * len(new)
+    frame = results.read_results(tmp_path / "old.parquet")
+    assert frame["anchor_drift"].isna().all()

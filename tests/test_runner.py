@@ -5,7 +5,7 @@ import pytest
 
 from bench import executors, results, runner
 from bench.errors import MissingPackage, ResultsError, StudyError
-from bench.specs import Cell, Study, WorkItem
+from bench.specs import Cell, Limit, Study, WorkItem
 
 A = Cell(mode="infer", model="Mixer-B/16", framework="jax", batch_size=8)
 B = dataclasses.replace(A, model="ViT-B/16", batch_size="auto")
@@ -115,10 +115,14 @@ def test_an_interrupt_loses_only_the_running_attempt(fake, tmp_path, monkeypatch
 
 
 def test_the_anchor_stands_first_between_and_last(fake, tmp_path):
-    summary = runner.run_study(study(A, anchor=ANCHOR, repetitions=4), out=tmp_path)
+    runner.run_study(study(A, anchor=ANCHOR, repetitions=4), out=tmp_path)
     roles = [item.role for item in fake.items]
     assert roles == ["anchor", "cell", "cell", "anchor", "cell", "cell", "anchor"]
-    assert summary.anchor_drift == 0.0
+    rows = results.read_results(tmp_path)
+    assert rows["sitting_id"].nunique() == 1
+    # Every cell stands between two anchors; the first anchor has none before it.
+    assert rows["anchor_drift"].isna().sum() == 1
+    assert (rows["anchor_drift"].dropna() == 0).all()
     runner.run_study(study(A, anchor=ANCHOR, repetitions=4), out=tmp_path)
     assert len(fake.items) == 7  # nothing to measure needs no anchor
 
@@ -189,3 +193,25 @@ def test_refused_before_anything_is_written(fake, tmp_path, monkeypatch):
 def test_unknown_executor():
     with pytest.raises(StudyError, match="unknown executor 'slurm'"):
         executors.make("slurm")
+
+
+def test_the_ceiling_is_asked_for_once_a_dtype_and_given_to_every_item(fake, tmp_path):
+    asked = []
+
+    def ceiling(host, dtype, out, on_note):
+        asked.append(dtype)
+        return Limit(1e12, "measured")
+
+    fake.ceiling = ceiling
+    half = dataclasses.replace(A, dtype="bfloat16")
+    runner.run_study(study(A, B, half, LEARNT, repetitions=2), out=tmp_path)
+    assert sorted(asked) == ["bfloat16", "float32"]
+    given = {item.cell.mode: item.ceiling for item in fake.items}
+    assert given == {"infer": Limit(1e12, "measured"), "pretrain": None}
+
+
+def test_a_peak_reaches_the_cells_of_its_dtype(fake, tmp_path):
+    half = dataclasses.replace(A, dtype="bfloat16")
+    runner.run_study(study(A, half, peaks={"bfloat16": Limit(1, "me")}), out=tmp_path)
+    given = {item.cell.dtype: item.peak for item in fake.items}
+    assert given == {"float32": None, "bfloat16": Limit(1, "me")}

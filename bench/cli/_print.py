@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tabulate import tabulate
 
 from bench.errors import StudyError, unknown
+from bench.specs import SPEED_MODES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +47,26 @@ def _readable(value: Any) -> str:
 def note(text: str) -> None:
     """A line for the person, apart from the data on standard output."""
     print(text, file=sys.stderr, flush=True)
+
+
+def drift_lines(measured: pd.DataFrame) -> list[str]:
+    """The verdict on drift of each study that measured speed, one line each."""
+    from bench.analysis import drift
+
+    timed = measured[measured["mode"].isin(SPEED_MODES).astype(bool)]
+    groups = timed.groupby(["study", "machine"], sort=True)
+    return [
+        f"{study} on {machine}: {drift.verdict(_records(part)).sentence}"
+        for (study, machine), part in groups
+    ]
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    from bench.analysis import drift
+
+    plain = rows[list(drift.NEEDS)].astype(object)
+    plain = plain.where(plain.notna(), None)
+    return [{str(k): v for k, v in row.items()} for row in plain.to_dict("records")]
 
 
 def comparison(

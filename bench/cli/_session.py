@@ -56,9 +56,8 @@ def finish(summary: runner.Summary, plots: Path | None) -> int:
         print(f"rows     {rows} ({(measured['study'] == study).sum()} of this study)")
     if plots is not None:
         _draw(pd.concat([measured, frame[frame["source"] == "published"]]), plots)
-    if summary.anchor_drift is not None:
-        drift = percent(summary.anchor_drift)
-        print(f"drift    {drift} % between first and last anchor")
+    for line in _print.drift_lines(measured):
+        print(f"drift    {line}")
     for row in summary.failed:
         _print.note(
             f"{row['status']}: {row['model']} {row['framework']} {row['mode']}: "

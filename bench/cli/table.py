@@ -45,3 +45,5 @@ def command(
     if not parts:
         raise ResultsError(f"{', '.join(rows)}: no rows; nothing to tabulate")
     print("\n\n".join(parts))
+    for line in _print.drift_lines(measured):
+        _print.note(line)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +12,10 @@ import typer
 from bench import compile_cache, studies
 from bench.backend import FRAMEWORKS, installed
 from bench.cli import _session
-from bench.errors import MissingPackage, StudyError
-from bench.specs import Study
+from bench.errors import MissingPackage, StudyError, unknown
+from bench.specs import DTYPES, SPEED_MODES, Limit, Study
+
+_SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 def command(
@@ -43,9 +47,16 @@ def command(
             help="Compile anew; keep and reuse no compiled program.",
         ),
     ] = False,
+    peak: Annotated[
+        list[str] | None,
+        typer.Option(help="FLOP/s of the device: bf16=989e12:its source; repeatable."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("results"),
 ) -> int:
     """Measure throughput, repeated in fresh processes, and print the table."""
+    for word in _words(mode):
+        if word not in SPEED_MODES:
+            raise StudyError(f"--mode: {unknown('speed mode', word, SPEED_MODES)}")
     grid = {
         "mode": _words(mode),
         "model": models,
@@ -57,7 +68,8 @@ def command(
     }
     if no_compile_cache:
         compile_cache.switch_off()
-    study = _study(grid, repetitions, window)
+    peaks = dict(map(_peak, peak or []))
+    study = dataclasses.replace(_study(grid, repetitions, window), peaks=peaks)
     summary = _session.measure(study, out=out)
     return _session.finish(summary, plots=None)
 
@@ -72,6 +84,25 @@ def _study(grid: dict[str, Any], repetitions: int, window: float) -> Study:
             "repetitions": repetitions,
         },
     )
+
+
+def _peak(text: str) -> tuple[str, Limit]:
+    """A dtype and its peak, from `bf16=989e12:NVIDIA H100 data sheet`."""
+    name, _, rest = text.partition("=")
+    number, _, source = rest.partition(":")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0 and source.strip()):
+        raise StudyError(
+            f"--peak: {text!r}: give dtype=FLOP/s:source, such as "
+            "bf16=989e12:NVIDIA H100 data sheet"
+        )
+    dtype = _SHORT.get(name, name)
+    if dtype not in DTYPES:
+        raise StudyError(f"--peak: {unknown('dtype', name, (*DTYPES, *_SHORT))}")
+    return dtype, Limit(value, source.strip())
 
 
 def _words(text: str) -> list[str]:

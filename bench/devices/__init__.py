@@ -1,17 +1,20 @@
 """One file per device kind: is it here, what is it called, what is a core of it.
 
 Another package adds a kind through the entry point group `mixer_bench.devices`: a
-module with `describe() -> Device | None`. The kind is the entry point's name, and must
+module with `describe() -> Device | None`, and `reading() -> sensors.Reading` if the
+device has sensors. The kind is the entry point's name, and must
 be what the framework calls the device (`xpu`, `tpu`, `mps`, ...).
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from typing import Any
 
+from bench.devices.sensors import Reading
 from bench.errors import StudyError, unknown
 
 BUILT_IN = ("cuda", "cpu")
@@ -55,11 +58,19 @@ def describe(kind: str = "auto") -> Device:
     return device
 
 
+def reading(kind: str) -> Reading:
+    """One look at the sensors of a device kind; empty where it has none."""
+    look: Callable[[], Reading] = getattr(_module(kind), "reading", Reading)
+    return look()
+
+
 def _ask(kind: str) -> Device | None:
-    if kind in BUILT_IN:
-        module = importlib.import_module(f"bench.devices.{kind}")
-    else:
-        (found,) = entry_points(group=GROUP, name=kind)
-        module = found.load()
-    device: Device | None = module.describe()
+    device: Device | None = _module(kind).describe()
     return device
+
+
+def _module(kind: str) -> Any:
+    if kind in BUILT_IN:
+        return importlib.import_module(f"bench.devices.{kind}")
+    (found,) = entry_points(group=GROUP, name=kind)
+    return found.load()

@@ -16,19 +16,24 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench import cores
 from bench.errors import AttemptError, OutOfMemory, TimedOut
+from bench.executors.ceiling import ceiling_of
 from bench.executors.work import failure, perform
-from bench.specs import Cell, Effort, WorkItem
+from bench.specs import Cell, Effort, Limit, WorkItem
 
 
 class Process:
     """Starts a worker for every item and waits for it."""
 
+    ceiling = staticmethod(ceiling_of)
+    """Only where work runs on this machine does this machine's ceiling hold."""
+
     def run(self, item: WorkItem) -> dict[str, Any]:
         """Record values of one attempt; the worker's death is one of them."""
         with tempfile.TemporaryDirectory(prefix="mixer-bench-") as folder:
             answer, errors = Path(folder) / "values.json", Path(folder) / "stderr"
-            kills = oom_kills()
+            kills = cores.memory_kills()
             try:
                 with errors.open("wb") as stderr:
                     code = _worker(item, answer, stderr)
@@ -37,8 +42,8 @@ class Process:
             if answer.exists():
                 values: dict[str, Any] = json.loads(answer.read_text())
                 return values
-            stderr_text = errors.read_text(errors="replace")
-            return failure(_death(code, stderr_text, oom_kills() > kills))
+            starved = kills is None or cores.memory_kills() != kills
+            return failure(_death(code, errors.read_text(errors="replace"), starved))
 
 
 def _worker(item: WorkItem, answer: Path, stderr: Any) -> int:
@@ -73,20 +78,13 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
         worker.wait()
 
 
-def oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int:
-    """How often this system has killed for memory; 0 where it does not say."""
-    try:
-        lines = vmstat.read_text().splitlines()
-    except OSError:  # not Linux
-        return 0
-    counts = dict(line.split()[:2] for line in lines if line)
-    return int(counts.get("oom_kill", 0))
-
-
-def _death(code: int, stderr: str, for_memory: bool) -> AttemptError:
+def _death(code: int, stderr: str, starved: bool) -> AttemptError:
+    """What ended the worker; `starved` if the kernel killed for memory or is mute."""
     tail = " | ".join(stderr.strip().splitlines()[-3:])
-    if code == -signal.SIGKILL and for_memory:
-        return OutOfMemory("the kernel killed the worker for memory (signal 9)")
+    if code == -signal.SIGKILL and starved:
+        return OutOfMemory(
+            "the worker was killed (signal 9), as the kernel does when memory runs out"
+        )
     cause = f"signal {-code}" if code < 0 else f"exit code {code}"
     return AttemptError(f"the worker ended with {cause} and no result: {tail}")
 
@@ -101,6 +99,8 @@ def decode(text: str) -> WorkItem:
     values = json.loads(text)
     values["cell"] = Cell(**values["cell"])
     values["effort"] = Effort(**values["effort"])
+    for name in ("ceiling", "peak"):
+        values[name] = values[name] and Limit(**values[name])
     return WorkItem(**values)
 
 
