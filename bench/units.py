@@ -39,6 +39,15 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{value:,.{max(digits - 1 - exponent, 0)}f}"
 
 
+def half_unit(printed: str) -> float:
+    """Half a unit of the last printed digit: what rounding may have taken away.
+
+    >>> half_unit("84.15"), half_unit("1384")
+    (0.005, 0.5)
+    """
+    return 0.5 * 10.0 ** -len(printed.partition(".")[2])
+
+
 def percent(fraction: float, decimals: int = 1) -> str:
     """A fraction as a percentage without its sign.
 

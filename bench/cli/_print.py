@@ -24,7 +24,7 @@ def data(rows: Sequence[Mapping[str, Any]], fmt: str) -> str:
     if fmt not in DATA_FORMATS:
         raise StudyError(f"--format: {unknown('format', fmt, DATA_FORMATS)}")
     if fmt == "json":
-        return json.dumps(list(rows), indent=2)
+        return as_json(list(rows))
     if fmt == "csv":
         text = io.StringIO()
         writer = csv.DictWriter(
@@ -35,6 +35,11 @@ def data(rows: Sequence[Mapping[str, Any]], fmt: str) -> str:
         return text.getvalue().rstrip("\n")
     shown = [{k: _readable(v) for k, v in row.items()} for row in rows]
     return tabulate(shown, headers="keys", disable_numparse=True, stralign="right")
+
+
+def as_json(value: object) -> str:
+    """A value as JSON for people and programs."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _readable(value: Any) -> str:
