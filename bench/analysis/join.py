@@ -218,6 +218,8 @@ def _interval(part: pd.DataFrame) -> tuple[float | None, float | None]:
     """Interval of images/s/core over repetitions; samples are seconds per step."""
     if len(part) < MIN_REPETITIONS or "samples" not in part.columns:
         return None, None
+    if part["samples"].isna().any():  # rows of elsewhere may hold only their median
+        return None, None
     per_image = part["cores"].astype(float) / part["batch_size"].astype(float)
     cost = [
         np.asarray(samples, float) * share

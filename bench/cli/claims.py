@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from bench import models, results
 from bench.cli import _print
 from bench.errors import StudyError, unknown
+from bench.units import significant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,8 +100,6 @@ def _facts(one: Answer, command: str) -> dict[str, Any]:
 
 
 def _side(side: Evidence) -> dict[str, Any]:
-    import dataclasses
-
     return {
         "verdict": side.verdict,
         "summary": side.summary,
@@ -125,8 +125,12 @@ def _flat(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sentences(side: dict[str, Any]) -> str:
-    """Every finding with its interval and n, then the note."""
-    parts = [f"{f['where']}: {f['text']}{_interval(f)}" for f in side["findings"]]
+    """Findings of each place with their intervals and n, then the note."""
+    places: dict[str, list[str]] = {}
+    for found in side["findings"]:
+        said = f"{found['text']}{_interval(found)}"
+        places.setdefault(found["where"], []).append(said)
+    parts = [f"({where}) {', '.join(said)}" for where, said in places.items()]
     return "; ".join([*parts, *([side["note"]] if side["note"] else [])])
 
 
@@ -186,7 +190,7 @@ def _frontier_table(frontier: list[dict[str, Any]], fmt: str) -> str:
         chance, rival = row["p_on_frontier"], row["dominated_by"]
         line = [
             str(row["label"]),
-            f"{row['core_days']:,.4g}",
+            significant(row["core_days"]),
             f"{100 * row['top1']:.2f}",
             "not estimable" if chance is None else f"{chance:.2f}",
             DASH if rival is None else str(rival),

@@ -12,9 +12,9 @@ from bench.analysis.claims.evidence import Comparison, Estimate, combined
 from bench.analysis.claims.points import Point, family, grouped, of_one_size
 from bench.analysis.pareto import on_frontier
 
-COMPETITIVE = 0.01
+COMPETITIVE = 1.0
 """A gap of up to one point at the largest pre-training set counts as competitive."""
-UNCHANGED = 0.01
+UNCHANGED = 1.0
 """A change of accuracy of up to one point counts as none."""
 
 
@@ -131,7 +131,7 @@ def grouped_pairs(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
 
 def _lead(mixer: Point, vit: Point) -> Estimate:
     assert mixer.accuracy and vit.accuracy
-    return combined(np.subtract, vit.accuracy, mixer.accuracy)
+    return _less(vit.accuracy, mixer.accuracy)
 
 
 def _shrinking(pairs: Sequence[Pair]) -> Iterator[Comparison]:
@@ -188,7 +188,7 @@ def _gains(mixer: Line, resnet: Line) -> Iterator[Comparison]:
 
 def _gain(few: Point, many: Point) -> Estimate:
     assert few.accuracy and many.accuracy
-    return combined(np.subtract, many.accuracy, few.accuracy)
+    return _less(many.accuracy, few.accuracy)
 
 
 # Shuffled pixels -------------------------------------------------------------
@@ -247,6 +247,11 @@ def _relative_drop(kinds: dict[str, Point], kind: str) -> Estimate:
     return combined(lambda a, b: 1 - b / a, whole, left)
 
 
+def _less(one: Estimate, other: Estimate) -> Estimate:
+    """The difference of two accuracies in points."""
+    return combined(lambda a, b: 100 * (a - b), one, other)
+
+
 # Words -----------------------------------------------------------------------
 
 
@@ -259,7 +264,7 @@ def _set(point: Point) -> str:
 
 
 def _points(number: Estimate) -> str:
-    return f"{100 * number.value:.2f}"
+    return f"{number.value:.2f}"
 
 
 def _percent(number: Estimate | None) -> str:

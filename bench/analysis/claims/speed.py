@@ -31,8 +31,8 @@ def equal_size(points: Sequence[Point]) -> Iterator[Comparison]:
 def _same_name(mixer: Point, vit: Point) -> Comparison:
     assert mixer.rate is not None and vit.rate is not None
     ratio = combined(np.divide, mixer.rate, vit.rate)
-    rates = f"{significant(mixer.rate.value)} vs {significant(vit.rate.value)}"
-    text = f"{mixer.name} {rates} {vit.name} img/s/core: {ratio.value:.2f}x"
+    ours, theirs = significant(mixer.rate.value), significant(vit.rate.value)
+    text = f"{mixer.name} {ours}, {vit.name} {theirs} img/s/core: {ratio.value:.2f}x"
     return Comparison(mixer.where, text, ratio, np.log)
 
 
