@@ -162,7 +162,8 @@ def _tables(
     ]
     notes = [_details(one) for one in facts]
     head = render(Grid(columns, [Group("", lines)], notes), fmt)
-    return f"{head}\n\n{_frontier_table(frontier, fmt)}"
+    title = "Pareto: accuracy against pre-training core-days."
+    return f"{head}\n\n{title}\n\n{_frontier_table(frontier, fmt)}"
 
 
 def _details(facts: dict[str, Any]) -> str:
@@ -180,7 +181,7 @@ def _frontier_table(frontier: list[dict[str, Any]], fmt: str) -> str:
     from bench.report.markup import DASH, Column, Grid, Group, render
 
     columns = [
-        Column("pareto", text=True),
+        Column("point", text=True),
         *map(Column, ("core-days", "top-1 %", "P(on frontier)")),
         *(Column("dominated by", text=True), Column("at x its cost")),
         Column("points better"),

@@ -158,12 +158,12 @@ CLAIMS = (
 )
 
 
-def answer(rows: pd.DataFrame) -> list[Answer]:
-    """Every claim judged on the published and on the measured rows among `rows`."""
+def answer(rows: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> list[Answer]:
+    """Each claim judged on the published and on the measured rows among `rows`."""
     points = points_of(rows)
     return [
         Answer(claim, *(_evidence(claim, rows, points, side) for side in SIDES))
-        for claim in CLAIMS
+        for claim in claims
     ]
 
 

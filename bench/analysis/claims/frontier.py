@@ -19,16 +19,23 @@ RIVALS = ("vit", "resnet")
 
 def panels(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Each comparable set of trained models with its standing: where, rows."""
-    paper = model_rows(figure_2(rows))
+    paper = figure_2(rows)
     if len(paper):
-        yield "TPUv3", standing(_named(paper), "core_days", "top1", names="label")
-    mine = model_rows(rows[equal(rows, "source", "measured")])
+        yield "TPUv3", _standing(model_rows(paper))
+    large = ~rows["model"].map(lambda name: is_demo(str(name))).astype(bool)
+    plainly = ~rows["shuffle"].isin(["patch_pixel", "global"]).astype(bool)
+    trained = equal(rows, "source", "measured") & equal(rows, "mode", "pretrain")
+    if not (trained & plainly & large).any():
+        return
+    mine = model_rows(rows[trained & plainly & large])
     known = mine["core_days"].notna() & mine["top1"].notna()
-    plainly = known & ~mine["shuffle"].isin(["patch_pixel", "global"])
-    large = ~mine["model"].map(lambda name: is_demo(str(name))).astype(bool)
-    for key, part in by_key(mine[plainly & large], "core_days", "top1"):
+    for key, part in by_key(mine[known], "core_days", "top1"):
         where = f"{key['machine']}, {key['dtype']}, {key['pretrain_dataset']}"
-        yield where, standing(_named(part), "core_days", "top1", names="label")
+        yield where, _standing(part)
+
+
+def _standing(rows: pd.DataFrame) -> pd.DataFrame:
+    return standing(_named(rows), "core_days", "top1", names="label")
 
 
 def _named(rows: pd.DataFrame) -> pd.DataFrame:

@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from bench.analysis.claims import evidence
-from bench.analysis.claims.evidence import Estimate
+from bench.analysis.claims.evidence import Estimate, measured, published
 from bench.analysis.demo import is_demo
 from bench.analysis.join import model_rows
 from bench.analysis.key import key_columns, plain
@@ -117,8 +116,8 @@ def _rate(row: dict[str, Any]) -> Estimate | None:
     if value is None:
         return None
     if row["source"] == "published":
-        return evidence.published(value, halfwidth(row, "img_per_sec_core"), label)
-    return evidence.measured(row["rates"], label, log=True)
+        return published(value, halfwidth(row, "img_per_sec_core"), label)
+    return measured(row["rates"], label, log=True)
 
 
 def _accuracy(row: dict[str, Any]) -> Estimate | None:
@@ -126,8 +125,8 @@ def _accuracy(row: dict[str, Any]) -> Estimate | None:
     if value is None:
         return None
     if row["source"] == "published":
-        return evidence.published(value, halfwidth(row, "top1"), label)
-    return evidence.measured(row["top1_runs"], label, log=False)
+        return published(value, halfwidth(row, "top1"), label)
+    return measured(row["top1_runs"], label, log=False)
 
 
 def _identity(row: dict[str, Any]) -> str:
