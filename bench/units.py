@@ -39,6 +39,17 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{value:,.{max(digits - 1 - exponent, 0)}f}"
 
 
+def decimals_for(halfwidth: float) -> int:
+    """Decimals that show an uncertainty with two digits, and no more than that.
+
+    >>> decimals_for(2.2), decimals_for(0.034), decimals_for(220.0)
+    (1, 3, 0)
+    """
+    if not halfwidth > 0:
+        return 0
+    return max(0, 1 - math.floor(math.log10(halfwidth)))
+
+
 def half_unit(printed: str) -> float:
     """Half a unit of the last printed digit: what rounding may have taken away.
 

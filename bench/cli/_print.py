@@ -54,18 +54,21 @@ def note(text: str) -> None:
 
 
 def comparison(
-    measured: pd.DataFrame, fmt: str, baseline: str | None = None
+    rows: pd.DataFrame,
+    fmt: str,
+    baseline: str | None = None,
+    sort: str = "img_per_sec_core",
 ) -> list[str]:
-    """The comparison tables that measured rows allow: inference first, then training.
+    """The comparison tables that rows allow: inference first, then training.
 
     The training table holds the timed training steps only; accuracies stand once.
     """
     from bench.report import tables
 
-    stepped = measured["mode"] == "train"
-    parts = {"infer": measured[~stepped], "train": measured[stepped]}
+    stepped = rows["mode"] == "train"
+    parts = {"infer": rows[~stepped], "train": rows[stepped]}
     return [
-        tables.comparison_table(part, fmt, baseline=baseline, mode=mode)
+        tables.comparison_table(part, fmt, baseline=baseline, mode=mode, sort=sort)
         for mode, part in parts.items()
         if len(part)
     ]
