@@ -130,7 +130,7 @@ def _latex(grid: Grid) -> str:
     )
 
 
-_NUMBER = re.compile(r"\d{1,3}(,\d{3})*(\.\d+)?|\d+(\.\d+)?")
+_NUMBER = re.compile(r"(0|[1-9]\d{0,2}(,\d{3})+|[1-9]\d*)(\.\d+)?")
 
 
 def _latex_cell(text: str) -> str:
