@@ -25,7 +25,7 @@ def data(rows: Sequence[Mapping[str, Any]], fmt: str) -> str:
     if fmt not in DATA_FORMATS:
         raise StudyError(f"--format: {unknown('format', fmt, DATA_FORMATS)}")
     if fmt == "json":
-        return json.dumps(list(rows), indent=2)
+        return as_json(list(rows))
     if fmt == "csv":
         text = io.StringIO()
         writer = csv.DictWriter(
@@ -36,6 +36,11 @@ def data(rows: Sequence[Mapping[str, Any]], fmt: str) -> str:
         return text.getvalue().rstrip("\n")
     shown = [{k: _readable(v) for k, v in row.items()} for row in rows]
     return tabulate(shown, headers="keys", disable_numparse=True, stralign="right")
+
+
+def as_json(value: object) -> str:
+    """A value as JSON for people and programs."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _readable(value: Any) -> str:
@@ -70,18 +75,21 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def comparison(
-    measured: pd.DataFrame, fmt: str, baseline: str | None = None
+    rows: pd.DataFrame,
+    fmt: str,
+    baseline: str | None = None,
+    sort: str = "img_per_sec_core",
 ) -> list[str]:
-    """The comparison tables that measured rows allow: inference first, then training.
+    """The comparison tables that rows allow: inference first, then training.
 
     The training table holds the timed training steps only; accuracies stand once.
     """
     from bench.report import tables
 
-    stepped = measured["mode"] == "train"
-    parts = {"infer": measured[~stepped], "train": measured[stepped]}
+    stepped = rows["mode"] == "train"
+    parts = {"infer": rows[~stepped], "train": rows[stepped]}
     return [
-        tables.comparison_table(part, fmt, baseline=baseline, mode=mode)
+        tables.comparison_table(part, fmt, baseline=baseline, mode=mode, sort=sort)
         for mode, part in parts.items()
         if len(part)
     ]
