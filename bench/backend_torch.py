@@ -27,12 +27,11 @@ DTYPES = {
     "float16": torch.float16,
     "float64": torch.float64,
 }
-_ACCELERATORS = ("cuda", "xpu", "mps")
 
 
 def open_backend(device: str = "auto") -> TorchBackend:
     """The backend on `device`; auto is the accelerator that torch finds, else cpu."""
-    here = [*(k for k in _ACCELERATORS if _has(k)), "cpu"]
+    here = [*_accelerators(), "cpu"]
     kind = here[0] if device == "auto" else device
     if kind not in here:
         raise StudyError(
@@ -42,9 +41,10 @@ def open_backend(device: str = "auto") -> TorchBackend:
     return TorchBackend(torch.device(kind))
 
 
-def _has(kind: str) -> bool:
-    module = getattr(torch, kind, None)
-    return bool(module is not None and module.is_available())
+def _accelerators() -> list[str]:
+    """The one that this torch drives: cuda (ROCm too), xpu, mps, or one plugged in."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return [] if found is None else [found.type]
 
 
 def build(
@@ -65,8 +65,7 @@ def barrier_of(device: torch.device) -> Callable[[], None]:
     """What returns when the device is idle. On the cpu, eager steps end in order."""
     if device.type == "cpu":
         return lambda: None
-    synchronize = getattr(torch, device.type).synchronize
-    return lambda: synchronize()
+    return lambda: torch.accelerator.synchronize()
 
 
 class TorchModel:

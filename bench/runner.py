@@ -114,7 +114,7 @@ class Plan:
 
 def make_plan(study: Study, out: Path, *, retry_failed: bool = False) -> Plan:
     """Order the work in randomised rounds and leave out what is finished."""
-    host = machine.fingerprint(_device_kind(study))
+    host = machine.fingerprint(_device_kind(study), study.own_core)
     frameworks = sorted({cell.framework for cell in study.cells})
     environments = {name: machine.environment(name) for name in frameworks}
     history = results.History(
@@ -144,7 +144,12 @@ def work_items(study: Study) -> Iterator[WorkItem]:
         cells = [c for c in study.cells if repetition == 0 or c.mode in SPEED_MODES]
         random.Random(f"{study.name}:{repetition}").shuffle(cells)
         for cell in cells:
-            yield WorkItem(cell=cell, repetition=repetition, effort=study.effort)
+            yield WorkItem(
+                cell=cell,
+                repetition=repetition,
+                effort=study.effort,
+                own_core=study.own_core,
+            )
 
 
 def _with_anchors(
@@ -153,7 +158,9 @@ def _with_anchors(
     """The anchor first, between and last, whenever speed is measured at all."""
     if study.anchor is None or not any(i.cell.mode in SPEED_MODES for i in items):
         return items
-    anchor = WorkItem(cell=study.anchor, role="anchor", effort=study.effort)
+    anchor = WorkItem(
+        cell=study.anchor, role="anchor", effort=study.effort, own_core=study.own_core
+    )
     start = history.anchors_done(anchor)
     half = len(items) // 2
     blocks = [items[:half], items[half:]]

@@ -175,6 +175,15 @@ class Effort:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnCore:
+    """The user's own definition of a core, for devices that nobody has defined yet."""
+
+    kind: str
+    per_device: float
+    """How many of them the device has that one process times."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkItem:
     """One fresh-process measurement of a cell; role is `cell` or `anchor`."""
 
@@ -184,6 +193,8 @@ class WorkItem:
     effort: Effort = Effort()
     picked_batch: int | None = None
     """The batch that an earlier repetition's pilot picked; None runs the pilot."""
+    own_core: OwnCore | None = None
+    """What the user divides by; None is what the device says a core is."""
 
     @property
     def key(self) -> tuple[str, int, str]:
@@ -200,6 +211,7 @@ class Study:
     repetitions: int = 1
     effort: Effort = Effort()
     anchor: Cell | None = None
+    own_core: OwnCore | None = None
     source: str = ""
     """Where it was read from; empty for a study made by `mixer-bench time`."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +14,7 @@ from bench import studies
 from bench.backend import FRAMEWORKS, installed
 from bench.cli import _session
 from bench.errors import MissingPackage, StudyError
-from bench.specs import Study
+from bench.specs import OwnCore, Study
 
 
 def command(
@@ -36,6 +39,13 @@ def command(
     window: Annotated[
         float, typer.Option(help="Seconds of measuring per repetition, at most.")
     ] = 5.0,
+    core_kind: Annotated[
+        str | None,
+        typer.Option(help="Your own definition of a core, with --cores-per-device."),
+    ] = None,
+    cores_per_device: Annotated[
+        float | None, typer.Option(help="How many of those the device has.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("results"),
 ) -> int:
     """Measure throughput, repeated in fresh processes, and print the table."""
@@ -48,7 +58,8 @@ def command(
         "batch_size": [_batch(word) for word in _words(batch_size)],
         "dtype": _words(dtype),
     }
-    study = _study(grid, repetitions, window)
+    own = _own_core(core_kind, cores_per_device)
+    study = dataclasses.replace(_study(grid, repetitions, window), own_core=own)
     summary = _session.measure(study, out=out, executor="process", retry_failed=False)
     return _session.finish(summary, plots=None)
 
@@ -63,6 +74,29 @@ def _study(grid: dict[str, Any], repetitions: int, window: float) -> Study:
             "repetitions": repetitions,
         },
     )
+
+
+def _own_core(kind: str | None, per_device: float | None) -> OwnCore | None:
+    """A core as the user defines it; a rate over it is no other machine's rate."""
+    if kind is None and per_device is None:
+        return None
+    if kind is None or per_device is None:
+        given, missing = (
+            ("--cores-per-device", "--core-kind")
+            if kind is None
+            else ("--core-kind", "--cores-per-device")
+        )
+        raise StudyError(f"{given}: give {missing} too: what a core is, and how many")
+    if not re.fullmatch("[a-z][a-z0-9_]*", kind):
+        raise StudyError(
+            f"--core-kind: {kind!r}: give one word of lower-case letters, digits and "
+            "underscores, such as tile"
+        )
+    if not 0 < per_device < math.inf:
+        raise StudyError(
+            f"--cores-per-device: {per_device:g}: must be a finite number above 0"
+        )
+    return OwnCore(kind=kind, per_device=per_device)
 
 
 def _words(text: str) -> list[str]:

@@ -1,8 +1,9 @@
 """One file per device kind: is it here, what is it called, what is a core of it.
 
 Another package adds a kind through the entry point group `mixer_bench.devices`: a
-module with `describe() -> Device | None`. The kind is the entry point's name, and must
-be what the framework calls the device (`xpu`, `tpu`, `mps`, ...).
+module with `describe() -> Device | None`. The kind is the entry point's name. It needs
+no code for timing: both frameworks have a barrier that holds for any device (and the
+window proves it first), and the device says what a framework calls it, if not its kind.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from importlib.metadata import entry_points
 
 from bench.errors import StudyError, unknown
 
-BUILT_IN = ("cuda", "cpu")
+BUILT_IN = ("cuda", "rocm", "xpu", "tpu", "mps", "cpu")
 """In the order in which `auto` looks for them."""
 GROUP = "mixer_bench.devices"
 
@@ -32,6 +33,12 @@ class Device:
     parts: Mapping[str, str] = field(default_factory=dict)
     """Hardware beyond the host's, part by part. No serial numbers."""
     driver: Mapping[str, str] = field(default_factory=dict)
+    called: Mapping[str, str] = field(default_factory=dict)
+    """Framework -> its word for this device, where that is not `kind`."""
+
+    def name_in(self, framework: str) -> str:
+        """What `framework` calls this device."""
+        return self.called.get(framework, self.kind)
 
 
 def kinds() -> tuple[str, ...]:
@@ -53,6 +60,11 @@ def describe(kind: str = "auto") -> Device:
     if device is None:
         raise StudyError(f"no {kind} device on this machine; say device: cpu")
     return device
+
+
+def name_in(framework: str, kind: str) -> str:
+    """What to ask a framework for; `auto` stays, the framework then finds its own."""
+    return kind if kind == "auto" else describe(kind).name_in(framework)
 
 
 def _ask(kind: str) -> Device | None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.errors import AttemptError, OutOfMemory, TimedOut
 from bench.executors.work import failure, perform
-from bench.specs import Cell, Effort, WorkItem
+from bench.specs import Cell, Effort, OwnCore, WorkItem
 
 
 class Process:
@@ -90,6 +90,8 @@ def decode(text: str) -> WorkItem:
     values = json.loads(text)
     values["cell"] = Cell(**values["cell"])
     values["effort"] = Effort(**values["effort"])
+    own = values["own_core"]
+    values["own_core"] = None if own is None else OwnCore(**own)
     return WorkItem(**values)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import cores, machine, models
+from bench import cores, devices, machine, models
 from bench.backend import Backend, Workload
 from bench.errors import StudyError, UntrustedMeasurement
 from bench.models import ModelSpec
@@ -46,9 +46,8 @@ def measure_cell(
     The caller holds the lease on the device.
     """
     cell, effort = item.cell, item.effort
-    check_device(cell, backend)
+    host = checked_machine(item, backend)
     precision = checked_precision(backend, cell.dtype)
-    host = machine.fingerprint(backend.device_kind)
     budget_s = max(CEILING_MIN_S, CEILING_SHARE * effort.window_s)
     limit = ceiling(backend, cell.dtype, budget_s=budget_s)
     rig = _Rig(cell, backend, effort, clock)
@@ -72,15 +71,17 @@ def measure_cell(
     }
 
 
-def check_device(cell: Cell, backend: Backend) -> None:
-    """`auto` must mean the same to the framework and to the fingerprint."""
-    here = machine.fingerprint(cell.device).device_kind
-    if backend.device_kind != here:
+def checked_machine(item: WorkItem, backend: Backend) -> machine.Machine:
+    """The machine timed; `auto` must mean the same to the framework as to it."""
+    asked = item.cell.device
+    here = devices.describe(asked)
+    if backend.device_kind != here.name_in(backend.name):
         raise StudyError(
-            f"device {cell.device}: the machine has {here}, but {backend.name} runs on "
+            f"device {asked}: the machine has {here.kind}, but {backend.name} runs on "
             f"{backend.device_kind}; say device: {backend.device_kind}, or install a "
-            f"{backend.name} for {here}"
+            f"{backend.name} for {here.kind}"
         )
+    return machine.fingerprint(asked, item.own_core)
 
 
 def checked_precision(backend: Backend, dtype: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fake_device import FakeClock, FakeWorkload
 
-from bench import machine, models, record
+from bench import devices, machine, models, record
 from bench.errors import StudyError, UntrustedMeasurement
 from bench.specs import Cell, Effort, WorkItem
 from bench.timing.speed import measure_cell
@@ -177,8 +177,8 @@ def test_more_than_the_ceiling_is_a_caution():
 
 
 def test_auto_must_mean_one_device(monkeypatch):
-    gpu = dataclasses.replace(machine.fingerprint("cpu"), device_kind="cuda")
-    monkeypatch.setattr(machine, "fingerprint", lambda kind: gpu)
+    gpu = dataclasses.replace(devices.describe("cpu"), kind="cuda")
+    monkeypatch.setattr(devices, "describe", lambda kind: gpu)
     with pytest.raises(StudyError, match="the machine has cuda, but torch runs on cpu"):
         measured(device=None, batch_size=8)
 
