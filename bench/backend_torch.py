@@ -98,8 +98,8 @@ class _Infer:
     layout = "NHWC"
     compile_s = None
 
-    def __init__(self, module: nn.Module, images: Tensor):
-        self._module, self._images = module, images
+    def __init__(self, module: nn.Module, images: Tensor, attention: str | None):
+        self._module, self._images, self.attention = module, images, attention
         self._logits = images.new_zeros(())
         self.barrier = barrier_of(images.device)
 
@@ -122,8 +122,16 @@ class _Train:
     layout = "NHWC"
     compile_s = None
 
-    def __init__(self, update: Update, images: Tensor, labels: Tensor, rate: float):
+    def __init__(
+        self,
+        update: Update,
+        images: Tensor,
+        labels: Tensor,
+        rate: float,
+        attention: str | None,
+    ):
         self._update, self._batch, self._rate = update, (images, labels), rate
+        self.attention = attention
         self._loss = images.new_zeros(())
         self.barrier = barrier_of(images.device)
 
@@ -158,7 +166,8 @@ class TorchBackend:
         self, spec: ModelSpec, weights: Weights, images: Images, *, dtype: str
     ) -> _Infer:
         module = build(spec, weights, dtype, self._device)
-        return _Infer(module, on_device(images, self._device))
+        attention = self._attention(spec, dtype, training=False)
+        return _Infer(module, on_device(images, self._device), attention)
 
     def train(
         self,
@@ -172,7 +181,8 @@ class TorchBackend:
     ) -> _Train:
         update = self._update(spec, weights, recipe, dtype)
         batch = on_device(images, self._device), on_device(labels, self._device)
-        return _Train(update, *batch, recipe.learning_rate)
+        attention = self._attention(spec, dtype, training=True)
+        return _Train(update, *batch, recipe.learning_rate, attention)
 
     def learner(
         self,
@@ -194,6 +204,14 @@ class TorchBackend:
         module = build(spec, weights, probe.check_trainable(dtype), self._device)
         names = models.twin(spec, "torch").canonical_names(module)
         return Update(module, names, recipe)
+
+    def _attention(self, spec: ModelSpec, dtype: str, *, training: bool) -> str | None:
+        if not spec.attends:
+            return None
+        kernel: str = models.twin(spec, "torch").attention_kernel(
+            spec, DTYPES[dtype], self._device, training=training
+        )
+        return kernel
 
     def matmul_rate(self, size: int, dtype: str) -> float:
         _switch_tf32(probe.check_dtype(dtype) == "tf32")

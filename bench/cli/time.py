@@ -52,7 +52,7 @@ def command(
     grid = {
         "mode": _words(mode),
         "model": models,
-        "framework": _words(framework) or _installed(),
+        "framework": frameworks(framework),
         "device": device,
         "image_size": image_size,
         "batch_size": [_batch(word) for word in _words(batch_size)],
@@ -111,8 +111,9 @@ def _batch(word: str) -> int | str:
     return int(word)
 
 
-def _installed() -> list[str]:
-    found = [name for name in FRAMEWORKS if installed(name)]
+def frameworks(text: str) -> list[str]:
+    """Those named in `jax,torch`; with an empty text, those installed."""
+    found = _words(text) or [name for name in FRAMEWORKS if installed(name)]
     if not found:
         raise MissingPackage("neither jax nor torch", extra="jax,torch")
     return found

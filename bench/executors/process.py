@@ -42,11 +42,9 @@ class Process:
 def _worker(item: WorkItem, answer: Path, stderr: Any) -> int:
     # -P: a folder called bench where the user stands must not shadow this package.
     command = [sys.executable, "-P", "-m", "bench.executors.process", str(answer)]
-    package = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     worker = subprocess.Popen(
         command,
-        env={**os.environ, "PYTHONPATH": path},
+        env=variables(),
         stdin=subprocess.PIPE,
         stdout=stderr,
         stderr=stderr,
@@ -61,6 +59,13 @@ def _worker(item: WorkItem, answer: Path, stderr: Any) -> int:
     finally:
         _end(worker)
     return worker.returncode
+
+
+def variables() -> dict[str, str]:
+    """The environment of a fresh process: ours, and this very package found first."""
+    package = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:

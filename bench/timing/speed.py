@@ -206,6 +206,7 @@ class _Rig:
             **_window_columns(window),
             "variant": workload.variant,
             "layout": workload.layout,
+            "attention_kernel": workload.attention,
             "compile_s": workload.compile_s,
             "img_per_sec": rate,
             "flop_per_sec": 2 * self.spec.macs * passes * rate,
