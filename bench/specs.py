@@ -144,6 +144,7 @@ _LABEL_FIELDS = {
     "dataset": "",
     "data_examples": "n=",
     "data_fraction": "f=",
+    "tokens_mlp_dim": "D_S=",
     "shuffle": "",
     "seed": "seed=",
 }

@@ -101,12 +101,14 @@ def _panel(axes: Axes, part: pd.DataFrame, across: int) -> None:
         marked = part[part[column].astype(bool)]
         axes.scatter(
             marked["x"], marked["y"], s=size, marker=marker, linewidths=0.9,
-            facecolors="none" if marker == "o" else "#222222", edgecolors="#222222",
+            facecolors="none" if marker == "o" else "#222222",
+            edgecolors="#222222" if marker == "o" else None,
             zorder=4, gid=column,
         )  # fmt: skip
     style.log_axis(axes, "y", part["y"])
     style.log_axis(axes, "x", part["x"], pad=style.room_for_names(axes, across))
-    style.ticks_at(axes, "x", sorted(set(part["x"]))[::2])
+    batches = sorted(set(part["x"]))
+    style.ticks_at(axes, "x", batches[:: 1 + len(batches) // 8])
     axes.set_xlabel("batch size")
 
 

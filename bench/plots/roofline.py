@@ -98,7 +98,7 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
         axes.set_ylim(-0.7, lines - 0.3)
         axes.set_yticks(names["y"], names["label"] if i % across == 0 else [""] * lines)
         axes.tick_params(axis="y", length=0)
-        axes.set_xlabel("share of the largest measured matrix product (%)")
+        axes.set_xlabel("share of largest matrix product (%)")
     style.legend(figure, found)
     labels.settle(figure)
     return figure

@@ -229,9 +229,11 @@ def _curve(part: pd.DataFrame, tokens: Counts) -> Counts:
 
 
 def _line_ends(part: pd.DataFrame) -> Iterator[labels.Label]:
+    """Names of the curves; what follows the model stands on a line of its own."""
     reach = _reach(part)
     for name, line in part.groupby("label"):
-        yield labels.Label(reach, float(_curve(line, np.array([reach]))[0]), str(name))
+        end = float(_curve(line, np.array([reach]))[0])
+        yield labels.Label(reach, end, str(name).replace(", ", "\n", 1))
 
 
 def _panel(axes: Axes, part: pd.DataFrame, across: int) -> None:
