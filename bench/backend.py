@@ -63,6 +63,8 @@ class Workload(Protocol):
     variant: str
     """How the step was built: `jit`, `eager`, ..."""
     layout: str
+    attention: str | None
+    """How attention was computed; None in a network without it."""
     compile_s: float | None
     """Trace and compile, apart from execution; None where nothing is compiled."""
     compile_cached: bool | None

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from bench import compile_cache, cores, probe
+from bench import compile_cache, cores, models, probe
 from bench.backend import Features, Images, Labels, Logits, Weights
 from bench.errors import StudyError, unknown
 from bench.learner_jax import (
@@ -125,7 +125,9 @@ class _Timed:
     compile_s: float
     compile_cached: bool
 
-    def __init__(self) -> None:
+    def __init__(self, spec: ModelSpec) -> None:
+        twin = models.twin(spec, "jax")
+        self.attention: str | None = twin.attention_kernel() if spec.attends else None
         # Every output since the last barrier: nothing promises that programs which do
         # not depend on each other end in the order in which they were started.
         self._pending: list[Any] = []
@@ -152,7 +154,7 @@ class _Infer(_Timed):
     """Forward passes over one resident batch."""
 
     def __init__(self, network: Network, images: Array):
-        super().__init__()
+        super().__init__(network.spec)
         self._arguments = (network.params, images)
         built = compiled(network.logits, network.dtype, *self._arguments)
         self._forward = built.call
@@ -165,8 +167,10 @@ class _Infer(_Timed):
 class _Train(_Timed):
     """Optimiser steps on one resident batch."""
 
-    def __init__(self, update: Update, images: Array, labels: Array, rate: float):
-        super().__init__()
+    def __init__(
+        self, spec: ModelSpec, update: Update, images: Array, labels: Array, rate: float
+    ):
+        super().__init__(spec)
         self._update, self._batch, self._rate = update, (images, labels), rate
         self.compile_s, self.compile_cached = update.compile_s, update.compile_cached
 
@@ -208,7 +212,8 @@ class JaxBackend:
     ) -> _Train:
         network = split(spec, weights, probe.check_trainable(dtype), self._device)
         batch = self._put(images), self._put(labels.astype(np.int32))
-        return _Train(Update(network, recipe, *batch), *batch, recipe.learning_rate)
+        update = Update(network, recipe, *batch)
+        return _Train(spec, update, *batch, recipe.learning_rate)
 
     def learner(
         self,

@@ -27,12 +27,11 @@ DTYPES = {
     "float16": torch.float16,
     "float64": torch.float64,
 }
-_ACCELERATORS = ("cuda", "xpu", "mps")
 
 
 def open_backend(device: str = "auto") -> TorchBackend:
     """The backend on `device`; auto is the accelerator that torch finds, else cpu."""
-    here = [*(k for k in _ACCELERATORS if _has(k)), "cpu"]
+    here = [*_accelerators(), "cpu"]
     kind = here[0] if device == "auto" else device
     if kind not in here:
         raise StudyError(
@@ -42,9 +41,10 @@ def open_backend(device: str = "auto") -> TorchBackend:
     return TorchBackend(torch.device(kind))
 
 
-def _has(kind: str) -> bool:
-    module = getattr(torch, kind, None)
-    return bool(module is not None and module.is_available())
+def _accelerators() -> list[str]:
+    """The one that this torch drives: cuda (ROCm too), xpu, mps, or one plugged in."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return [] if found is None else [found.type]
 
 
 def build(
@@ -65,8 +65,7 @@ def barrier_of(device: torch.device) -> Callable[[], None]:
     """What returns when the device is idle. On the cpu, eager steps end in order."""
     if device.type == "cpu":
         return lambda: None
-    synchronize = getattr(torch, device.type).synchronize
-    return lambda: synchronize()
+    return lambda: torch.accelerator.synchronize()
 
 
 class CudaEvents:
@@ -124,8 +123,8 @@ class _Infer:
     compile_s = None
     compile_cached = None
 
-    def __init__(self, module: nn.Module, images: Tensor):
-        self._module, self._images = module, images
+    def __init__(self, module: nn.Module, images: Tensor, attention: str | None):
+        self._module, self._images, self.attention = module, images, attention
         self._logits = images.new_zeros(())
         self.barrier = barrier_of(images.device)
         self.events = events_of(images.device)
@@ -150,8 +149,16 @@ class _Train:
     compile_s = None
     compile_cached = None
 
-    def __init__(self, update: Update, images: Tensor, labels: Tensor, rate: float):
+    def __init__(
+        self,
+        update: Update,
+        images: Tensor,
+        labels: Tensor,
+        rate: float,
+        attention: str | None,
+    ):
         self._update, self._batch, self._rate = update, (images, labels), rate
+        self.attention = attention
         self._loss = images.new_zeros(())
         self.barrier = barrier_of(images.device)
         self.events = events_of(images.device)
@@ -187,7 +194,8 @@ class TorchBackend:
         self, spec: ModelSpec, weights: Weights, images: Images, *, dtype: str
     ) -> _Infer:
         module = build(spec, weights, dtype, self._device)
-        return _Infer(module, on_device(images, self._device))
+        attention = self._attention(spec, dtype, training=False)
+        return _Infer(module, on_device(images, self._device), attention)
 
     def train(
         self,
@@ -201,7 +209,8 @@ class TorchBackend:
     ) -> _Train:
         update = self._update(spec, weights, recipe, dtype)
         batch = on_device(images, self._device), on_device(labels, self._device)
-        return _Train(update, *batch, recipe.learning_rate)
+        attention = self._attention(spec, dtype, training=True)
+        return _Train(update, *batch, recipe.learning_rate, attention)
 
     def learner(
         self,
@@ -223,6 +232,14 @@ class TorchBackend:
         module = build(spec, weights, probe.check_trainable(dtype), self._device)
         names = models.twin(spec, "torch").canonical_names(module)
         return Update(module, names, recipe)
+
+    def _attention(self, spec: ModelSpec, dtype: str, *, training: bool) -> str | None:
+        if not spec.attends:
+            return None
+        kernel: str = models.twin(spec, "torch").attention_kernel(
+            spec, DTYPES[dtype], self._device, training=training
+        )
+        return kernel
 
     def matmul_rate(self, size: int, dtype: str) -> float:
         _switch_tf32(probe.check_dtype(dtype) == "tf32")

@@ -7,6 +7,7 @@ Schema history
 4: adds sitting_id, timer, mfu with its peak, energy, clocks, throttling, host peak
    memory. `ceiling_flop_per_sec` is the machine's (every library, fresh processes); in
    earlier versions it was that of the framework that ran.
+5: attention_kernel.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -24,7 +25,7 @@ import pyarrow as pa
 
 from bench.specs import Cell
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 STATUSES = ("ok", "oom", "diverged", "timeout", "failed", "skipped")
 
@@ -118,6 +119,7 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("batch_rule", pa.string(), "", "fixed, or auto (pilot sweep, then fresh)"),
     ("variant", pa.string(), "", "how the step was built: jit, eager, compile, ..."),
     ("layout", pa.string(), "", "memory layout of images: NHWC or NCHW"),
+    ("attention_kernel", pa.string(), "", "how attention ran; null without attention"),
     ("input", pa.string(), "", "resident, h2d or pipeline"),
     ("effective_precision", pa.string(), "", "measured by a probe matmul"),
     ("img_per_sec", pa.float64(), "image/s", "whole device, median block"),

@@ -132,7 +132,7 @@ def make_plan(
     reuse: str = "strict",
 ) -> Plan:
     """Order the work in randomised rounds and leave out what is finished."""
-    host = machine.fingerprint(_device_kind(study))
+    host = machine.fingerprint(_device_kind(study), study.own_core)
     environments = {name: machine.environment(name) for name in study.frameworks}
     history = _history(out, host, environments, reuse)
     every = list(work_items(study))
@@ -178,6 +178,7 @@ def work_items(study: Study) -> Iterator[WorkItem]:
                 repetition=repetition,
                 effort=study.effort,
                 peak=study.peaks.get(cell.dtype),
+                own_core=study.own_core,
             )
 
 
@@ -187,7 +188,9 @@ def _with_anchors(
     """The anchor first, between and last, whenever speed is measured at all."""
     if study.anchor is None or not any(i.cell.mode in SPEED_MODES for i in items):
         return items
-    anchor = WorkItem(cell=study.anchor, role="anchor", effort=study.effort)
+    anchor = WorkItem(
+        cell=study.anchor, role="anchor", effort=study.effort, own_core=study.own_core
+    )
     start = history.anchors_done(anchor)
     half = len(items) // 2
     blocks = [items[:half], items[half:]]

@@ -147,6 +147,7 @@ _LABEL_FIELDS = {
     "dataset": "",
     "data_examples": "n=",
     "data_fraction": "f=",
+    "tokens_mlp_dim": "D_S=",
     "shuffle": "",
     "seed": "seed=",
 }
@@ -183,6 +184,15 @@ class Limit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnCore:
+    """The user's own definition of a core, for devices that nobody has defined yet."""
+
+    kind: str
+    per_device: float
+    """How many of them the device has that one process times."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkItem:
     """One fresh-process measurement of a cell; role is `cell` or `anchor`."""
 
@@ -196,6 +206,8 @@ class WorkItem:
     """The largest product rate measured on this machine in the cell's dtype."""
     peak: Limit | None = None
     """The peak that the user gives for the cell's dtype; None asks the known parts."""
+    own_core: OwnCore | None = None
+    """What the user divides by; None is what the device says a core is."""
 
     @property
     def key(self) -> tuple[str, int, str]:
@@ -214,6 +226,7 @@ class Study:
     anchor: Cell | None = None
     peaks: Mapping[str, Limit] = field(default_factory=dict)
     """Peaks of this device by dtype, where the user knows better than our table."""
+    own_core: OwnCore | None = None
     source: str = ""
     """Where it was read from; empty for a study made by `mixer-bench time`."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from bench import compile_cache, studies
 from bench.backend import FRAMEWORKS, installed
 from bench.cli import _session
 from bench.errors import MissingPackage, StudyError, unknown
-from bench.specs import DTYPES, SPEED_MODES, Limit, Study
+from bench.specs import DTYPES, SPEED_MODES, Limit, OwnCore, Study
 
 _SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
@@ -51,6 +52,13 @@ def command(
         list[str] | None,
         typer.Option(help="FLOP/s of the device: bf16=989e12:its source; repeatable."),
     ] = None,
+    core_kind: Annotated[
+        str | None,
+        typer.Option(help="Your own definition of a core, with --cores-per-device."),
+    ] = None,
+    cores_per_device: Annotated[
+        float | None, typer.Option(help="How many of those the device has.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("results"),
 ) -> int:
     """Measure throughput, repeated in fresh processes, and print the table."""
@@ -60,7 +68,7 @@ def command(
     grid = {
         "mode": _words(mode),
         "model": models,
-        "framework": _words(framework) or _installed(),
+        "framework": frameworks(framework),
         "device": device,
         "image_size": image_size,
         "batch_size": [_batch(word) for word in _words(batch_size)],
@@ -68,8 +76,11 @@ def command(
     }
     if no_compile_cache:
         compile_cache.switch_off()
-    peaks = dict(map(_peak, peak or []))
-    study = dataclasses.replace(_study(grid, repetitions, window), peaks=peaks)
+    study = dataclasses.replace(
+        _study(grid, repetitions, window),
+        peaks=dict(map(_peak, peak or [])),
+        own_core=_own_core(core_kind, cores_per_device),
+    )
     summary = _session.measure(study, out=out)
     return _session.finish(summary, plots=None)
 
@@ -105,6 +116,29 @@ def _peak(text: str) -> tuple[str, Limit]:
     return dtype, Limit(value, source.strip())
 
 
+def _own_core(kind: str | None, per_device: float | None) -> OwnCore | None:
+    """A core as the user defines it; a rate over it is no other machine's rate."""
+    if kind is None and per_device is None:
+        return None
+    if kind is None or per_device is None:
+        given, missing = (
+            ("--cores-per-device", "--core-kind")
+            if kind is None
+            else ("--core-kind", "--cores-per-device")
+        )
+        raise StudyError(f"{given}: give {missing} too: what a core is, and how many")
+    if not re.fullmatch("[a-z][a-z0-9_]*", kind):
+        raise StudyError(
+            f"--core-kind: {kind!r}: give one word of lower-case letters, digits and "
+            "underscores, such as tile"
+        )
+    if not 0 < per_device < math.inf:
+        raise StudyError(
+            f"--cores-per-device: {per_device:g}: must be a finite number above 0"
+        )
+    return OwnCore(kind=kind, per_device=per_device)
+
+
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
@@ -117,8 +151,9 @@ def _batch(word: str) -> int | str:
     return int(word)
 
 
-def _installed() -> list[str]:
-    found = [name for name in FRAMEWORKS if installed(name)]
+def frameworks(text: str) -> list[str]:
+    """Those named in `jax,torch`; with an empty text, those installed."""
+    found = _words(text) or [name for name in FRAMEWORKS if installed(name)]
     if not found:
         raise MissingPackage("neither jax nor torch", extra="jax,torch")
     return found

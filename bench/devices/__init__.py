@@ -2,8 +2,9 @@
 
 Another package adds a kind through the entry point group `mixer_bench.devices`: a
 module with `describe() -> Device | None`, and `reading() -> sensors.Reading` if the
-device has sensors. The kind is the entry point's name, and must
-be what the framework calls the device (`xpu`, `tpu`, `mps`, ...).
+device has sensors. The kind is the entry point's name. It needs
+no code for timing: both frameworks have a barrier that holds for any device (and the
+window proves it first), and the device says what a framework calls it, if not its kind.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from bench.devices.sensors import Reading
 from bench.errors import StudyError, unknown
 
-BUILT_IN = ("cuda", "cpu")
+BUILT_IN = ("cuda", "rocm", "xpu", "tpu", "mps", "cpu")
 """In the order in which `auto` looks for them."""
 GROUP = "mixer_bench.devices"
 
@@ -35,6 +36,12 @@ class Device:
     parts: Mapping[str, str] = field(default_factory=dict)
     """Hardware beyond the host's, part by part. No serial numbers."""
     driver: Mapping[str, str] = field(default_factory=dict)
+    called: Mapping[str, str] = field(default_factory=dict)
+    """Framework -> its word for this device, where that is not `kind`."""
+
+    def name_in(self, framework: str) -> str:
+        """What `framework` calls this device."""
+        return self.called.get(framework, self.kind)
 
 
 def kinds() -> tuple[str, ...]:
@@ -62,6 +69,11 @@ def reading(kind: str) -> Reading:
     """One look at the sensors of a device kind; empty where it has none."""
     look: Callable[[], Reading] = getattr(_module(kind), "reading", Reading)
     return look()
+
+
+def name_in(framework: str, kind: str) -> str:
+    """What to ask a framework for; `auto` stays, the framework then finds its own."""
+    return kind if kind == "auto" else describe(kind).name_in(framework)
 
 
 def _ask(kind: str) -> Device | None:

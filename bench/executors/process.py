@@ -20,7 +20,7 @@ from bench import cores
 from bench.errors import AttemptError, OutOfMemory, TimedOut
 from bench.executors.ceiling import ceiling_of
 from bench.executors.work import failure, perform
-from bench.specs import Cell, Effort, Limit, WorkItem
+from bench.specs import Cell, Effort, Limit, OwnCore, WorkItem
 
 
 class Process:
@@ -49,12 +49,9 @@ class Process:
 def _worker(item: WorkItem, answer: Path, stderr: Any) -> int:
     # -P: a folder called bench where the user stands must not shadow this package.
     command = [sys.executable, "-P", "-m", "bench.executors.process", str(answer)]
-    package = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     worker = subprocess.Popen(
         command,
-        # nvidia-smi, which names the part, counts by bus; CUDA must count alike.
-        env={"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **os.environ, "PYTHONPATH": path},
+        env=variables(),
         stdin=subprocess.PIPE,
         stdout=stderr,
         stderr=stderr,
@@ -69,6 +66,14 @@ def _worker(item: WorkItem, answer: Path, stderr: Any) -> int:
     finally:
         _end(worker)
     return worker.returncode
+
+
+def variables() -> dict[str, str]:
+    """The environment of a fresh process: ours, and this very package found first."""
+    package = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    # nvidia-smi, which names the part, counts by bus; CUDA must count alike.
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **os.environ, "PYTHONPATH": path}
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:
@@ -101,6 +106,8 @@ def decode(text: str) -> WorkItem:
     values["effort"] = Effort(**values["effort"])
     for name in ("ceiling", "peak"):
         values[name] = values[name] and Limit(**values[name])
+    own = values["own_core"]
+    values["own_core"] = None if own is None else OwnCore(**own)
     return WorkItem(**values)
 
 

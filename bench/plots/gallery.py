@@ -16,7 +16,16 @@ from bench.analysis.key import need
 from bench.errors import ResultsError, UserError, unknown
 from bench.plots import style
 
-FIGURES = ("pareto", "throughput", "data_scale", "resolution", "relative")
+FIGURES = (
+    "pareto",
+    "throughput",
+    "data_scale",
+    "resolution",
+    "relative",
+    "tokens",
+    "roofline",
+    "batch_sweep",
+)
 FORMATS = ("png", "svg", "pdf")
 MIN_WIDTH_IN = 3.0
 """Narrower, 6 pt labels no longer fit."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import cores, machine, models, probe
+from bench import cores, devices, machine, models, probe
 from bench.backend import Backend, Workload
 from bench.devices.peaks import peak
 from bench.errors import StudyError, UntrustedMeasurement
@@ -45,9 +45,8 @@ def measure_cell(
     The caller holds the lease on the device.
     """
     cell, effort = item.cell, item.effort
-    check_device(cell, backend)
+    host = checked_machine(item, backend)
     precision = checked_precision(backend, cell.dtype)
-    host = machine.fingerprint(backend.device_kind)
     rig = _Rig(cell, backend, effort, clock)
     curve = rig.pilots(sweep=cell.batch_size == "auto" and item.picked_batch is None)
     chosen = _chosen(item, curve)
@@ -68,15 +67,17 @@ def measure_cell(
     }
 
 
-def check_device(cell: Cell, backend: Backend) -> None:
-    """`auto` must mean the same to the framework and to the fingerprint."""
-    here = machine.fingerprint(cell.device).device_kind
-    if backend.device_kind != here:
+def checked_machine(item: WorkItem, backend: Backend) -> machine.Machine:
+    """The machine timed; `auto` must mean the same to the framework as to it."""
+    asked = item.cell.device
+    here = devices.describe(asked)
+    if backend.device_kind != here.name_in(backend.name):
         raise StudyError(
-            f"device {cell.device}: the machine has {here}, but {backend.name} runs on "
+            f"device {asked}: the machine has {here.kind}, but {backend.name} runs on "
             f"{backend.device_kind}; say device: {backend.device_kind}, or install a "
-            f"{backend.name} for {here}"
+            f"{backend.name} for {here.kind}"
         )
+    return machine.fingerprint(asked, item.own_core)
 
 
 def checked_precision(backend: Backend, dtype: str) -> str:
@@ -233,6 +234,7 @@ class _Rig:
             **telemetry.columns(size * window.steps_per_sample * len(window.samples)),
             "variant": workload.variant,
             "layout": workload.layout,
+            "attention_kernel": workload.attention,
             "compile_s": workload.compile_s,
             "compile_cached": workload.compile_cached,
             "img_per_sec": rate,

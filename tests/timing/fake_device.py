@@ -21,6 +21,7 @@ class FakeWorkload:
 
     variant = "fake"
     layout = "NHWC"
+    attention = None
     compile_s = 0.5
     compile_cached = False
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fake_device import FakeClock, FakeWorkload
 
-from bench import machine, models, record
+from bench import devices, machine, models, record
 from bench.devices.sensors import Reading
 from bench.errors import StudyError, UntrustedMeasurement
 from bench.specs import Cell, Effort, Limit, WorkItem
@@ -229,8 +229,8 @@ def test_what_the_sensors_say_stands_in_the_row(monkeypatch):
 
 
 def test_auto_must_mean_one_device(monkeypatch):
-    gpu = dataclasses.replace(machine.fingerprint("cpu"), device_kind="cuda")
-    monkeypatch.setattr(machine, "fingerprint", lambda kind: gpu)
+    gpu = dataclasses.replace(devices.describe("cpu"), kind="cuda")
+    monkeypatch.setattr(devices, "describe", lambda kind: gpu)
     with pytest.raises(StudyError, match="the machine has cuda, but torch runs on cpu"):
         measured(device=None, batch_size=8)
 
