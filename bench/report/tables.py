@@ -9,28 +9,42 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench.analysis.demo import NOTE, is_demo
-from bench.analysis.join import MIN_REPETITIONS, model_rows
+from bench.analysis.join import MIN_REPETITIONS, TRAIN_SETTINGS, model_rows
 from bench.analysis.key import by_key, equal, key_columns, plain
 from bench.errors import UserError, unknown
 from bench.report.bib import cited
 from bench.report.citation import citation
 from bench.report.markup import DASH, Best, Column, Grid, Group, render
 from bench.report.paper import paper_table as paper_table
-from bench.specs import SPEED_MODES
+from bench.specs import SPEED_MODES, fields_of
 from bench.units import decimals_for, percent, significant
 
-_VARYING = {
+_SHOWN = ("mode", "model", "framework", "image_size", "batch_size", "dtype", "track")
+"""Fields of a cell that have a column, or a place in the heading, of their own."""
+
+_BOTH = tuple(
+    name
+    for name in fields_of("infer")
+    if name in fields_of("pretrain") and name not in (*_SHOWN, "device")
+)
+_OF_SPEED = (
+    *(name for name in fields_of("infer") if name not in (*_SHOWN, *_BOTH)),
+    "batch_rule",
+)
+_DATA_SIZE = ("data_examples", "data_fraction")
+_TITLES = {
     "num_classes": "classes",
-    "pool": "pool",
     "tokens_mlp_dim": "D_S",
     "unique_images": "train images",
     "total_steps": "steps",
-    "shuffle": "shuffle",
+    "total_epochs": "epochs",
+    "train_batch_size": "train batch",
 }
-"""Columns that are shown only where their values differ."""
+"""Titles of settings that are not called by their own name."""
 
 SHOTS = 5
 """Few-shot accuracy is shown at the paper's number of images per class."""
@@ -103,7 +117,7 @@ def _grid(models: pd.DataFrame, baseline: str | None, sort: str) -> Grid:
     columns = [
         Column("model", text=True),
         Column("framework", text=True),
-        *map(Column, ["px", "batch", *(_VARYING[name] for name in varying)]),
+        *map(Column, ["px", "batch", *map(_title, varying)]),
         *map(Column, ["params (M)", "img/sec/core", "interval"]),
         *([Column(f"vs {baseline}")] if baseline else []),
         *map(Column, ["top-1 % (chance)", "core-days"]),
@@ -126,7 +140,23 @@ def _grid(models: pd.DataFrame, baseline: str | None, sort: str) -> Grid:
 
 def _varying(models: pd.DataFrame) -> list[str]:
     """Settings that tell these rows apart and so need a column."""
-    return [name for name in _VARYING if models[name].dropna().nunique() > 1]
+    trained = models[models["n_train"].notna()]
+    timed = models[equal(models, "source", "measured") & models["n"].notna()]
+    differ = [
+        *_differing(models[equal(models, "source", "measured")], _BOTH),
+        *_differing(timed, _OF_SPEED),
+        *_differing(trained, ("unique_images", *TRAIN_SETTINGS)),
+    ]
+    told = trained["unique_images"].notna().all()  # how many images, however asked
+    return [name for name in differ if not (told and name in _DATA_SIZE)]
+
+
+def _differing(rows: pd.DataFrame, names: Iterable[str]) -> list[str]:
+    return [name for name in names if rows[name].nunique(dropna=False) > 1]
+
+
+def _title(name: str) -> str:
+    return _TITLES.get(name, name.replace("_", " "))
 
 
 def _with_ratio(models: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
@@ -286,12 +316,25 @@ def _failed(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _failure_notes(rows: pd.DataFrame) -> list[str]:
-    """One sentence for each attempt that has no line above."""
+    """One sentence for each attempt that has no line above and was not made good."""
     return [
         f"Not above: {row['mode']} {row['model']} {_text(row['framework'])} "
         f"{_whole(row['image_size'])} px {row['status']}: {_reason(row)}"
-        for row in _records(_failed(rows))
+        for row in _records(_not_made_good(rows))
     ]
+
+
+def _not_made_good(rows: pd.DataFrame) -> pd.DataFrame:
+    """Failures whose work item has no `ok` row, on the same machine."""
+    item = ["cell_id", "repetition", "role", "machine_id"]
+    done = set(_tuples(rows.loc[equal(rows, "status", "ok"), item]))
+    failed = _failed(rows)
+    again = [row in done for row in _tuples(failed[item])]
+    return failed[~np.array(again, dtype=bool)]
+
+
+def _tuples(rows: pd.DataFrame) -> Iterable[tuple[Any, ...]]:
+    return (tuple(map(plain, row)) for row in rows.itertuples(index=False))
 
 
 def _reason(row: Mapping[str, Any]) -> str:
@@ -300,7 +343,9 @@ def _reason(row: Mapping[str, Any]) -> str:
 
 
 def _setting(value: Any) -> str:
-    return f"{value:,.0f}" if isinstance(value, float) else _text(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value.is_integer() else f"{value:g}"
+    return _text(value)
 
 
 def _text(value: Any) -> str:
