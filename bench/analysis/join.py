@@ -54,6 +54,8 @@ _SPEED = (
     "device",
     "batch_size",
     "batch_rule",
+    "sweep_min",
+    "sweep_max",
     "variant",
     "layout",
     "input",
