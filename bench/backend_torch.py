@@ -1,8 +1,8 @@
 """torch on one device: eager, as people run it. Twin of `backend_jax`.
 
 Eager is the policy for every family; compiled variants would be another track. TF32 is
-off unless the dtype says so. Images are NHWC; the networks hand convolutions a view
-that torch calls channels_last.
+off unless the dtype says so. Images come as NHWC; the ResNets copy them to NCHW in the
+step, as torch's group norm is one-pass in channels_last, and their rows say so.
 """
 
 from __future__ import annotations
@@ -115,6 +115,11 @@ class TorchModel:
             return forward(on_device(images, self._device)).cpu().numpy()
 
 
+def _layout(spec: ModelSpec) -> str:
+    """The layout that the network computes in."""
+    return "NCHW" if spec.family.startswith("resnet") else "NHWC"
+
+
 class _Infer:
     """Forward passes over one resident batch."""
 
@@ -195,7 +200,9 @@ class TorchBackend:
     ) -> _Infer:
         module = build(spec, weights, dtype, self._device)
         attention = self._attention(spec, dtype, training=False)
-        return _Infer(module, on_device(images, self._device), attention)
+        made = _Infer(module, on_device(images, self._device), attention)
+        made.layout = _layout(spec)
+        return made
 
     def train(
         self,
@@ -210,7 +217,9 @@ class TorchBackend:
         update = self._update(spec, weights, recipe, dtype)
         batch = on_device(images, self._device), on_device(labels, self._device)
         attention = self._attention(spec, dtype, training=True)
-        return _Train(update, *batch, recipe.learning_rate, attention)
+        made = _Train(update, *batch, recipe.learning_rate, attention)
+        made.layout = _layout(spec)
+        return made
 
     def learner(
         self,
