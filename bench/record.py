@@ -2,7 +2,7 @@
 
 Schema history
 1: first form.
-2: compile_cached.
+2: compile_cached, peer, peer_version, probe_outputs, probe_reference.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -110,7 +110,7 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("command", pa.string(), "", "command line that asked for it"),
     # speed
     ("batch_rule", pa.string(), "", "fixed, or auto (pilot sweep, then fresh)"),
-    ("variant", pa.string(), "", "how the step was built: jit, eager, compile, ..."),
+    ("peer_version", pa.string(), "", "version of the peer; null is our own code"),
     ("layout", pa.string(), "", "memory layout of images: NHWC or NCHW"),
     ("input", pa.string(), "", "resident, h2d or pipeline"),
     ("effective_precision", pa.string(), "", "measured by a probe matmul"),
@@ -138,6 +138,18 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
         pa.bool_(),
         "",
         "compile_s read a program from the compile cache: not a cold compile",
+    ),
+    (
+        "probe_outputs",
+        pa.list_(pa.float64()),
+        "",
+        "outputs of the step that was timed: logits of its first images, or losses",
+    ),
+    (
+        "probe_reference",
+        pa.list_(pa.float64()),
+        "",
+        "the same logits in float64, where the dtype is narrower than float32",
     ),
     ("first_step_s", pa.float64(), "s", "first executed step"),
     ("barrier_s", pa.float64(), "s", "cost of an idle barrier"),

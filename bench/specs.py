@@ -53,8 +53,15 @@ class Cell:
         MODES, "auto", "images per step; auto sweeps, in speed modes only"
     )
     track: str = _on(
-        SPEED_MODES, "protocol", "same policy for every family", ("protocol",)
+        SPEED_MODES,
+        "protocol",
+        "protocol: same policy for every family; tuned: the best variant",
+        ("protocol", "tuned"),
     )
+    variant: str | None = _on(
+        SPEED_MODES, None, "how the step is built; protocol is jit or eager"
+    )
+    peer: str | None = _on(SPEED_MODES, None, "whose code; None is ours", ("timm",))
 
     # What is learned
     dataset: str | None = _on(TRAINING_MODES, None, "name in bench.data.DATASETS")
@@ -141,6 +148,8 @@ _LABEL_FIELDS = {
     "dtype": "",
     "pool": "",
     "track": "",
+    "variant": "",
+    "peer": "",
     "dataset": "",
     "data_examples": "n=",
     "data_fraction": "f=",
