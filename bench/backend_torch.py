@@ -1,8 +1,8 @@
 """torch on one device: eager, as people run it. Twin of `backend_jax`.
 
-Eager is the policy for every family; compiled variants would be another track. TF32 is
-off unless the dtype says so. Images are NHWC; the networks hand convolutions a view
-that torch calls channels_last.
+Eager is the protocol's policy for every family; `variants_torch` holds the tuned
+track's. TF32 is off unless the dtype says so. Images are NHWC; the networks hand
+convolutions a view that torch calls channels_last.
 """
 
 from __future__ import annotations
@@ -13,8 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench import cores, models, probe
-from bench.backend import Features, Images, Labels, Logits, Weights
+from bench import cores, models, peers, probe, variants, variants_torch
+from bench.backend import (
+    PROBE_CLASSES,
+    PROBE_IMAGES,
+    PROBE_LOSSES,
+    Features,
+    Images,
+    Labels,
+    Logits,
+    Weights,
+)
 from bench.errors import StudyError, unknown
 from bench.learner_torch import TorchLearner, Update, on_device
 from bench.models import ModelSpec
@@ -48,11 +57,16 @@ def _has(kind: str) -> bool:
 
 
 def build(
-    spec: ModelSpec, weights: Weights, dtype: str, device: torch.device
+    spec: ModelSpec,
+    weights: Weights,
+    dtype: str,
+    device: torch.device,
+    peer: str | None = None,
 ) -> nn.Module:
     """The network on the device, with TF32 switched as the dtype says."""
     _switch_tf32(probe.check_dtype(dtype) == "tf32")
-    module: nn.Module = models.twin(spec, "torch").build(spec, weights, dtype=dtype)
+    twin = models.twin(spec, "torch") if peer is None else peers.twin(peer)
+    module: nn.Module = twin.build(spec, weights, dtype=dtype)
     return module.to(device)
 
 
@@ -95,43 +109,64 @@ class TorchModel:
 class _Infer:
     """Forward passes over one resident batch."""
 
-    variant = "eager"
-    layout = "NHWC"
-    compile_s = None
-    compile_cached = None
-
-    def __init__(self, module: nn.Module, images: Tensor):
-        self._module, self._images = module, images
+    def __init__(self, module: nn.Module, images: Tensor, variant: str, layout: str):
+        self.variant, self.layout = variant, layout
+        self._forward, self._images = variants_torch.wrapped(module, variant), images
         self._logits = images.new_zeros(())
         self.barrier = barrier_of(images.device)
+        built = variants_torch.first_call(variant, self._once)
+        self.compile_s, self.compile_cached = built.seconds, built.cached
 
     def enqueue(self) -> None:
-        with torch.inference_mode():
-            self._logits = self._module(self._images)
+        with torch.inference_mode(), variants_torch.attention(self.variant):
+            self._logits = self._forward(self._images)
+
+    def _once(self) -> None:
+        self.enqueue()
+        self.barrier()
 
     def checksum(self) -> float:
         with torch.inference_mode():
             return float(self._logits.sum())
 
+    def outputs(self) -> list[float]:
+        logits = self._logits[:PROBE_IMAGES, :PROBE_CLASSES]
+        return [float(value) for value in logits.flatten().tolist()]
+
     def compilations(self) -> int:
-        return 0  # nothing in eager torch compiles
+        return variants_torch.compilations()
 
 
 class _Train:
     """Optimiser steps on one resident batch."""
 
-    variant = "eager"
-    layout = "NHWC"
-    compile_s = None
-    compile_cached = None
-
-    def __init__(self, update: Update, images: Tensor, labels: Tensor, rate: float):
+    def __init__(
+        self,
+        update: Update,
+        images: Tensor,
+        labels: Tensor,
+        rate: float,
+        variant: str,
+        layout: str,
+    ):
+        self.variant, self.layout = variant, layout
         self._update, self._batch, self._rate = update, (images, labels), rate
+        update.objective = variants_torch.wrapped(update.objective, variant)
         self._loss = images.new_zeros(())
+        self._losses: list[Tensor] = []
         self.barrier = barrier_of(images.device)
+        built = variants_torch.first_call(variant, self._once)
+        self.compile_s, self.compile_cached = built.seconds, built.cached
 
     def enqueue(self) -> None:
-        self._loss = self._update(*self._batch, self._rate)
+        with variants_torch.attention(self.variant):
+            self._loss = self._update(*self._batch, self._rate)
+        if len(self._losses) < PROBE_LOSSES:
+            self._losses.append(self._loss.clone())
+
+    def _once(self) -> None:
+        self.enqueue()
+        self.barrier()
 
     def checksum(self) -> float:
         # One number of each output: a whole one is ready, or none of it is.
@@ -139,8 +174,11 @@ class _Train:
             firsts = [tensor.flatten()[0] for tensor in self._update.state()]
             return float(torch.stack([*firsts, self._loss]).sum())
 
+    def outputs(self) -> list[float]:
+        return [float(loss) for loss in self._losses]
+
     def compilations(self) -> int:
-        return 0
+        return variants_torch.compilations()
 
 
 class TorchBackend:
@@ -158,10 +196,20 @@ class TorchBackend:
         return TorchModel(spec, module, self._device)
 
     def infer(
-        self, spec: ModelSpec, weights: Weights, images: Images, *, dtype: str
+        self,
+        spec: ModelSpec,
+        weights: Weights,
+        images: Images,
+        *,
+        dtype: str,
+        variant: str | None = None,
+        peer: str | None = None,
     ) -> _Infer:
-        module = build(spec, weights, dtype, self._device)
-        return _Infer(module, on_device(images, self._device))
+        chosen = variant or variants.DEFAULT["torch"]
+        module = build(spec, weights, dtype, self._device, peer).eval()
+        variants_torch.arrange(module, chosen)
+        batch, layout = self._images(images, chosen, peer)
+        return _Infer(module, batch, chosen, layout)
 
     def train(
         self,
@@ -172,10 +220,25 @@ class TorchBackend:
         recipe: Recipe,
         *,
         dtype: str,
+        variant: str | None = None,
+        peer: str | None = None,
     ) -> _Train:
-        update = self._update(spec, weights, recipe, dtype)
-        batch = on_device(images, self._device), on_device(labels, self._device)
-        return _Train(update, *batch, recipe.learning_rate)
+        chosen = variant or variants.DEFAULT["torch"]
+        update = self._update(spec, weights, recipe, dtype, peer)
+        variants_torch.arrange(update.module, chosen)
+        batch, layout = self._images(images, chosen, peer)
+        wanted = on_device(labels, self._device)
+        return _Train(update, batch, wanted, recipe.learning_rate, chosen, layout)
+
+    def _images(
+        self, images: Images, variant: str, peer: str | None
+    ) -> tuple[Tensor, str]:
+        """The resident batch and its layout: ours takes NHWC, a peer NCHW."""
+        batch = on_device(images, self._device)
+        if peer is None:
+            return batch, "NHWC"
+        form = variants_torch.memory_format(variant)
+        return batch.permute(0, 3, 1, 2).contiguous(memory_format=form), "NCHW"
 
     def learner(
         self,
@@ -192,11 +255,16 @@ class TorchBackend:
         )
 
     def _update(
-        self, spec: ModelSpec, weights: Weights, recipe: Recipe, dtype: str
+        self,
+        spec: ModelSpec,
+        weights: Weights,
+        recipe: Recipe,
+        dtype: str,
+        peer: str | None = None,
     ) -> Update:
-        module = build(spec, weights, probe.check_trainable(dtype), self._device)
-        names = models.twin(spec, "torch").canonical_names(module)
-        return Update(module, names, recipe)
+        module = build(spec, weights, probe.check_trainable(dtype), self._device, peer)
+        twin = models.twin(spec, "torch") if peer is None else peers.twin(peer)
+        return Update(module, twin.canonical_names(module), recipe)
 
     def matmul_rate(self, size: int, dtype: str) -> float:
         _switch_tf32(probe.check_dtype(dtype) == "tf32")

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from bench import data, models, yaml_strict
+from bench import data, devices, models, peers, variants, yaml_strict
 from bench._shipped import shipped
 from bench.backend import FRAMEWORKS
 from bench.errors import StudyError, UserError, unknown
@@ -185,7 +185,8 @@ class _Reader:
             values = dict(zip(axes, point, strict=True))
             declared = fields_of(values["mode"])
             below = {k: v for k, v in shared.items() if k in declared}
-            yield self.with_recipe(where, {**below, **values})
+            filled = self.with_recipe(where, {**below, **values})
+            yield from self.with_variants(filled)
 
     def axis(self, where: str, key: str, value: Any) -> list[Any]:
         values = value if isinstance(value, list) else [value]
@@ -203,6 +204,16 @@ class _Reader:
         except UserError as error:
             raise self.fail(f"{where}.recipe", str(error)) from error
         return {**filled, **values}
+
+    def with_variants(self, values: Values) -> Iterator[Values]:
+        """The tuned track tries every variant, unless one is given."""
+        if values.get("track") != "tuned" or values.get("variant") is not None:
+            yield values
+            return
+        family = models.family_of(values["model"])
+        kind = devices.describe(values.get("device", "auto")).kind
+        tried = variants.tried(values["framework"], values["mode"], family, kind)
+        yield from ({**values, "variant": variant} for variant in tried)
 
     # selection ---------------------------------------------------------------
 
@@ -290,7 +301,7 @@ class _Reader:
 
     def cell(self, values: Values) -> Cell:
         """One checked cell: what only the whole combination can tell."""
-        cell = Cell(**values)
+        cell = self.with_canonical_variant(Cell(**values))
         try:
             models.spec_for(
                 cell.model,
@@ -303,6 +314,17 @@ class _Reader:
         if cell.mode in TRAINING_MODES:
             self.check_training(cell)
         return cell
+
+    def with_canonical_variant(self, cell: Cell) -> Cell:
+        """One name for one way to build a step."""
+        family, kind = models.family_of(cell.model), devices.describe(cell.device).kind
+        try:
+            peers.check_framework(cell.peer, cell.framework)
+            return dataclasses.replace(
+                cell, variant=variants.of_cell(cell, family, kind)
+            )
+        except UserError as error:
+            raise StudyError(f"{self.where}: {error}") from error
 
     def check_training(self, cell: Cell) -> None:
         if cell.dataset is None:

@@ -6,16 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import combinations
 
 from bench.errors import StudyError, unknown
-from bench.specs import SPEED_MODES
+from bench.specs import SPEED_MODES, Cell
 
 DEFAULT = {"jax": "jit", "torch": "eager"}
 """The protocol track's: what users of the framework do who tune nothing."""
 
-BASES = {
+BASES: dict[str, dict[str, tuple[str, ...]]] = {
     "jax": {"jit": SPEED_MODES},
     "torch": {
         "eager": SPEED_MODES,
@@ -28,7 +27,7 @@ MALLOC, CHANNELS_LAST, CUDNN_ATTENTION = "malloc", "channels-last", "cudnn-atten
 
 # extra: frameworks, families, device kinds
 _EVERY = ("mixer", "vit", "resnet", "resnet_v1")
-_EXTRAS = {
+_EXTRAS: dict[str, tuple[tuple[str, ...], ...]] = {
     CHANNELS_LAST: (("torch",), ("resnet", "resnet_v1"), ("cpu", "cuda")),
     CUDNN_ATTENTION: (("torch",), ("vit",), ("cuda",)),
     MALLOC: (("torch", "jax"), _EVERY, ("cpu",)),
@@ -52,26 +51,40 @@ def split(variant: str) -> tuple[str, tuple[str, ...]]:
     return base, tuple(extras)
 
 
-def candidates(
+def allowed(
     framework: str, mode: str, family: str, device_kind: str
 ) -> tuple[str, ...]:
-    """Every variant that can be tried, the default first."""
-    return tuple(_candidates(framework, mode, family, device_kind))
+    """Every variant that can be built, the default first."""
+    extras = _extras(framework, family, device_kind)
+    chosen = [c for n in range(len(extras) + 1) for c in combinations(extras, n)]
+    return tuple(
+        "+".join((base, *some))
+        for base, modes in BASES[framework].items()
+        if mode in modes
+        for some in chosen
+    )
 
 
-def _candidates(
-    framework: str, mode: str, family: str, device_kind: str
-) -> Iterator[str]:
-    extras = [
+def tried(framework: str, mode: str, family: str, device_kind: str) -> tuple[str, ...]:
+    """What the tuned track tries: each base bare and with every extra at once.
+
+    On the default base each extra also stands alone, to see which of them it was.
+    """
+    every = _extras(framework, family, device_kind)
+
+    def worth_it(variant: str) -> bool:
+        base, extras = split(variant)
+        return base == DEFAULT[framework] or extras in ((), every)
+
+    return tuple(filter(worth_it, allowed(framework, mode, family, device_kind)))
+
+
+def _extras(framework: str, family: str, device_kind: str) -> tuple[str, ...]:
+    return tuple(
         extra
         for extra, (frameworks, families, kinds) in sorted(_EXTRAS.items())
         if framework in frameworks and family in families and device_kind in kinds
-    ]
-    for base, modes in BASES[framework].items():
-        if mode in modes:
-            for count in range(len(extras) + 1):
-                for chosen in combinations(extras, count):
-                    yield "+".join((base, *chosen))
+    )
 
 
 def canonical(
@@ -86,11 +99,40 @@ def canonical(
     bases = [word for word in words if word in BASES[framework]]
     extras = sorted({word for word in words if word not in bases})
     made = "+".join([*(bases or [DEFAULT[framework]]), *extras])
-    allowed = candidates(framework, mode, family, device_kind)
-    if made not in allowed:
+    known = allowed(framework, mode, family, device_kind)
+    if made not in known:
         where = f"{framework} {mode} of {family} on {device_kind}"
-        raise StudyError(f"{unknown('variant', variant, allowed)} (for {where})")
+        raise StudyError(f"{unknown('variant', variant, known)} (for {where})")
     return made
+
+
+def of_cell(cell: Cell, family: str, device_kind: str) -> str | None:
+    """The cell's variant in canonical form; None on the protocol track.
+
+    Raises:
+        StudyError: the tuned track without one, or the protocol track with another
+            than its own.
+    """
+    if cell.variant is None:
+        if cell.track == "tuned":
+            raise StudyError("variant: is missing; track tuned needs one")
+        return None
+    made = canonical(
+        cell.variant,
+        framework=cell.framework,
+        mode=cell.mode,
+        family=family,
+        device_kind=device_kind,
+    )
+    if cell.track == "tuned":
+        return made
+    own = DEFAULT[cell.framework]
+    if made != own:
+        raise StudyError(
+            f"variant {made}: track protocol builds {cell.framework} as {own}; "
+            "say track: tuned"
+        )
+    return None
 
 
 def process_environment(variant: str | None) -> dict[str, str]:

@@ -33,12 +33,16 @@ class Compiling:
     cached: bool | None = None
 
 
-def arranged(module: nn.Module, variant: str) -> nn.Module:
-    """The module in the memory layout that the variant asks for."""
+def memory_format(variant: str) -> torch.memory_format:
+    """How a convolution's activations lie in memory."""
+    last = variants.CHANNELS_LAST in variants.split(variant)[1]
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def arrange(module: nn.Module, variant: str) -> None:
+    """Tell the module which layout the variant asks for; its weights stay."""
     if variants.CHANNELS_LAST in variants.split(variant)[1]:
         module.memory_format = torch.channels_last
-        return module.to(memory_format=torch.channels_last)
-    return module
 
 
 def attention(variant: str) -> contextlib.AbstractContextManager[Any]:

@@ -28,6 +28,7 @@ _JOIN = (
     "dtype",
     "pool",
     "tokens_mlp_dim",
+    "peer",
     "machine_id",
     "environment_id",
     "protocol",
@@ -55,6 +56,11 @@ _SPEED = (
     "batch_rule",
     "variant",
     "layout",
+    "peer_version",
+    "loss",
+    "optimizer",
+    "probe_outputs",
+    "probe_reference",
     "input",
     "parallelism",
     "effective_precision",
@@ -101,9 +107,9 @@ _PUBLISHED = (
     "note",
 )
 _SEEDS = ("seed", "subset_seed")
-_SPEED_ADDED = ("n", "low", "high")
+_SPEED_ADDED = ("n", "low", "high", "rates")
 _TRAIN_ADDED = ("n_train", "top1_low", "top1_high")
-_ADDED_NUMBERS = (*_SPEED_ADDED, *_TRAIN_ADDED, "core_days")
+_ADDED_NUMBERS = ("n", "low", "high", *_TRAIN_ADDED, "core_days")
 MODEL_COLUMNS = tuple(
     dict.fromkeys(
         (*_JOIN, *_COMMON, *_TRAIN, *_TRAIN_ADDED, *_SPEED, *_SPEED_ADDED, *_PUBLISHED)
@@ -134,9 +140,9 @@ def once(rows: pd.DataFrame) -> pd.DataFrame:
 def model_rows(rows: pd.DataFrame, mode: str = "infer") -> pd.DataFrame:
     """One row per model: cost, accuracy, and speed in `mode` (infer or train).
 
-    Adds to the record's columns: `n` speed repetitions with their interval `low` and
-    `high`, `n_train` training runs with `top1_low` and `top1_high` (their range), and
-    `core_days` with `core_days_kind` (measured, else extrapolated).
+    Adds to the record's columns: `n` speed repetitions with their `rates` and the
+    interval `low` and `high`, `n_train` training runs with `top1_low` and `top1_high`
+    (their range), and `core_days` with `core_days_kind` (measured, else extrapolated).
     """
     need(rows, (*_JOIN, "status", "role", "cell_id"), "the join")
     done = rows[equal(rows, "status", "ok")]
@@ -186,6 +192,7 @@ def _summarise_speed(part: pd.DataFrame) -> dict[str, Any]:
         "n": len(part),
         "low": low,
         "high": high,
+        "rates": [float(rate) for rate in part["img_per_sec_core"].dropna()],
     }
 
 

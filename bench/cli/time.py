@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import compile_cache, studies
+from bench import compile_cache, peers, results, studies
 from bench.backend import FRAMEWORKS, installed
 from bench.cli import _session
 from bench.errors import MissingPackage, StudyError
+from bench.report.against import ours_over
 from bench.specs import Study
 
 
@@ -30,6 +31,12 @@ def command(
     dtype: Annotated[
         str, typer.Option(help="float32, bfloat16, float16, tf32")
     ] = "float32",
+    track: Annotated[
+        str, typer.Option(help="protocol, or tuned: every variant, the best one named.")
+    ] = "protocol",
+    against: Annotated[
+        str, typer.Option(help="Time somebody else's code beside ours: timm.")
+    ] = "",
     repetitions: Annotated[
         int, typer.Option(help="Fresh processes per cell; an interval needs 5.")
     ] = 5,
@@ -54,21 +61,39 @@ def command(
         "image_size": image_size,
         "batch_size": [_batch(word) for word in _words(batch_size)],
         "dtype": _words(dtype),
+        "track": track,
     }
     if no_compile_cache:
         compile_cache.switch_off()
-    study = _study(grid, repetitions, window)
+    study = _study(_with_peer(grid, against), repetitions, window)
     summary = _session.measure(study, out=out, executor="process", retry_failed=False)
-    return _session.finish(summary, plots=None)
+    code = _session.finish(summary, plots=None)
+    if against and summary.file is not None:
+        frame = results.read_results(summary.file, samples=True)
+        print("\n".join(ours_over(frame, against)))
+    return code
 
 
-def _study(grid: dict[str, Any], repetitions: int, window: float) -> Study:
+def _with_peer(grid: dict[str, Any], peer: str) -> list[dict[str, Any]]:
+    """The grid, and the same for a peer in the framework that it is written in."""
+    if not peer:
+        return [grid]
+    peers.check(peer)
+    framework = peers.FRAMEWORK[peer]
+    if framework not in grid["framework"]:
+        raise StudyError(
+            f"--against {peer}: is written in {framework}; add --framework {framework}"
+        )
+    return [grid, {**grid, "framework": framework, "peer": peer}]
+
+
+def _study(grids: list[dict[str, Any]], repetitions: int, window: float) -> Study:
     return studies.from_values(
         "time",
         {
             "question": "How many images per second and core?",
             "settings": {"window_s": window, "sweep_min": 2, "sweep_max": 1024},
-            "grids": [grid],
+            "grids": grids,
             "repetitions": repetitions,
         },
     )

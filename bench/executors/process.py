@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench import variants
 from bench.errors import AttemptError, OutOfMemory, TimedOut
 from bench.executors.work import failure, perform
 from bench.specs import Cell, Effort, WorkItem
@@ -46,7 +47,11 @@ def _worker(item: WorkItem, answer: Path, stderr: Any) -> int:
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     worker = subprocess.Popen(
         command,
-        env={**os.environ, "PYTHONPATH": path},
+        env={
+            **os.environ,
+            **variants.process_environment(item.cell.variant),
+            "PYTHONPATH": path,
+        },
         stdin=subprocess.PIPE,
         stdout=stderr,
         stderr=stderr,

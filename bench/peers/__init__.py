@@ -22,6 +22,15 @@ def check(peer: str) -> None:
         raise MissingPackage(peer, extra="peers")
 
 
+def check_framework(peer: str | None, framework: str) -> None:
+    """Refuse a peer in a framework that it is not written in."""
+    if peer is not None and framework != FRAMEWORK[peer]:
+        raise StudyError(
+            f"peer {peer}: is written in {FRAMEWORK[peer]}, not in {framework}; "
+            f"say framework: {FRAMEWORK[peer]}"
+        )
+
+
 def version(peer: str | None) -> str | None:
     """The installed version; None for our own code."""
     return None if peer is None else importlib.metadata.version(peer)

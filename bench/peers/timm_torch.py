@@ -6,10 +6,11 @@ tanh form, the epsilons. Reduced precision is torch's autocast, as its users run
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -98,7 +99,17 @@ class _Peer(nn.Module):
         super().__init__()
         self.network = network.double() if dtype == "float64" else network
         self.spec = network.spec
+        self._memory_format = torch.contiguous_format
         self.reduced = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(dtype)
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return self._memory_format
+
+    @memory_format.setter
+    def memory_format(self, form: torch.memory_format) -> None:
+        self._memory_format = form
+        self.network.to(memory_format=form)
 
     def forward(self, images: Tensor) -> Tensor:
         if self.reduced is None:
@@ -128,7 +139,7 @@ def _mixer(spec: Any) -> nn.Module:
         num_blocks=spec.num_blocks,
         embed_dim=spec.hidden_dim,
         mlp_ratio=tuple((width + 0.5) / spec.hidden_dim for width in widths),
-        act_layer=partial(nn.GELU, approximate="tanh"),
+        act_layer=cast(Any, partial(nn.GELU, approximate="tanh")),
     )
     return made
 
@@ -161,6 +172,10 @@ def _resnet(spec: Any) -> nn.Module:
     from timm.layers.std_conv import StdConv2d
     from timm.models.resnetv2 import ResNetV2
 
+    def norm(channels: int, **rest: Any) -> nn.Module:
+        groups = num_groups(channels)  # narrow demo sizes have fewer than timm's 32
+        return GroupNormAct(channels, num_groups=groups, eps=GROUP_NORM_EPS, **rest)
+
     made: nn.Module = ResNetV2(
         layers=list(spec.blocks),
         channels=tuple(4 * spec.stem_width * 2**i for i in range(len(spec.blocks))),
@@ -168,11 +183,8 @@ def _resnet(spec: Any) -> nn.Module:
         stem_chs=spec.stem_width,
         stem_type="fixed",
         conv_layer=partial(StdConv2d, eps=WEIGHT_EPS),
-        norm_layer=partial(GroupNormAct, eps=GROUP_NORM_EPS),
+        norm_layer=norm,
     )
-    for layer in made.modules():  # narrow demo sizes have fewer groups
-        if isinstance(layer, GroupNormAct):
-            layer.num_groups = num_groups(layer.num_channels)
     return made
 
 
@@ -226,13 +238,13 @@ def _declare_vision_operators() -> None:
     torchvision that was built for another torch that fails, and timm with it.
     """
     try:
-        import torchvision  # noqa: F401
+        importlib.import_module("torchvision")
     except RuntimeError:
-        _LIBRARY.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _LIBRARY.define(
-            "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-        )
-        import torchvision  # noqa: F401
+        for name in ("nms", "qnms"):
+            _LIBRARY.define(
+                f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            )
+        importlib.import_module("torchvision")
 
 
 _LIBRARY = torch.library.Library("torchvision", "FRAGMENT")

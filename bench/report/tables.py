@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.against import Ratio, best_variants, other_side
 from bench.analysis.demo import NOTE, is_demo
 from bench.analysis.join import MIN_REPETITIONS, model_rows
 from bench.analysis.key import by_key, equal, key_columns, plain
@@ -30,6 +31,12 @@ _VARYING = {
     "shuffle": "shuffle",
 }
 """Columns that are shown only where their values differ."""
+
+_OTHER = "other_side"
+_BEST = (
+    "Tuned: the fastest of the variants tried, on the runs that chose it, so slightly "
+    "flattered; every variant tried is a row."
+)
 
 _WORDS = {"infer": "inference", "train": "training", "pretrain": "inference"}
 
@@ -78,22 +85,30 @@ def failures_table(rows: pd.DataFrame, fmt: str = "table") -> str:
 
 
 def _grid(models: pd.DataFrame, baseline: str | None) -> Grid:
-    models = _with_ratio(models, baseline)
-    varying = _varying(models)
+    models = _with_others(best_variants(_with_ratio(models, baseline)))
+    varying, extra = _varying(models), _extra(models)
     columns = [
         Column("model", text=True),
         Column("framework", text=True),
+        *(
+            Column(title, text=True)
+            for name, title in extra.items()
+            if name == "variant"
+        ),
         *map(Column, ["px", "batch", *(_VARYING[name] for name in varying)]),
         *map(Column, ["params (M)", "img/sec/core", "interval"]),
         *([Column(f"vs {baseline}")] if baseline else []),
+        *(Column(title, text=True) for name, title in extra.items() if name == _OTHER),
         *map(Column, ["top-1 % (chance)", "core-days"]),
         Column("few-shot % (raw pixels, random init)", text=True),
     ]
     groups, notes = [], []
     for number, (key, part) in enumerate(_by_group(models), start=1):
-        lines = [_line(row, varying, baseline) for row in _sorted(part)]
+        lines = [_line(row, varying, baseline, extra) for row in _sorted(part)]
         groups.append(Group(f"[{number}] {_heading(key)}", lines))
         notes.append(f"[{number}] {citation(part)}")
+    if "variant" in extra:
+        notes.append(_BEST)
     if any(is_demo(str(name)) for name in models["model"]):
         notes.append(f"{NOTE.capitalize()}.")
     return Grid(columns, groups, notes, "comparable rows")
@@ -104,10 +119,24 @@ def _varying(models: pd.DataFrame) -> list[str]:
     return [name for name in _VARYING if models[name].dropna().nunique() > 1]
 
 
+def _extra(models: pd.DataFrame) -> dict[str, str]:
+    """Columns that only some tables need, by name, with their titles."""
+    tuned = equal(models, "track", "tuned").any()
+    paired = models[_OTHER].notna().any()
+    found = {"variant": "best variant"} if tuned else {}
+    return found | ({_OTHER: "over the other side"} if paired else {})
+
+
+def _with_others(models: pd.DataFrame) -> pd.DataFrame:
+    """Add each row's certified ratio to the other framework, or to the other author."""
+    ratios = [other_side(row, models) for _, row in models.iterrows()]
+    return models.assign(**{_OTHER: pd.Series(ratios, models.index, dtype=object)})
+
+
 def _with_ratio(models: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
     """Add throughput over the baseline's: same key, framework and image size."""
     rate = models["img_per_sec_core"]
-    within = [*key_columns("img_per_sec_core"), "framework", "image_size"]
+    within = [*key_columns("img_per_sec_core"), "framework", "peer", "image_size"]
     mine = rate.where(equal(models, "model", baseline or ""))
     by = [models[name] for name in within]
     return models.assign(ratio=rate / mine.groupby(by, dropna=False).transform("max"))
@@ -143,12 +172,16 @@ def _heading(key: Mapping[str, Any]) -> str:
 
 
 def _line(
-    row: Mapping[str, Any], varying: list[str], baseline: str | None
+    row: Mapping[str, Any],
+    varying: list[str],
+    baseline: str | None,
+    extra: Mapping[str, str],
 ) -> list[str]:
     rate, ratio = row["img_per_sec_core"], row["ratio"]
     return [
         str(row["printed_model"] or row["model"]),
-        _text(row["framework"]),
+        _author(row),
+        *([_variant(row)] if "variant" in extra else []),
         _whole(row["image_size"]),
         _whole(row["batch_size"]),
         *(_setting(row[name]) for name in varying),
@@ -156,10 +189,37 @@ def _line(
         DASH if rate is None else significant(rate),
         _interval(row),
         *([DASH if ratio is None else f"{ratio:.2f}x"] if baseline else []),
+        *([_compared(row[_OTHER])] if _OTHER in extra else []),
         _accuracy(row),
         _core_days(row),
         _fewshot(row["fewshot"]),
     ]
+
+
+def _author(row: Mapping[str, Any]) -> str:
+    """The framework, and whose code where it is not ours."""
+    name = _text(row["framework"])
+    return f"{name} ({row['peer']})" if row["peer"] else name
+
+
+def _variant(row: Mapping[str, Any]) -> str:
+    """The best variant and of how many; the protocol's own stands alone."""
+    tried = row["variants_tried"]
+    return _text(row["variant"]) + (f" (of {tried:.0f})" if tried else "")
+
+
+def _compared(ratio: Ratio | None) -> str:
+    """The ratio to the other side, or why there is none."""
+    if ratio is None:
+        return DASH
+    if ratio.value is None:
+        return f"none to {ratio.other}: {ratio.certificate}"
+    within = (
+        ""
+        if ratio.low is None or ratio.high is None
+        else f" [{ratio.low:.2f} – {ratio.high:.2f}]"
+    )
+    return f"{ratio.value:.2f}x {ratio.other}{within}"
 
 
 def _interval(row: Mapping[str, Any]) -> str:
