@@ -42,12 +42,32 @@ class Model(Protocol):
     def state_dict(self) -> dict[str, np.ndarray]: ...
 
 
+class EventTimer(Protocol):
+    """The device's own clock over one block. Read it after the barrier."""
+
+    name: str
+
+    def start(self) -> None:
+        """Mark the time at which the device gets to the work that follows."""
+
+    def stop(self) -> None:
+        """Mark the time at which the device is through with the work before."""
+
+    def seconds(self) -> float:
+        """Between the two marks."""
+
+
 class Workload(Protocol):
-    """One step on resident data, built and ready to be timed."""
+    """One step on resident data, built and ready to be timed.
+
+    It may also offer `events`, an `EventTimer`; without one the host's clock is used.
+    """
 
     variant: str
     """How the step was built: `jit`, `eager`, ..."""
     layout: str
+    attention: str | None
+    """How attention was computed; None in a network without it."""
     compile_s: float | None
     """Trace and compile, apart from execution; None where nothing is compiled."""
     compile_cached: bool | None

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from bench import compile_cache, cores, probe, variants
+from bench import compile_cache, cores, models, probe, variants
 from bench.backend import (
     PROBE_CLASSES,
     PROBE_IMAGES,
@@ -134,7 +134,9 @@ class _Timed:
     compile_s: float
     compile_cached: bool
 
-    def __init__(self, variant: str | None) -> None:
+    def __init__(self, spec: ModelSpec, variant: str | None) -> None:
+        twin = models.twin(spec, "jax")
+        self.attention: str | None = twin.attention_kernel() if spec.attends else None
         self.variant = variant or variants.DEFAULT["jax"]
         # Every output since the last barrier: nothing promises that programs which do
         # not depend on each other end in the order in which they were started.
@@ -162,7 +164,7 @@ class _Infer(_Timed):
     """Forward passes over one resident batch."""
 
     def __init__(self, network: Network, images: Array, variant: str | None):
-        super().__init__(variant)
+        super().__init__(network.spec, variant)
         self._arguments = (network.params, images)
         built = compiled(network.logits, network.dtype, *self._arguments)
         self._forward = built.call
@@ -181,13 +183,14 @@ class _Train(_Timed):
 
     def __init__(
         self,
+        spec: ModelSpec,
         update: Update,
         images: Array,
         labels: Array,
         rate: float,
         variant: str | None,
     ):
-        super().__init__(variant)
+        super().__init__(spec, variant)
         self._losses: list[Array] = []
         self._update, self._batch, self._rate = update, (images, labels), rate
         self.compile_s, self.compile_cached = update.compile_s, update.compile_cached
@@ -247,7 +250,7 @@ class JaxBackend:
         network = split(spec, weights, probe.check_trainable(dtype), self._device)
         batch = self._put(images), self._put(labels.astype(np.int32))
         update = Update(network, recipe, *batch)
-        return _Train(update, *batch, recipe.learning_rate, variant)
+        return _Train(spec, update, *batch, recipe.learning_rate, variant)
 
     def learner(
         self,

@@ -1,13 +1,15 @@
 """torch on one device: eager, as people run it. Twin of `backend_jax`.
 
 Eager is the protocol's policy for every family; `variants_torch` holds the tuned
-track's. TF32 is off unless the dtype says so. Images are NHWC; the networks hand
-convolutions a view that torch calls channels_last.
+track's. TF32 is off unless the dtype says so. Our images are NHWC; Mixer and ViT hand
+their one convolution a view of that, which torch calls channels_last, and ResNets
+turn it into NCHW.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -36,12 +38,11 @@ DTYPES = {
     "float16": torch.float16,
     "float64": torch.float64,
 }
-_ACCELERATORS = ("cuda", "xpu", "mps")
 
 
 def open_backend(device: str = "auto") -> TorchBackend:
     """The backend on `device`; auto is the accelerator that torch finds, else cpu."""
-    here = [*(k for k in _ACCELERATORS if _has(k)), "cpu"]
+    here = [*_accelerators(), "cpu"]
     kind = here[0] if device == "auto" else device
     if kind not in here:
         raise StudyError(
@@ -51,9 +52,10 @@ def open_backend(device: str = "auto") -> TorchBackend:
     return TorchBackend(torch.device(kind))
 
 
-def _has(kind: str) -> bool:
-    module = getattr(torch, kind, None)
-    return bool(module is not None and module.is_available())
+def _accelerators() -> list[str]:
+    """The one that this torch drives: cuda (ROCm too), xpu, mps, or one plugged in."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return [] if found is None else [found.type]
 
 
 def build(
@@ -79,8 +81,31 @@ def barrier_of(device: torch.device) -> Callable[[], None]:
     """What returns when the device is idle. On the cpu, eager steps end in order."""
     if device.type == "cpu":
         return lambda: None
-    synchronize = getattr(torch, device.type).synchronize
-    return lambda: synchronize()
+    return lambda: torch.accelerator.synchronize()
+
+
+class CudaEvents:
+    """CUDA's own clock, on the stream that eager steps are queued to."""
+
+    name = "cuda events"
+
+    def __init__(self) -> None:
+        self._first = torch.cuda.Event(enable_timing=True)
+        self._last = torch.cuda.Event(enable_timing=True)
+
+    def start(self) -> None:
+        self._first.record()
+
+    def stop(self) -> None:
+        self._last.record()
+
+    def seconds(self) -> float:
+        return float(self._first.elapsed_time(self._last)) / 1e3
+
+
+def events_of(device: torch.device) -> CudaEvents | None:
+    """The device's own clock where it has one."""
+    return CudaEvents() if device.type == "cuda" else None
 
 
 class TorchModel:
@@ -106,15 +131,27 @@ class TorchModel:
             return forward(on_device(images, self._device)).cpu().numpy()
 
 
+@dataclass(frozen=True)
+class _How:
+    """How a step is built: what its row says of it."""
+
+    variant: str
+    layout: str
+    kernel: str | None = None
+    """Of attention; null where nothing attends."""
+
+
 class _Infer:
     """Forward passes over one resident batch."""
 
-    def __init__(self, module: nn.Module, images: Tensor, variant: str, layout: str):
-        self.variant, self.layout = variant, layout
-        self._forward, self._images = variants_torch.wrapped(module, variant), images
+    def __init__(self, module: nn.Module, images: Tensor, how: _How):
+        self.variant, self.layout, self.attention = how.variant, how.layout, how.kernel
+        self._forward = variants_torch.wrapped(module, how.variant)
+        self._images = images
         self._logits = images.new_zeros(())
         self.barrier = barrier_of(images.device)
-        built = variants_torch.first_call(variant, self._once)
+        self.events = events_of(images.device)
+        built = variants_torch.first_call(how.variant, self._once)
         self.compile_s, self.compile_cached = built.seconds, built.cached
 
     def enqueue(self) -> None:
@@ -141,21 +178,16 @@ class _Train:
     """Optimiser steps on one resident batch."""
 
     def __init__(
-        self,
-        update: Update,
-        images: Tensor,
-        labels: Tensor,
-        rate: float,
-        variant: str,
-        layout: str,
+        self, update: Update, images: Tensor, labels: Tensor, rate: float, how: _How
     ):
-        self.variant, self.layout = variant, layout
+        self.variant, self.layout, self.attention = how.variant, how.layout, how.kernel
         self._update, self._batch, self._rate = update, (images, labels), rate
-        update.objective = variants_torch.wrapped(update.objective, variant)
+        update.objective = variants_torch.wrapped(update.objective, how.variant)
         self._loss = images.new_zeros(())
         self._losses: list[Tensor] = []
         self.barrier = barrier_of(images.device)
-        built = variants_torch.first_call(variant, self._once)
+        self.events = events_of(images.device)
+        built = variants_torch.first_call(how.variant, self._once)
         self.compile_s, self.compile_cached = built.seconds, built.cached
 
     def enqueue(self) -> None:
@@ -205,11 +237,10 @@ class TorchBackend:
         variant: str | None = None,
         peer: str | None = None,
     ) -> _Infer:
-        chosen = variant or variants.DEFAULT["torch"]
         module = build(spec, weights, dtype, self._device, peer).eval()
-        variants_torch.arrange(module, chosen)
-        batch, layout = self._images(images, chosen, peer)
-        return _Infer(module, batch, chosen, layout)
+        how = self._how(spec, dtype, variant, peer, training=False)
+        variants_torch.arrange(module, how.variant)
+        return _Infer(module, self._images(images, how.variant, peer), how)
 
     def train(
         self,
@@ -223,22 +254,20 @@ class TorchBackend:
         variant: str | None = None,
         peer: str | None = None,
     ) -> _Train:
-        chosen = variant or variants.DEFAULT["torch"]
         update = self._update(spec, weights, recipe, dtype, peer)
-        variants_torch.arrange(update.module, chosen)
-        batch, layout = self._images(images, chosen, peer)
+        how = self._how(spec, dtype, variant, peer, training=True)
+        variants_torch.arrange(update.module, how.variant)
+        batch = self._images(images, how.variant, peer)
         wanted = on_device(labels, self._device)
-        return _Train(update, batch, wanted, recipe.learning_rate, chosen, layout)
+        return _Train(update, batch, wanted, recipe.learning_rate, how)
 
-    def _images(
-        self, images: Images, variant: str, peer: str | None
-    ) -> tuple[Tensor, str]:
-        """The resident batch and its layout: ours takes NHWC, a peer NCHW."""
+    def _images(self, images: Images, variant: str, peer: str | None) -> Tensor:
+        """The resident batch: our networks take NHWC, a peer's NCHW."""
         batch = on_device(images, self._device)
         if peer is None:
-            return batch, "NHWC"
+            return batch
         form = variants_torch.memory_format(variant)
-        return batch.permute(0, 3, 1, 2).contiguous(memory_format=form), "NCHW"
+        return batch.permute(0, 3, 1, 2).contiguous(memory_format=form)
 
     def learner(
         self,
@@ -265,6 +294,27 @@ class TorchBackend:
         module = build(spec, weights, probe.check_trainable(dtype), self._device, peer)
         twin = models.twin(spec, "torch") if peer is None else peers.twin(peer)
         return Update(module, twin.canonical_names(module), recipe)
+
+    def _how(
+        self,
+        spec: ModelSpec,
+        dtype: str,
+        variant: str | None,
+        peer: str | None,
+        *,
+        training: bool,
+    ) -> _How:
+        """What the row says of a step; asked under the variant's own switches."""
+        chosen = variant or variants.DEFAULT["torch"]
+        layout = variants_torch.layout(spec.family, chosen, peer)
+        if not spec.attends:
+            return _How(chosen, layout)
+        twin = models.twin(spec, "torch") if peer is None else peers.twin(peer)
+        with variants_torch.attention(chosen):
+            kernel: str = twin.attention_kernel(
+                spec, DTYPES[dtype], self._device, training=training
+            )
+        return _How(chosen, layout, kernel)
 
     def matmul_rate(self, size: int, dtype: str) -> float:
         _switch_tf32(probe.check_dtype(dtype) == "tf32")

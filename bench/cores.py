@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 CPUINFO = Path("/proc/cpuinfo")
+VMSTAT = Path("/proc/vmstat")
+_THROTTLE_UNITS = {"throttled_usec": 1e-6, "throttled_time": 1e-9}
+"""Seconds in the counters of cgroup v2 and v1."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,26 @@ def cgroup_memory(root: Path = CGROUP, membership: str | None = None) -> int | N
             if text.isdigit() and int(text) < 2**60:  # v1 writes "none" as 2**63 - 4096
                 limits.append(int(text))
     return min(limits, default=None)
+
+
+def memory_kills(vmstat: Path = VMSTAT) -> int | None:
+    """Processes that the kernel has killed for memory so far; None where it is untold.
+
+    The count is the machine's: a cgroup's own kills are in it too.
+    """
+    found = re.search(r"^oom_kill (\d+)$", _text(vmstat), re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def throttled_s(root: Path = CGROUP, membership: str | None = None) -> float:
+    """Seconds so far for which a CPU quota has held this process's cgroup back."""
+    total = 0.0
+    folders = {path.resolve() for path in _cgroup_folders(root, "cpu", membership)}
+    for folder in folders:  # v1 has two names for one folder
+        for line in _text(folder / "cpu.stat").splitlines():
+            name, _, value = line.partition(" ")
+            total += int(value) * _THROTTLE_UNITS.get(name, 0.0)
+    return total
 
 
 def _cgroup_folders(root: Path, controller: str, membership: str | None) -> list[Path]:

@@ -266,4 +266,6 @@ class JaxLearner:
         return np.concatenate(parts)
 
     def _put(self, array: np.ndarray) -> Array:
+        if array.dtype.kind == "f":  # float64 programs take no float32 images
+            array = array.astype(self._images.dtype, copy=False)
         return put(array, self._network.device)

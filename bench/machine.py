@@ -8,6 +8,7 @@ versions, driver and flags of the framework that runs, read without importing it
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import importlib.metadata
@@ -26,7 +27,7 @@ import psutil
 from bench import cores, devices
 from bench.backend import FRAMEWORKS
 from bench.errors import StudyError, unknown
-from bench.specs import short_hash
+from bench.specs import OwnCore, short_hash
 
 GIB = 2**30
 
@@ -64,15 +65,27 @@ class Machine:
     parallelism: str
 
 
-def fingerprint(device_kind: str = "auto") -> Machine:
+def fingerprint(device_kind: str = "auto", own_core: OwnCore | None = None) -> Machine:
     """The machine as seen from one kind of device; no framework is imported."""
-    return machine_of(devices.describe(device_kind), host_parts())
+    return machine_of(devices.describe(device_kind), host_parts(), own_core)
 
 
-def machine_of(device: devices.Device, host: Mapping[str, str]) -> Machine:
-    """Hash the parts; name the machine by its device and its number of cores."""
+def machine_of(
+    device: devices.Device, host: Mapping[str, str], own_core: OwnCore | None = None
+) -> Machine:
+    """Hash the parts; name the machine by its device and its number of cores.
+
+    A core of the user's own definition makes another machine, also where it is called
+    what the device calls its own: rates over different cores must not meet.
+    """
+    own: dict[str, str] = {}
+    if own_core is not None:
+        device = dataclasses.replace(
+            device, core_kind=own_core.kind, cores=own_core.per_device
+        )
+        own = {"core_defined_by": "user"}
     unit = f"{device.cores:g} {device.core_kind}"
-    hardware = {**host, **device.parts, "device": device.kind, "cores": unit}
+    hardware = {**host, **device.parts, "device": device.kind, "cores": unit, **own}
     return Machine(
         machine_id=short_hash(hardware),
         name=slug(f"{device.name} {device.cores:g}{device.core_kind}"),

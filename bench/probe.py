@@ -5,6 +5,8 @@ Nothing here knows a framework: operands and verdicts are numpy.
 
 from __future__ import annotations
 
+import errno
+import re
 import resource
 import sys
 import time
@@ -40,12 +42,13 @@ _BOUNDS = (
     (1e-2, "bfloat16"),
 )
 
-_MEMORY_WORDS = (
-    "RESOURCE_EXHAUSTED",  # XLA, every device
-    "DefaultCPUAllocator: not enough memory",  # torch
-    "DefaultCPUAllocator: can't allocate memory",
-    "CUDA out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
+_MEMORY_WORDS = re.compile(
+    # XLA uses RESOURCE_EXHAUSTED for shared memory, vmem and message sizes too.
+    r"RESOURCE_EXHAUSTED: (.*[:.] )?(Out of memory|Failed to allocate request|"
+    r"Ran out of memory in memory space hbm)"
+    r"|DefaultCPUAllocator: (not enough|can't allocate) memory"  # torch
+    r"|(CUDA|HIP|XPU|MPS backend) out of memory|(CUDA|HIP) error: out of memory"
+    r"|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED|std::bad_alloc"
 )
 
 
@@ -88,9 +91,14 @@ def precision_of(multiply: Callable[[Matrix, Matrix], Matrix]) -> str:
 
 
 def is_memory_error(error: BaseException) -> bool:
-    """True memory errors only: a RuntimeError about anything else is not one."""
-    text = str(error)
-    return isinstance(error, MemoryError) or any(word in text for word in _MEMORY_WORDS)
+    """True memory errors only: a RuntimeError about anything else is not one.
+
+    Frameworks raise a RuntimeError; other kinds that quote one have another cause.
+    """
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    told = isinstance(error, RuntimeError) and _MEMORY_WORDS.search(str(error))
+    return isinstance(error, MemoryError) or bool(told)
 
 
 def peak_rss() -> tuple[int, str]:

@@ -2,7 +2,14 @@
 
 Schema history
 1: first form.
-2: compile_cached, peer, peer_version, probe_outputs, probe_reference.
+2: compile_cached.
+3: executor, precision_goal, window_goal_s, and the sweep's range as cell fields.
+4: adds sitting_id, timer, mfu with its peak, energy, clocks, throttling, host peak
+   memory. `ceiling_flop_per_sec` is the machine's (every library, fresh processes); in
+   earlier versions it was that of the framework that ran.
+5: attention_kernel.
+6: peer, peer_version, probe_outputs, probe_reference, variant as a cell field.
+   `layout` is the one computed in; earlier, torch ResNets said NHWC and had NCHW.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -20,7 +27,7 @@ import pyarrow as pa
 
 from bench.specs import Cell
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 6
 
 STATUSES = ("ok", "oom", "diverged", "timeout", "failed", "skipped")
 
@@ -76,6 +83,7 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("repetition", pa.int64(), "", "0-based fresh process of the same cell"),
     ("role", pa.string(), "", "cell or anchor"),
     ("study", pa.string(), "", "study that asked for it"),
+    ("sitting_id", pa.string(), "", "uuid of the run that measured it, with anchors"),
     ("protocol", pa.int64(), "", "raised when measurement semantics change"),
     ("source", pa.string(), "", "measured or published"),
     ("status", pa.string(), "", "ok, oom, diverged, timeout, failed, skipped"),
@@ -107,11 +115,13 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("parallelism", pa.string(), "", "intra_op (one batch shared) or replica"),
     ("git_sha", pa.string(), "", "commit of the code, or null"),
     ("git_dirty", pa.bool_(), "", "uncommitted changes"),
+    ("executor", pa.string(), "", "process (a fresh one per attempt) or inline"),
     ("command", pa.string(), "", "command line that asked for it"),
     # speed
     ("batch_rule", pa.string(), "", "fixed, or auto (pilot sweep, then fresh)"),
     ("peer_version", pa.string(), "", "version of the peer; null is our own code"),
-    ("layout", pa.string(), "", "memory layout of images: NHWC or NCHW"),
+    ("layout", pa.string(), "", "memory layout computed in: NHWC or NCHW"),
+    ("attention_kernel", pa.string(), "", "how attention ran; null without attention"),
     ("input", pa.string(), "", "resident, h2d or pipeline"),
     ("effective_precision", pa.string(), "", "measured by a probe matmul"),
     ("img_per_sec", pa.float64(), "image/s", "whole device, median block"),
@@ -126,6 +136,9 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("steps_per_sample", pa.int64(), "1", "steps between two barriers"),
     ("warmup_steps_run", pa.int64(), "1", "steps before the first sample"),
     ("stop_reason", pa.string(), "", "precision or time"),
+    ("precision_goal", pa.float64(), "1", "half-width at which a window may stop"),
+    ("window_goal_s", pa.float64(), "s", "longest window"),
+    ("timer", pa.string(), "", "clock of the blocks: host, or the device's events"),
     (
         "within_run_halfwidth",
         pa.float64(),
@@ -153,7 +166,12 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ),
     ("first_step_s", pa.float64(), "s", "first executed step"),
     ("barrier_s", pa.float64(), "s", "cost of an idle barrier"),
-    ("ms_per_image_batch1", pa.float64(), "ms/image", "latency at batch 1 (pilot)"),
+    (
+        "ms_per_image_batch1",
+        pa.float64(),
+        "ms/image",
+        "step at batch 1, steps back to back (pilot)",
+    ),
     ("sweep", _SWEEP, "", "pilot sweep over batch sizes"),
     ("batch_knee", pa.int64(), "image", "smallest batch within 1 % of the best pilot"),
     (
@@ -162,9 +180,19 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
         "FLOP/s",
         "closed form; training counts 3 x forward",
     ),
-    ("ceiling_flop_per_sec", pa.float64(), "FLOP/s", "largest matmul rate measured"),
+    ("ceiling_flop_per_sec", pa.float64(), "FLOP/s", "machine's matmul rate"),
     ("ceiling_method", pa.string(), "", "library and size behind the ceiling"),
     ("ceiling_share", pa.float64(), "1", "flop_per_sec / ceiling"),
+    ("peak_flop_per_sec", pa.float64(), "FLOP/s", "of the part in this dtype, dense"),
+    ("peak_source", pa.string(), "", "data sheet, or who gave the peak"),
+    ("mfu", pa.float64(), "1", "flop_per_sec / peak; null where the part is unknown"),
+    ("energy_j", pa.float64(), "J", "over the timed window"),
+    ("energy_j_per_image", pa.float64(), "J/image", "energy_j / images in the window"),
+    ("energy_method", pa.string(), "", "nvml_counter or rapl; null where not counted"),
+    ("clock_mhz_before", pa.float64(), "MHz", "device clock before the window"),
+    ("clock_mhz_after", pa.float64(), "MHz", "the same, after"),
+    ("throttled_by", pa.list_(pa.string()), "", "what held the device back"),
+    ("host_peak_memory_bytes", pa.int64(), "B", "peak resident of the process"),
     ("peak_memory_bytes", pa.int64(), "B", "peak of the process or the device"),
     ("peak_memory_method", pa.string(), "", "where that figure comes from"),
     ("load_before", pa.float64(), "1", "host load average of one minute, before"),

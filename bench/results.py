@@ -8,22 +8,24 @@ deletes what it holds. Readers open files one by one and set bad ones aside.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import json
 import logging
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench import published, record
 from bench._shipped import shipped
+from bench.analysis import drift
 from bench.errors import ResultsError
-from bench.specs import SPEED_MODES, WorkItem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,14 +66,18 @@ def check_writable(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise ResultsError(f"{out}: is a file; --out takes a folder")
     probe = out / f".write-test-{uuid.uuid4().hex}"
+    linked = probe.with_suffix(".link")
     made = _missing_parents(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe.touch()
-        probe.unlink()
+        os.link(probe, linked)  # how a row is put in place without a lock
     except OSError as error:
         raise ResultsError(_cannot("write", out, error)) from error
     finally:
+        for file in (probe, linked):
+            if file.exists():
+                file.unlink()
         for folder in made:  # leave nothing behind: the first row makes it again
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
@@ -83,22 +89,39 @@ def _missing_parents(out: Path) -> list[Path]:
 
 
 def fold(out: Path, machine: str, study: str) -> Path | None:
-    """Gather a study's attempts into one file; returns it, or None with no rows."""
+    """Gather a study's attempts into one file; returns it, or None with no rows.
+
+    Raises:
+        ResultsError: the study's file cannot be read; it and the attempts are kept.
+    """
     folder = out / machine / study
     target = out / machine / f"{study}.parquet"
-    parts = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
-    if not parts:
+    if not folder.is_dir():
         return target if target.exists() else None
-    held = ([target] if target.exists() else []) + parts
-    reading = read_files(held)
-    _replace(reading.table, target)
-    kept = set(pq.read_table(target, columns=["attempt_id"])["attempt_id"].to_pylist())
-    for part in parts:
-        if part.stem in kept:
-            part.unlink()
-    if not any(folder.iterdir()):
-        folder.rmdir()
+    with _alone(out / machine):
+        parts = sorted(folder.glob("*.parquet"))
+        if not parts:
+            return target if target.exists() else None
+        held = [_read_one(target)] if target.exists() else []
+        _replace(_once(pa.concat_tables([*held, read_files(parts).table])), target)
+        kept = set(pq.read_table(target, columns=["attempt_id"])[0].to_pylist())
+        for part in parts:
+            if part.stem in kept:
+                part.unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
     return target
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two folds of one study would each drop what the other had just gathered."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)  # releases the lock
 
 
 def _write_new(table: pa.Table, path: Path) -> None:
@@ -166,11 +189,18 @@ def read_published(samples: bool = True) -> pd.DataFrame:
 
 
 def to_frame(table: pa.Table, samples: bool = False) -> pd.DataFrame:
-    """An Arrow table of records as a pandas frame, every dtype Arrow-backed."""
+    """An Arrow table of records as a pandas frame, every dtype Arrow-backed.
+
+    Adds `anchor_drift`: how the anchor's rate changed from before a row to after it.
+    """
     import pandas as pd
 
     kept = [n for n in record.COLUMNS if samples or n not in record.NESTED]
-    frame: pd.DataFrame = table.select(kept).to_pandas(types_mapper=pd.ArrowDtype)
+    drifts = drift.anchor_drift(table.select(drift.NEEDS).to_pylist())
+    table = table.select(kept).append_column(
+        "anchor_drift", pa.array(drifts, pa.float64())
+    )
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
     return frame
 
 
@@ -211,7 +241,8 @@ def read_files(files: Iterable[Path]) -> Reading:
             else:
                 vanished = True
     if vanished:
-        folded = {file.parent.with_suffix(".parquet") for file in files}
+        parents = {file.parent for file in files}
+        folded = [parent.parent / f"{parent.name}.parquet" for parent in parents]
         tables += [_read_one(file) for file in sorted(folded) if file.exists()]
     return Reading(_once(pa.concat_tables(tables)), aside)
 
@@ -270,67 +301,33 @@ def _cannot(verb: str, path: Path, error: Exception) -> str:
     return f"{path}: cannot {verb}: {reason}; choose another path or mend this one"
 
 
-# Finished work ---------------------------------------------------------------
+# Ceilings --------------------------------------------------------------------
 
 
-class History:
-    """What a results folder says about work items: finished, failed, batch picked.
-
-    A row counts when its protocol is the same and, for speed modes, when it came from
-    this hardware and this environment.
-    """
-
-    def __init__(
-        self,
-        out: Path,
-        *,
-        protocol: int,
-        machine_id: str,
-        environment_id: Mapping[str, str],
-    ) -> None:
-        """Read `out` once; `environment_id` is by framework."""
-        reading = read(out) if out.is_dir() else Reading(record.table([]))
-        self.set_aside = reading.set_aside
-        columns = (
-            "cell_id repetition role status mode framework machine_id "
-            "environment_id batch_rule batch_size"
-        ).split()
-        table = reading.table
-        table = table.filter(pc.equal(table["protocol"], protocol)).select(columns)
-        self._rows = [
-            row
-            for row in table.to_pylist()
-            if row["mode"] not in SPEED_MODES
-            or (
-                row["machine_id"] == machine_id
-                and row["environment_id"] == environment_id.get(row["framework"])
-            )
-        ]
-        self._ok = {_key(row) for row in self._rows if row["status"] == "ok"}
-        self._all = {_key(row) for row in self._rows}
-
-    def is_finished(self, item: WorkItem) -> bool:
-        """An ok row stands for this item."""
-        return item.key in self._ok
-
-    def has_failed(self, item: WorkItem) -> bool:
-        """It was tried, and never with success."""
-        return item.key in self._all - self._ok
-
-    def picked_batch(self, item: WorkItem) -> int | None:
-        """The batch that an earlier repetition of this cell picked by its pilot."""
-        for row in self._rows:
-            if row["cell_id"] == item.cell.cell_id and row["batch_rule"] == "auto":
-                if row["status"] == "ok":
-                    picked: int = row["batch_size"]
-                    return picked
+def read_ceiling(
+    out: Path, machine: str, identity: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The ceiling kept for this machine and dtype; None if anything has changed."""
+    path = _ceiling_path(out, machine, str(identity["dtype"]))
+    if not path.exists():
         return None
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ResultsError(f"{path}: is not JSON; delete it to measure anew") from error
+    same = all(kept.get(name) == value for name, value in identity.items())
+    return kept if same else None
 
-    def anchors_done(self, anchor: WorkItem) -> int:
-        """How many attempts of this anchor stand: the next repetition number."""
-        ids = (row["cell_id"] for row in self._rows if row["role"] == "anchor")
-        return sum(cell_id == anchor.cell.cell_id for cell_id in ids)
+
+def write_ceiling(out: Path, machine: str, values: Mapping[str, Any]) -> Path:
+    """Keep a ceiling beside the machine's rows, in place of an older one."""
+    path = _ceiling_path(out, machine, str(values["dtype"]))
+    temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
+    return path
 
 
-def _key(row: Mapping[str, Any]) -> tuple[str, int, str]:
-    return (row["cell_id"], row["repetition"], row["role"])
+def _ceiling_path(out: Path, machine: str, dtype: str) -> Path:
+    return out / machine / f"ceiling-{dtype}.json"

@@ -19,7 +19,9 @@ from typing import Any
 
 from bench import backend as backends
 from bench import executors, machine, models, results, studies
-from bench.specs import PROTOCOL, SPEED_MODES, Cell, Study, WorkItem
+from bench.errors import StudyError
+from bench.history import History
+from bench.specs import PROTOCOL, SPEED_MODES, Cell, Limit, Study, WorkItem
 
 DEFAULT_OUT = "results"
 
@@ -37,24 +39,21 @@ class Progress:
 
 @dataclass
 class Summary:
-    """What a run did. `file` holds every row of the study on this machine."""
+    """What a run did, and where every row lies that counts for its cells."""
 
     study: Study
     machine: str
+    out: Path
     file: Path | None = None
+    """Rows that this study asked for, now or before; null when it never had to."""
+    attempts: set[str] = field(default_factory=set)
+    """All attempts that count for its cells, other studies' included."""
     reused: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def failed(self) -> list[dict[str, Any]]:
         return [row for row in self.rows if row["status"] != "ok"]
-
-    @property
-    def anchor_drift(self) -> float | None:
-        """Last anchor's rate over the first's, minus 1; null with fewer than two."""
-        rates = [r["img_per_sec"] for r in self.rows if r["role"] == "anchor"]
-        rates = [rate for rate in rates if rate]
-        return rates[-1] / rates[0] - 1 if len(rates) > 1 else None
 
 
 def run_study(
@@ -63,6 +62,7 @@ def run_study(
     out: str | os.PathLike[str] = DEFAULT_OUT,
     executor: str = "process",
     retry_failed: bool = False,
+    reuse: str = "strict",
     on_start: Callable[[Plan], None] = lambda plan: None,
     on_item: Callable[[Progress], None] = lambda progress: None,
     on_wait: Callable[[str], None] = lambda message: None,
@@ -74,6 +74,8 @@ def run_study(
         out: results folder; rows land in `<out>/<machine>/<study>.parquet`.
         executor: `process` (a fresh one per item) or `inline`.
         retry_failed: run only the items whose last attempt failed.
+        reuse: which finished rows stand: `strict` (same hardware and environment),
+            `machine` (same hardware) or `any`.
         on_start, on_item, on_wait: called with the plan, after each item, and while
             another process holds the device.
 
@@ -83,18 +85,22 @@ def run_study(
     made = studies.load(study) if isinstance(study, str) else study
     folder = Path(out)
     runs_in = executors.make(executor)
-    for framework in sorted({cell.framework for cell in made.cells}):
+    for framework in made.frameworks:
         backends.check_framework(framework)
     results.check_writable(folder)
-    plan = make_plan(made, folder, retry_failed=retry_failed)
+    plan = make_plan(
+        made, folder, executor=executor, retry_failed=retry_failed, reuse=reuse
+    )
     on_start(plan)
-    summary = Summary(made, plan.host.name, reused=len(plan.reused))
+    summary = Summary(made, plan.host.name, folder, reused=len(plan.reused))
     try:
         for progress in _run_items(plan, runs_in, folder, on_wait):
             summary.rows.append(progress.row)
             on_item(progress)
     finally:  # also after an interrupt: what was measured is folded
         summary.file = results.fold(folder, plan.host.name, made.name)
+    history = _history(folder, plan.host, plan.environments, reuse)
+    summary.attempts = history.attempts({cell.cell_id for cell in made.every_cell})
     return summary
 
 
@@ -110,19 +116,25 @@ class Plan:
     environments: dict[str, tuple[str, dict[str, str]]]
     items: list[WorkItem]
     reused: list[WorkItem]
+    executor: str
+    reuse: str
+    set_aside: list[str]
+    """One line for each file in the results folder that could not be read."""
+    sitting_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
-def make_plan(study: Study, out: Path, *, retry_failed: bool = False) -> Plan:
+def make_plan(
+    study: Study,
+    out: Path,
+    *,
+    executor: str = "process",
+    retry_failed: bool = False,
+    reuse: str = "strict",
+) -> Plan:
     """Order the work in randomised rounds and leave out what is finished."""
-    host = machine.fingerprint(_device_kind(study))
-    frameworks = sorted({cell.framework for cell in study.cells})
-    environments = {name: machine.environment(name) for name in frameworks}
-    history = results.History(
-        out,
-        protocol=PROTOCOL,
-        machine_id=host.machine_id,
-        environment_id={name: made[0] for name, made in environments.items()},
-    )
+    host = machine.fingerprint(_device_kind(study), study.own_core)
+    environments = {name: machine.environment(name) for name in study.frameworks}
+    history = _history(out, host, environments, reuse)
     every = list(work_items(study))
     reused = [item for item in every if history.is_finished(item)]
     todo = [item for item in every if not history.is_finished(item)]
@@ -131,7 +143,24 @@ def make_plan(study: Study, out: Path, *, retry_failed: bool = False) -> Plan:
     picked = {item: history.picked_batch(item) for item in todo}
     todo = [dataclasses.replace(item, picked_batch=picked[item]) for item in todo]
     items = _with_anchors(study, todo, history)
-    return Plan(study, host, environments, items, reused)
+    return Plan(
+        study, host, environments, items, reused, executor, reuse, history.set_aside
+    )
+
+
+def _history(
+    out: Path,
+    host: machine.Machine,
+    environments: dict[str, tuple[str, dict[str, str]]],
+    reuse: str,
+) -> History:
+    return History(
+        out,
+        protocol=PROTOCOL,
+        machine_id=host.machine_id,
+        environment_id={name: made[0] for name, made in environments.items()},
+        reuse=reuse,
+    )
 
 
 def work_items(study: Study) -> Iterator[WorkItem]:
@@ -144,16 +173,24 @@ def work_items(study: Study) -> Iterator[WorkItem]:
         cells = [c for c in study.cells if repetition == 0 or c.mode in SPEED_MODES]
         random.Random(f"{study.name}:{repetition}").shuffle(cells)
         for cell in cells:
-            yield WorkItem(cell=cell, repetition=repetition, effort=study.effort)
+            yield WorkItem(
+                cell=cell,
+                repetition=repetition,
+                effort=study.effort,
+                peak=study.peaks.get(cell.dtype),
+                own_core=study.own_core,
+            )
 
 
 def _with_anchors(
-    study: Study, items: list[WorkItem], history: results.History
+    study: Study, items: list[WorkItem], history: History
 ) -> list[WorkItem]:
     """The anchor first, between and last, whenever speed is measured at all."""
     if study.anchor is None or not any(i.cell.mode in SPEED_MODES for i in items):
         return items
-    anchor = WorkItem(cell=study.anchor, role="anchor", effort=study.effort)
+    anchor = WorkItem(
+        cell=study.anchor, role="anchor", effort=study.effort, own_core=study.own_core
+    )
     start = history.anchors_done(anchor)
     half = len(items) // 2
     blocks = [items[:half], items[half:]]
@@ -164,8 +201,14 @@ def _with_anchors(
 
 
 def _device_kind(study: Study) -> str:
-    kinds = {cell.device for cell in study.cells}
-    return kinds.pop() if len(kinds) == 1 else "auto"
+    """The one device of a study: its rows carry one machine, its lease one device."""
+    kinds = sorted({cell.device for cell in study.every_cell})
+    if len(kinds) > 1:
+        raise StudyError(
+            f"{study.name}: device: {', '.join(kinds)}: a study runs on one device; "
+            "make a study for each"
+        )
+    return kinds[0]
 
 
 # Running ---------------------------------------------------------------------
@@ -178,20 +221,47 @@ def _run_items(
     on_wait: Callable[[str], None],
 ) -> Iterator[Progress]:
     timer = _TimeLeft(plan.items)
+    ceilings = _Ceilings(plan.host, executor, out, on_wait)
     picked: dict[str, int] = {}
     for number, item in enumerate(plan.items, start=1):
         cell_id = item.cell.cell_id
         if item.picked_batch is None and cell_id in picked:
             item = dataclasses.replace(item, picked_batch=picked[cell_id])
-        started = datetime.now(UTC)
         with machine.lease(plan.host.device_kind, on_wait=on_wait):
+            item = dataclasses.replace(item, ceiling=ceilings.of(item.cell))
+            started = datetime.now(UTC)
             values = executor.run(item)
-        row = _row(plan, item, values, started)
+        row = _row(plan, item, _accounted(values, started), started)
         results.append(row, out)
         if row["status"] == "ok" and row["batch_rule"] == "auto":
             picked.setdefault(cell_id, row["batch_size"])
         left = timer.after(item, (datetime.now(UTC) - started).total_seconds())
         yield Progress(number, len(plan.items), item, row, left)
+
+
+class _Ceilings:
+    """The machine's ceiling of each dtype, asked for once, before its first cell."""
+
+    def __init__(
+        self,
+        host: machine.Machine,
+        executor: executors.Executor,
+        out: Path,
+        on_note: Callable[[str], None],
+    ) -> None:
+        self.host, self.out, self.on_note = host, out, on_note
+        # An executor that runs items elsewhere cannot offer this machine's ceiling.
+        self.measure = getattr(executor, "ceiling", None)
+        self.known: dict[str, Limit | None] = {}
+
+    def of(self, cell: Cell) -> Limit | None:
+        if self.measure is None or cell.mode not in SPEED_MODES:
+            return None
+        if cell.dtype not in self.known:
+            self.known[cell.dtype] = self.measure(
+                self.host, cell.dtype, self.out, on_note=self.on_note
+            )
+        return self.known[cell.dtype]
 
 
 class _TimeLeft:
@@ -216,6 +286,23 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
+def _accounted(values: dict[str, Any], started: datetime) -> dict[str, Any]:
+    """Training seconds against this process's own clock.
+
+    The cores are held from before the worker starts until after it ends; what it did
+    not see, its start and its end, is allocated and excluded.
+    """
+    if values.get("allocated_s") is None:
+        return values
+    held_s = (datetime.now(UTC) - started).total_seconds()
+    unseen_s = max(0.0, held_s - values["allocated_s"])
+    return {
+        **values,
+        "allocated_s": values["allocated_s"] + unseen_s,
+        "excluded_s": values["excluded_s"] + unseen_s,
+    }
+
+
 def _row(
     plan: Plan, item: WorkItem, values: dict[str, Any], started: datetime
 ) -> dict[str, Any]:
@@ -227,12 +314,13 @@ def _row(
         declared["batch_size"] = None
     return {
         **declared,
-        **_model_facts(item.cell),
+        "family": models.family_of(item.cell.model),
         "attempt_id": str(uuid.uuid4()),
         "cell_id": item.cell.cell_id,
         "repetition": item.repetition,
         "role": item.role,
         "study": plan.study.name,
+        "sitting_id": plan.sitting_id,
         "protocol": PROTOCOL,
         "source": "measured",
         "started_at": started,
@@ -249,14 +337,13 @@ def _row(
         "environment": list(environment.items()),
         "git_sha": sha,
         "git_dirty": dirty,
+        "executor": plan.executor,
+        "precision_goal": item.effort.precision,
+        "window_goal_s": item.effort.window_s,
         "command": " ".join(["mixer-bench", *sys.argv[1:]]),
         "batch_rule": "auto" if item.cell.batch_size == "auto" else "fixed",
         **values,
     }
-
-
-def _model_facts(cell: Cell) -> dict[str, Any]:
-    return {"family": models.family_of(cell.model)}
 
 
 def estimate_s(study: Study) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -52,6 +53,8 @@ class Cell:
     batch_size: int | Literal["auto"] = _on(
         MODES, "auto", "images per step; auto sweeps, in speed modes only"
     )
+    sweep_min: int = _on(SPEED_MODES, 8, "batch auto: the pilot doubles from here")
+    sweep_max: int = _on(SPEED_MODES, 1024, "... to here; batch 1 is measured too")
     track: str = _on(
         SPEED_MODES,
         "protocol",
@@ -153,6 +156,7 @@ _LABEL_FIELDS = {
     "dataset": "",
     "data_examples": "n=",
     "data_fraction": "f=",
+    "tokens_mlp_dim": "D_S=",
     "shuffle": "",
     "seed": "seed=",
 }
@@ -176,11 +180,25 @@ class Effort:
     """Stop a window when the 95 % interval of its median is this narrow (relative)."""
     window_s: float = 10.0
     """... or after this many seconds of measuring."""
-    sweep_min: int = 8
-    sweep_max: int = 1024
-    """The pilot doubles the batch from sweep_min; batch 1 is always measured too."""
     time_limit_s: float = 900.0
     """One attempt is stopped after this long."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A rate that a model is held against, and where it comes from."""
+
+    flop_per_sec: float
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnCore:
+    """The user's own definition of a core, for devices that nobody has defined yet."""
+
+    kind: str
+    per_device: float
+    """How many of them the device has that one process times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +211,12 @@ class WorkItem:
     effort: Effort = Effort()
     picked_batch: int | None = None
     """The batch that an earlier repetition's pilot picked; None runs the pilot."""
+    ceiling: Limit | None = None
+    """The largest product rate measured on this machine in the cell's dtype."""
+    peak: Limit | None = None
+    """The peak that the user gives for the cell's dtype; None asks the known parts."""
+    own_core: OwnCore | None = None
+    """What the user divides by; None is what the device says a core is."""
 
     @property
     def key(self) -> tuple[str, int, str]:
@@ -209,8 +233,21 @@ class Study:
     repetitions: int = 1
     effort: Effort = Effort()
     anchor: Cell | None = None
+    peaks: Mapping[str, Limit] = field(default_factory=dict)
+    """Peaks of this device by dtype, where the user knows better than our table."""
+    own_core: OwnCore | None = None
     source: str = ""
     """Where it was read from; empty for a study made by `mixer-bench time`."""
+
+    @property
+    def every_cell(self) -> tuple[Cell, ...]:
+        """The cells, and the anchor if there is one."""
+        return self.cells if self.anchor is None else (*self.cells, self.anchor)
+
+    @property
+    def frameworks(self) -> list[str]:
+        """Every framework that running this study needs."""
+        return sorted({cell.framework for cell in self.every_cell})
 
 
 def canonical(value: Any) -> str:

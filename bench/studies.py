@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from bench import data, devices, models, peers, variants, yaml_strict
+from bench import data, devices, feasible, models, peers, variants, yaml_strict
 from bench._shipped import shipped
 from bench.backend import FRAMEWORKS
 from bench.errors import StudyError, UserError, unknown
@@ -102,7 +103,7 @@ class _Reader:
         if not cells:
             raise self.fail("exclude", "leaves no cell; loosen it")
         return Study(
-            name=name,
+            name=self.name(name),
             question=self.text("question", top.get("question", "")),
             cells=tuple(cells.values()),
             repetitions=self.repetitions(top.get("repetitions", 1)),
@@ -110,6 +111,14 @@ class _Reader:
             anchor=self.anchor(top.get("anchor")),
             source=self.where,
         )
+
+    def name(self, stem: str) -> str:
+        """A study names a folder of results, so it must be fit for one."""
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", stem):
+            raise self.fail(
+                "the file's name", f"{stem!r}: use letters, digits, - and _"
+            )
+        return stem
 
     def repetitions(self, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -148,10 +157,6 @@ class _Reader:
             for k, v in settings.items()
             if k in _CELL
         }
-        if effort.get("sweep_min", Effort.sweep_min) > effort.get(
-            "sweep_max", Effort.sweep_max
-        ):
-            raise self.fail("settings.sweep_min", "is larger than sweep_max")
         return Effort(**effort), shared
 
     def check_used(self, shared: Values, used: set[str]) -> None:
@@ -223,6 +228,9 @@ class _Reader:
             parts = self.mapping(where, rule, ["when", "set"])
             when = self.condition(f"{where}.when", parts.get("when", {}))
             change = self.mapping(f"{where}.set", parts.get("set", {}), list(_CELL))
+            for key in ("mode", "model", "recipe"):
+                if key in change:
+                    raise self.fail(f"{where}.set.{key}", "cannot be set; use a grid")
             typed = {k: self.typed(f"{where}.set.{k}", k, v) for k, v in change.items()}
             hits = [values for values in cells if _matches(values, when)]
             if not hits:
@@ -262,12 +270,12 @@ class _Reader:
     def typed(self, where: str, key: str, value: Any) -> Any:
         """`value` typed and in canonical form, or one clear line."""
         if isinstance(value, (list, dict)):
-            raise self.fail(where, f"{value!r}: must be a single value")
+            raise self.fail(where, f"{_shown(value)}: must be a single value")
         try:
             value = _adapter(key).validate_python(value)
         except ValidationError as error:
             wanted = _said(_HINTS[key])
-            raise self.fail(where, f"{value!r}: must be {wanted}") from error
+            raise self.fail(where, f"{_shown(value)}: must be {wanted}") from error
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if number and key in _POSITIVE and not 0 < value < float("inf"):
             raise self.fail(where, f"{value!r}: must be a finite number above 0")
@@ -302,17 +310,14 @@ class _Reader:
     def cell(self, values: Values) -> Cell:
         """One checked cell: what only the whole combination can tell."""
         cell = self.with_canonical_variant(Cell(**values))
-        try:
-            models.spec_for(
-                cell.model,
-                image_size=cell.image_size,
-                pool=cell.pool,
-                tokens_mlp_dim=cell.tokens_mlp_dim,
+        if cell.batch_size != "auto":  # without a sweep its range says nothing
+            cell = dataclasses.replace(
+                cell, sweep_min=Cell.sweep_min, sweep_max=Cell.sweep_max
             )
+        try:
+            feasible.check(cell)
         except UserError as error:
             raise StudyError(f"{self.where}: {error}") from error
-        if cell.mode in TRAINING_MODES:
-            self.check_training(cell)
         return cell
 
     def with_canonical_variant(self, cell: Cell) -> Cell:
@@ -325,22 +330,6 @@ class _Reader:
             )
         except UserError as error:
             raise StudyError(f"{self.where}: {error}") from error
-
-    def check_training(self, cell: Cell) -> None:
-        if cell.dataset is None:
-            raise self.fail("dataset", f"is missing; known: {', '.join(data.DATASETS)}")
-        if cell.batch_size == "auto":
-            raise self.fail("batch_size", f"mode {cell.mode} needs a number, not auto")
-        for pair in (
-            ("total_steps", "total_epochs"),
-            ("data_examples", "data_fraction"),
-        ):
-            if None not in (getattr(cell, pair[0]), getattr(cell, pair[1])):
-                raise self.fail(pair[0], f"and {pair[1]} are both given; keep one")
-        if cell.total_steps is None and cell.total_epochs is None:
-            raise self.fail("total_steps", "is missing (or total_epochs)")
-        if cell.data_fraction is not None and cell.data_fraction > 1:
-            raise self.fail("data_fraction", f"{cell.data_fraction}: must be at most 1")
 
     # shapes ------------------------------------------------------------------
 
@@ -382,6 +371,12 @@ def _said(hint: Any) -> str:
         for part in (typing.get_args(hint) or (hint,))
     ]
     return " or ".join(parts)
+
+
+def _shown(value: Any) -> str:
+    """`value` as given, cut where it would fill the screen."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _matches(values: Values, when: Mapping[str, list[Any]]) -> bool:

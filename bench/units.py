@@ -39,6 +39,26 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{value:,.{max(digits - 1 - exponent, 0)}f}"
 
 
+def decimals_for(halfwidth: float) -> int:
+    """Decimals that show an uncertainty with two digits, and no more than that.
+
+    >>> decimals_for(2.2), decimals_for(0.034), decimals_for(220.0)
+    (1, 3, 0)
+    """
+    if not halfwidth > 0:
+        return 0
+    return max(0, 1 - math.floor(math.log10(halfwidth)))
+
+
+def half_unit(printed: str) -> float:
+    """Half a unit of the last printed digit: what rounding may have taken away.
+
+    >>> half_unit("84.15"), half_unit("1384")
+    (0.005, 0.5)
+    """
+    return 0.5 * 10.0 ** -len(printed.partition(".")[2])
+
+
 def percent(fraction: float, decimals: int = 1) -> str:
     """A fraction as a percentage without its sign.
 

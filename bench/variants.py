@@ -26,9 +26,10 @@ BASES: dict[str, dict[str, tuple[str, ...]]] = {
 MALLOC, CHANNELS_LAST, CUDNN_ATTENTION = "malloc", "channels-last", "cudnn-attention"
 
 # extra: frameworks, families, device kinds
+CONVOLUTIONAL = ("resnet", "resnet_v1")
 _EVERY = ("mixer", "vit", "resnet", "resnet_v1")
 _EXTRAS: dict[str, tuple[tuple[str, ...], ...]] = {
-    CHANNELS_LAST: (("torch",), ("resnet", "resnet_v1"), ("cpu", "cuda")),
+    CHANNELS_LAST: (("torch",), CONVOLUTIONAL, ("cpu", "cuda")),
     CUDNN_ATTENTION: (("torch",), ("vit",), ("cuda",)),
     MALLOC: (("torch", "jax"), _EVERY, ("cpu",)),
 }

@@ -39,6 +39,18 @@ def memory_format(variant: str) -> torch.memory_format:
     return torch.channels_last if last else torch.contiguous_format
 
 
+def layout(family: str, variant: str, peer: str | None) -> str:
+    """The layout that a step computes in, whatever its images come in.
+
+    Our Mixer and ViT keep NHWC; ResNets, and whatever a peer builds, are NCHW unless
+    the variant says channels last.
+    """
+    if variants.CHANNELS_LAST in variants.split(variant)[1]:
+        return "NHWC"
+    ours = peer is None and family not in variants.CONVOLUTIONAL
+    return "NHWC" if ours else "NCHW"
+
+
 def arrange(module: nn.Module, variant: str) -> None:
     """Tell the module which layout the variant asks for; its weights stay."""
     if variants.CHANNELS_LAST in variants.split(variant)[1]:

@@ -30,6 +30,14 @@ class _Loader(yaml.SafeLoader):
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):  # ten lines of them can fill a memory
+            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.constructor.ConstructorError(
+                None, None, "aliases are not allowed; write it out", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
     def construct_undefined(self, node: Any) -> Any:
         _refuse(node, f"tag {node.tag!r} is not allowed; use plain values")
 
@@ -44,7 +52,10 @@ def _float(loader: yaml.SafeLoader, node: Any) -> float:
 
 
 def _int(loader: yaml.SafeLoader, node: Any) -> int:
-    return int(loader.construct_scalar(node), 10)
+    text = loader.construct_scalar(node)
+    if len(text) > 20:
+        _refuse(node, "a number of more than 20 digits")
+    return int(text, 10)
 
 
 _SCALARS = {
@@ -87,6 +98,8 @@ def read(path: Path) -> Any:
         line = f":{mark.line + 1}" if mark else ""
         problem = (error.problem or "not YAML").replace("\n", " ")
         raise StudyError(f"{path}{line}: {problem}") from error
+    except RecursionError as error:
+        raise StudyError(f"{path}: nested too deeply to be a study") from error
     except yaml.YAMLError as error:
         problem = str(error).split("\n")[0]
         raise StudyError(f"{path}: not a YAML file: {problem}") from error

@@ -23,7 +23,8 @@ def call(capsys, *arguments):
 
 class OkExecutor:
     def run(self, item):
-        return {"status": "ok", "img_per_sec": 20.0, "img_per_sec_core": 10.0}
+        rates = {"img_per_sec": 20.0, "img_per_sec_core": 10.0}
+        return {"status": "ok", "stop_reason": "time", **rates}
 
 
 class FailingExecutor:
@@ -87,6 +88,16 @@ def test_run_twice_measures_once(capsys, here, monkeypatch):
     assert "reusing 1 finished" in err and "nothing is left to measure" in err
 
 
+def test_a_study_whose_cells_another_has_measured_still_shows_them(
+    capsys, here, monkeypatch
+):
+    monkeypatch.setattr(executors, "make", lambda name: OkExecutor())
+    (here / "other.yaml").write_text(STUDY)
+    call(capsys, "run", "my.yaml")
+    code, out, _ = call(capsys, "run", "other.yaml")
+    assert code == 0 and "Mixer-XXS/4" in out and "my.parquet (1 of" in out
+
+
 def test_failed_cells_end_with_one(capsys, here, monkeypatch):
     monkeypatch.setattr(executors, "make", lambda name: FailingExecutor())
     code, _, err = call(capsys, "run", "my.yaml")
@@ -129,10 +140,13 @@ BAD = [
     (["run", "my.yaml", "--executor", "slurm"], "unknown executor 'slurm'"),
     (["run", "my.yaml", "--out", "junk.bin"], "junk.bin: is a file"),
     (["run", "my.yaml", "--out", "junk.bin/x"], "cannot write"),
+    (["run", "my.yaml", "--plots", "junk.bin"], "is a file"),
+    (["run", "my.yaml", "--reuse", "some"], "unknown word 'some'"),
+    (["time", "Mixer-B/16", "--mode", "train", "--dtype", "float16"], "float16"),
     (["time", "Mixxer-B/16"], "unknown model 'Mixxer-B/16'"),
     (["time", "Mixer-B/16", "--framework", "tf"], "unknown framework 'tf'"),
-    (["time", "Mixer-B/16", "--mode", "eval"], "unknown mode 'eval'"),
-    (["time", "Mixer-B/16", "--mode", "pretrain"], "does not use it|is missing"),
+    (["time", "Mixer-B/16", "--mode", "eval"], "unknown speed mode 'eval'"),
+    (["time", "Mixer-B/16", "--mode", "pretrain"], "unknown speed mode 'pretrain'"),
     (["time", "Mixer-B/16", "--batch-size", "eight"], "'eight'"),
     (["time", "Mixer-B/16", "--dtype", "fp8"], "unknown dtype 'fp8'"),
     (["time", "Mixer-B/16", "--image-size", "225"], "225"),

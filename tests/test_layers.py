@@ -18,7 +18,9 @@ LAYERS = [
     ["executors"],
     ["training"],
     ["timing"],
-    ["studies", "results", "plots", "report"],
+    ["studies", "history", "plots", "report"],
+    ["results"],
+    ["feasible"],
     ["published", "machine", "devices"],
     [
         "backend",

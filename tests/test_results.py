@@ -1,4 +1,5 @@
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,6 +8,7 @@ import pytest
 
 from bench import record, results
 from bench.errors import ResultsError
+from bench.history import History
 from bench.specs import Cell, WorkItem
 
 CELL = Cell(mode="infer", model="Mixer-B/16", framework="jax", batch_size=8)
@@ -28,6 +30,10 @@ def attempt(**values):
         "mode": "infer",
         "framework": "jax",
         "batch_rule": "fixed",
+        "executor": "process",
+        "stop_reason": "time",
+        "precision_goal": 0.02,
+        "window_goal_s": 10.0,
         "samples": [0.1, 0.2],
         **values,
     }
@@ -35,7 +41,7 @@ def attempt(**values):
 
 def history(out, **change):
     same = {"protocol": 1, "machine_id": "m1", "environment_id": {"jax": "e1"}}
-    return results.History(out, **{**same, **change})
+    return History(out, **{**same, **change})
 
 
 def test_append_read_fold_keep_every_row_and_its_samples(tmp_path):
@@ -68,6 +74,34 @@ def test_fold_leaves_a_damaged_attempt_where_it_is(tmp_path):
     target = results.fold(tmp_path, "box", "s")
     assert len(results.read(target).table) == 1
     assert path.exists()
+
+
+@pytest.mark.parametrize("kind", ["damaged", "newer"])
+def test_fold_never_replaces_a_file_it_cannot_read(kind, tmp_path):
+    results.append(attempt(), tmp_path)
+    target = results.fold(tmp_path, "box", "s")
+    target.write_bytes(b"PAR1 cut") if kind == "damaged" else newer(target)
+    before, part = target.read_bytes(), results.append(attempt(), tmp_path)
+    with pytest.raises(ResultsError, match=r"cannot read|schema version"):
+        results.fold(tmp_path, "box", "s")
+    assert target.read_bytes() == before and part.exists()
+
+
+def test_folds_at_the_same_time_lose_nothing(tmp_path):
+    def add_and_fold(_):
+        for _ in range(5):
+            results.append(attempt(), tmp_path)
+            results.fold(tmp_path, "box", "s")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add_and_fold, range(4)))
+    assert len(results.read(tmp_path / "box" / "s.parquet").table) == 20
+
+
+def test_a_study_with_a_dot_in_its_name_is_found_after_a_fold(tmp_path):
+    listed = [results.append(attempt(study="v1.2"), tmp_path)]
+    results.fold(tmp_path, "box", "v1.2")
+    assert len(results.read_files(listed).table) == 1
 
 
 def test_an_attempt_is_never_overwritten(tmp_path):
@@ -166,8 +200,20 @@ ITEM = WorkItem(cell=CELL)
         ({}, {"protocol": 2}, False),
         ({}, {"machine_id": "m2"}, False),
         ({}, {"environment_id": {"jax": "e2"}}, False),
-        # Training does not depend on the machine: it is not trained again elsewhere.
-        ({"mode": "pretrain"}, {"machine_id": "m2"}, True),
+        # Training rows carry core-days: those of another machine are not ours.
+        ({"mode": "pretrain"}, {"machine_id": "m2"}, False),
+        ({}, {"environment_id": {"jax": "e2"}, "reuse": "machine"}, True),
+        ({}, {"machine_id": "m2", "reuse": "machine"}, False),
+        ({}, {"machine_id": "m2", "reuse": "any"}, True),
+        # A hurried row does not stand in for a careful one.
+        ({"window_goal_s": 1.0}, {}, False),
+        ({"window_goal_s": 1.0, "stop_reason": "precision"}, {}, True),
+        (
+            {"window_goal_s": 1.0, "stop_reason": "precision", "precision_goal": 0.05},
+            {},
+            False,
+        ),
+        ({"executor": "inline"}, {}, False),
     ],
     ids=str,
 )
@@ -201,3 +247,14 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path):
 def test_checking_leaves_nothing_behind(tmp_path):
     results.check_writable(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_schema_one_reads_with_nulls_for_what_is_new(tmp_path):
+    new = ["sitting_id", "timer", "mfu", "energy_j", "throttled_by"]
+    table = record.table([attempt()]).drop_columns(new)
+    table = table.replace_schema_metadata({"mixer_bench_schema": "1"})
+    pq.write_table(table, tmp_path / "old.parquet")
+    (row,) = results.read(tmp_path / "old.parquet").table.to_pylist()
+    assert [row[name] for name in new] == [None] * len(new)
+    frame = results.read_results(tmp_path / "old.parquet")
+    assert frame["anchor_drift"].isna().all()

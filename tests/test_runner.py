@@ -1,10 +1,11 @@
 import dataclasses
+import time
 
 import pytest
 
 from bench import executors, results, runner
 from bench.errors import MissingPackage, ResultsError, StudyError
-from bench.specs import Cell, Study, WorkItem
+from bench.specs import Cell, Limit, Study, WorkItem
 
 A = Cell(mode="infer", model="Mixer-B/16", framework="jax", batch_size=8)
 B = dataclasses.replace(A, model="ViT-B/16", batch_size="auto")
@@ -31,7 +32,8 @@ class FakeExecutor:
         self.items.append(item)
         if item.cell.model in self.failing:
             return {"status": "oom", "error_class": "X", "error_message": "too big"}
-        return {"status": "ok", "img_per_sec": 100.0, "batch_size": 64}
+        ok = {"status": "ok", "img_per_sec": 100.0, "batch_size": 64}
+        return ok | {"stop_reason": "time"}
 
 
 @pytest.fixture
@@ -58,6 +60,14 @@ def test_the_second_run_measures_nothing(fake, tmp_path):
     again = runner.run_study(study(A, B, repetitions=2), out=tmp_path)
     assert len(fake.items) == 4
     assert (again.reused, again.rows, again.file) == (4, [], first.file)
+
+
+def test_rows_of_another_study_count_and_are_found(fake, tmp_path):
+    first = runner.run_study(study(A), out=tmp_path)
+    other = dataclasses.replace(study(A), name="other")
+    again = runner.run_study(other, out=tmp_path)
+    assert (again.reused, again.file) == (1, None)
+    assert again.attempts == first.attempts and len(first.attempts) == 1
 
 
 def test_more_repetitions_add_only_the_missing_ones(fake, tmp_path):
@@ -105,12 +115,46 @@ def test_an_interrupt_loses_only_the_running_attempt(fake, tmp_path, monkeypatch
 
 
 def test_the_anchor_stands_first_between_and_last(fake, tmp_path):
-    summary = runner.run_study(study(A, anchor=ANCHOR, repetitions=4), out=tmp_path)
+    runner.run_study(study(A, anchor=ANCHOR, repetitions=4), out=tmp_path)
     roles = [item.role for item in fake.items]
     assert roles == ["anchor", "cell", "cell", "anchor", "cell", "cell", "anchor"]
-    assert summary.anchor_drift == 0.0
+    rows = results.read_results(tmp_path)
+    assert rows["sitting_id"].nunique() == 1
+    # Every cell stands between two anchors; the first anchor has none before it.
+    assert rows["anchor_drift"].isna().sum() == 1
+    assert (rows["anchor_drift"].dropna() == 0).all()
     runner.run_study(study(A, anchor=ANCHOR, repetitions=4), out=tmp_path)
     assert len(fake.items) == 7  # nothing to measure needs no anchor
+
+
+def test_an_anchor_of_another_framework_and_a_failed_anchor_do_not_end_the_run(
+    fake, tmp_path
+):
+    anchor = dataclasses.replace(ANCHOR, framework="torch")
+    fake.failing = (anchor.model,)
+    summary = runner.run_study(study(A, anchor=anchor), out=tmp_path)
+    assert len(summary.rows) == 4 and summary.anchor_drift is None
+
+
+def test_two_devices_in_a_study_are_refused(fake, tmp_path):
+    other = dataclasses.replace(B, device="cpu")
+    with pytest.raises(StudyError, match="device: auto, cpu: a study runs on one"):
+        runner.run_study(study(A, other), out=tmp_path)
+
+
+def test_start_and_end_of_the_worker_are_allocated_and_excluded(
+    fake, tmp_path, monkeypatch
+):
+    seen = {"allocated_s": 1.0, "measured_s": 0.75, "excluded_s": 0.25}
+
+    def slow(item):
+        time.sleep(1.2)
+        return {"status": "ok", "repeated_s": 0.0, "idle_s": 0.0, **seen}
+
+    monkeypatch.setattr(fake, "run", slow)
+    (row,) = runner.run_study(study(LEARNT), out=tmp_path).rows
+    assert row["allocated_s"] >= 1.2 and row["measured_s"] == 0.75
+    assert row["allocated_s"] == pytest.approx(row["measured_s"] + row["excluded_s"])
 
 
 def test_a_row_says_who_what_and_where(fake, tmp_path):
@@ -149,3 +193,25 @@ def test_refused_before_anything_is_written(fake, tmp_path, monkeypatch):
 def test_unknown_executor():
     with pytest.raises(StudyError, match="unknown executor 'slurm'"):
         executors.make("slurm")
+
+
+def test_the_ceiling_is_asked_for_once_a_dtype_and_given_to_every_item(fake, tmp_path):
+    asked = []
+
+    def ceiling(host, dtype, out, on_note):
+        asked.append(dtype)
+        return Limit(1e12, "measured")
+
+    fake.ceiling = ceiling
+    half = dataclasses.replace(A, dtype="bfloat16")
+    runner.run_study(study(A, B, half, LEARNT, repetitions=2), out=tmp_path)
+    assert sorted(asked) == ["bfloat16", "float32"]
+    given = {item.cell.mode: item.ceiling for item in fake.items}
+    assert given == {"infer": Limit(1e12, "measured"), "pretrain": None}
+
+
+def test_a_peak_reaches_the_cells_of_its_dtype(fake, tmp_path):
+    half = dataclasses.replace(A, dtype="bfloat16")
+    runner.run_study(study(A, half, peaks={"bfloat16": Limit(1, "me")}), out=tmp_path)
+    given = {item.cell.dtype: item.peak for item in fake.items}
+    assert given == {"float32": None, "bfloat16": Limit(1, "me")}

@@ -212,6 +212,29 @@ BAD = {
         INFER + "\nanchor: {mode: infer, model: Mixer-B/16, framework: jax}",
         "with a batch_size",
     ),
+    "override of the model": (
+        INFER + "\noverrides: [{when: {framework: jax}, set: {model: ViT-B/16}}]",
+        "set.model: cannot be set; use a grid",
+    ),
+    "more data than there is": (
+        TRAIN.replace("mode:", "data_examples: 999999, mode:"),
+        "999,?999",
+    ),
+    "warm-up longer than the run": (
+        TRAIN.replace("mode:", "warmup_steps: 50, mode:"),
+        "warmup_steps 50 does not fit a run of 3 steps",
+    ),
+    "a dtype that cannot be trained": (
+        TRAIN.replace("mode:", "dtype: float16, mode:"),
+        "float16",
+    ),
+    "alias": ("grids: &a [*a]", "aliases are not allowed"),
+    "endless number": (f"repetitions: {'9' * 5000}", "more than 20 digits"),
+    "endless nesting": ("[" * 5000, "nested too deeply"),
+    "endless value": (
+        INFER.replace("mode:", f"image_size: {'x' * 500}, mode:"),
+        r"x\.\.\.: must be",
+    ),
     "crossed sweep": (
         INFER + "\nsettings: {sweep_min: 64, sweep_max: 8}",
         "larger than sweep_max",
@@ -226,6 +249,22 @@ def test_a_bad_study_is_refused_in_one_line(text, message, tmp_path):
     line = str(caught.value)
     assert re.search(message, line), line
     assert "my.yaml" in line and "\n" not in line
+
+
+def test_the_range_of_a_sweep_belongs_to_the_cell_that_sweeps(tmp_path):
+    swept = "\nsettings: {sweep_min: 32, sweep_max: 64}"
+    auto, narrow = load(INFER, tmp_path), load(INFER + swept, tmp_path)
+    assert auto.cells[0].cell_id != narrow.cells[0].cell_id
+    fixed = INFER.replace("mode:", "batch_size: 8, mode:")
+    ids = {load(text, tmp_path).cells[0].cell_id for text in (fixed, fixed + swept)}
+    assert len(ids) == 1
+
+
+@pytest.mark.parametrize("name", ["...yaml", "-x.yaml", "a b.yaml"])
+def test_a_file_name_that_makes_no_folder_is_refused(name, tmp_path):
+    (tmp_path / name).write_text(INFER)
+    with pytest.raises(StudyError, match="the file's name"):
+        studies.load(str(tmp_path / name))
 
 
 def test_files_that_are_no_study(tmp_path):

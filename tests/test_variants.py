@@ -154,12 +154,9 @@ def test_the_worker_of_a_malloc_cell_is_started_with_its_variables():
 def test_a_process_without_them_is_refused():
     from bench.timing.speed import check_variant
 
-    class Cpu:
-        device_kind = "cpu"
-
     cell = item(track="tuned", variant="eager+malloc").cell
     with pytest.raises(StudyError, match=r"MALLOC_.*use --executor process"):
-        check_variant(cell, Cpu())
+        check_variant(cell, "cpu")
 
 
 # Each variant computes what eager does --------------------------------------------
@@ -229,6 +226,7 @@ def test_channels_last_computes_what_eager_does(mode):
     found = outputs("BiT-R14x1/4", mode, "eager", "eager+channels-last")
     assert_same(mode, found["eager+channels-last"][0], found["eager"][0])
     assert found["eager"][1:3] == [None, None]
+    assert [found[name][3] for name in found] == ["NCHW", "NHWC"]
 
 
 @pytest.mark.slow

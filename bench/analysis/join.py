@@ -87,6 +87,7 @@ _TRAIN = (
     "total_epochs",
     "unique_images",
     "images_seen",
+    "epochs",
     "core_days_measured",
     "core_days_extrapolated",
     "train_img_per_sec_core",
@@ -107,12 +108,18 @@ _PUBLISHED = (
     "note",
 )
 _SEEDS = ("seed", "subset_seed")
-_SPEED_ADDED = ("n", "low", "high", "rates")
+_SPEED_ADDED = ("n", "low", "high")
 _TRAIN_ADDED = ("n_train", "top1_low", "top1_high")
-_ADDED_NUMBERS = ("n", "low", "high", *_TRAIN_ADDED, "core_days")
+_SPEED_LISTS = ("rates", "speed_attempts")
+_TRAIN_LISTS = ("top1_runs", "core_days_runs", "train_attempts")
+_ADDED_NUMBERS = (*_SPEED_ADDED, *_TRAIN_ADDED, "core_days")
 MODEL_COLUMNS = tuple(
     dict.fromkeys(
-        (*_JOIN, *_COMMON, *_TRAIN, *_TRAIN_ADDED, *_SPEED, *_SPEED_ADDED, *_PUBLISHED)
+        (
+            *(*_JOIN, *_COMMON, *_PUBLISHED),
+            *(*_TRAIN, *_TRAIN_ADDED, *_TRAIN_LISTS),
+            *(*_SPEED, *_SPEED_ADDED, *_SPEED_LISTS),
+        )
     )
 )
 """Columns of a model row, beside `core_days` and `core_days_kind`."""
@@ -140,9 +147,11 @@ def once(rows: pd.DataFrame) -> pd.DataFrame:
 def model_rows(rows: pd.DataFrame, mode: str = "infer") -> pd.DataFrame:
     """One row per model: cost, accuracy, and speed in `mode` (infer or train).
 
-    Adds to the record's columns: `n` speed repetitions with their `rates` and the
-    interval `low` and `high`, `n_train` training runs with `top1_low` and `top1_high`
-    (their range), and `core_days` with `core_days_kind` (measured, else extrapolated).
+    Adds to the record's columns: `n` speed repetitions with their interval `low` and
+    `high`, `n_train` training runs with `top1_low` and `top1_high` (their range), and
+    `core_days` with `core_days_kind` (measured, else extrapolated). Behind each number
+    stand its runs: `rates`, `top1_runs`, `core_days_runs`, and the attempts that gave
+    them, `speed_attempts` and `train_attempts`.
     """
     need(rows, (*_JOIN, "status", "role", "cell_id"), "the join")
     done = rows[equal(rows, "status", "ok")]
@@ -192,7 +201,8 @@ def _summarise_speed(part: pd.DataFrame) -> dict[str, Any]:
         "n": len(part),
         "low": low,
         "high": high,
-        "rates": [float(rate) for rate in part["img_per_sec_core"].dropna()],
+        "rates": _listed(part["img_per_sec_core"]),
+        "speed_attempts": _listed(part["attempt_id"]),
     }
 
 
@@ -204,12 +214,17 @@ def _summarise_training(part: pd.DataFrame) -> dict[str, Any]:
         "n_train": len(part),
         "top1_low": plain(part["top1"].min()),
         "top1_high": plain(part["top1"].max()),
+        "top1_runs": _listed(part["top1"]),
+        "core_days_runs": _listed(_core_days(part)),
+        "train_attempts": _listed(part["attempt_id"]),
     }
 
 
 def _interval(part: pd.DataFrame) -> tuple[float | None, float | None]:
     """Interval of images/s/core over repetitions; samples are seconds per step."""
     if len(part) < MIN_REPETITIONS or "samples" not in part.columns:
+        return None, None
+    if part["samples"].isna().any():  # rows of elsewhere may hold only their median
         return None, None
     per_image = part["cores"].astype(float) / part["batch_size"].astype(float)
     cost = [
@@ -225,8 +240,8 @@ def _joined(train: pd.DataFrame, speed: pd.DataFrame) -> pd.DataFrame:
     if train.empty and speed.empty:
         return train
     on = list(_JOIN)
-    left = _picked(train, (*_JOIN, *_COMMON, *_TRAIN, *_TRAIN_ADDED))
-    right = _picked(speed, (*_JOIN, *_COMMON, *_SPEED, *_SPEED_ADDED))
+    left = _picked(train, (*_JOIN, *_COMMON, *_TRAIN, *_TRAIN_ADDED, *_TRAIN_LISTS))
+    right = _picked(speed, (*_JOIN, *_COMMON, *_SPEED, *_SPEED_ADDED, *_SPEED_LISTS))
     both = left.merge(right, on=on, how="outer", suffixes=("", "_of_speed"))
     for name in _COMMON:  # the trained model's own head counts, not the timed one's
         other = both.pop(f"{name}_of_speed")
@@ -244,7 +259,9 @@ def _published(rows: pd.DataFrame, mode: str) -> pd.DataFrame:
     wanted = equal(rows, "mode", mode)
     if mode == "infer":
         wanted |= equal(rows, "mode", "pretrain")
-    return rows[wanted]
+    kept = rows[wanted]
+    attempts = pd.Series([[name] for name in kept["attempt_id"]], kept.index)
+    return kept.assign(train_attempts=attempts)
 
 
 def _with_core_days(rows: pd.DataFrame) -> pd.DataFrame:
@@ -252,8 +269,13 @@ def _with_core_days(rows: pd.DataFrame) -> pd.DataFrame:
     kind = np.select(
         [measured.notna(), guessed.notna()], ["measured", "extrapolated"], ""
     )
-    value = measured.where(measured.notna(), guessed)
-    return rows.assign(core_days=value, core_days_kind=kind)
+    return rows.assign(core_days=_core_days(rows), core_days_kind=kind)
+
+
+def _core_days(rows: pd.DataFrame) -> pd.Series[Any]:
+    """Measured core-days, else those extrapolated."""
+    measured = rows["core_days_measured"]
+    return measured.where(measured.notna(), rows["core_days_extrapolated"])
 
 
 def typed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -281,6 +303,10 @@ def _median(column: pd.Series[Any]) -> float | None:
 def _agreed(column: pd.Series[Any]) -> Any:
     """The one value of a column, or null where the repetitions differ."""
     return plain(column.iloc[0]) if column.nunique(dropna=False) == 1 else None
+
+
+def _listed(column: pd.Series[Any]) -> list[Any]:
+    return [plain(value) for value in column]
 
 
 def _concatenated(part: pd.DataFrame) -> list[Any] | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
 from bench.analysis.join import once
-from bench.analysis.key import equal, require_one_key
+from bench.analysis.key import equal, plain, require_one_key
+from bench.analysis.rounding import halfwidth
+from bench.analysis.stats import MIN_REPETITIONS
 
 Better = Literal["lower", "higher"]
 
@@ -81,3 +83,100 @@ def figure_2(rows: pd.DataFrame) -> pd.DataFrame:
     for model, size in FIGURE_2_EXTRA:
         named |= equal(rows, "model", model) & equal(rows, "image_size", size)
     return once(rows[equal(rows, "table", "mixer-table2") | (extra & named)])
+
+
+def standing(
+    rows: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    x_better: Better = "lower",
+    names: str = "model",
+    draws: int = 1000,
+) -> pd.DataFrame:
+    """Add how firmly each row of one panel is on the frontier, and who beats it.
+
+    `p_on_frontier` is the share of draws in which a row is on the frontier: its runs
+    drawn with replacement where it was measured (Efron 1979), any figure that rounds to
+    the printed one where it was published. It is null for a row with fewer than
+    `MIN_REPETITIONS` runs: one run says nothing about itself. Such a row still stands
+    in the others' way, where it was measured. `dominated_by` names the most accurate of
+    the rows that dominate this one; `x_factor` is how many times cheaper (or faster)
+    that one is, `y_gap` how much better.
+    """
+    rng = np.random.default_rng(0)
+    drawn = [_drawn(row, x, y, draws, rng) for row in rows.to_dict("records")]
+    clouds_x = np.array([one[0] for one in drawn]).reshape(len(rows), draws)
+    clouds_y = np.array([one[1] for one in drawn]).reshape(len(rows), draws)
+    share = np.mean(
+        [
+            on_frontier(clouds_x[:, i], clouds_y[:, i], x_better)
+            for i in range(draws if len(rows) else 0)
+        ]
+        or np.zeros((1, 0)),
+        axis=0,
+    )
+    known = [one[2] for one in drawn]
+    beaten = [_beaten(rows, i, x, y, x_better) for i in range(len(rows))]
+    best = [None if at is None else rows[names].iloc[at] for at, _, _ in beaten]
+    return rows.assign(
+        p_on_frontier=np.where(known, share, np.nan),
+        dominated_by=pd.Series(best, rows.index, dtype=object),
+        x_factor=[factor for _, factor, _ in beaten],
+        y_gap=[gap for _, _, gap in beaten],
+    )
+
+
+Cloud = Float[np.ndarray, " draws"]
+_RUNS = {
+    "core_days": "core_days_runs",
+    "top1": "top1_runs",
+    "img_per_sec_core": "rates",
+}
+
+
+def _drawn(
+    row: Mapping[Hashable, Any], x: str, y: str, draws: int, rng: np.random.Generator
+) -> tuple[Cloud, Cloud, bool]:
+    """Draws of both coordinates, and whether there is enough to draw from."""
+    if row["source"] == "published":
+        clouds = [_rounded(row, metric, draws, rng) for metric in (x, y)]
+        return clouds[0], clouds[1], not np.isnan([clouds[0][0], clouds[1][0]]).any()
+    runs = [_runs(row, metric) for metric in (x, y)]
+    if min(map(len, runs)) < MIN_REPETITIONS:
+        return np.full(draws, row[x]), np.full(draws, row[y]), False
+    picks = [rng.integers(0, len(one), (draws, len(one))) for one in runs]
+    if x == "core_days" and len(runs[0]) == len(runs[1]):
+        picks[1] = picks[0]  # cost and accuracy of one training run stay together
+    medians = [np.median(one[p], axis=1) for one, p in zip(runs, picks, strict=True)]
+    return medians[0], medians[1], True
+
+
+def _rounded(
+    row: Mapping[Hashable, Any], metric: str, draws: int, rng: np.random.Generator
+) -> Cloud:
+    """Any value that rounds to the printed one."""
+    value = plain(row[metric])
+    if value is None:
+        return np.full(draws, np.nan)
+    half = halfwidth(row, metric)
+    return rng.uniform(value - half, value + half, draws)
+
+
+def _runs(row: Mapping[Hashable, Any], metric: str) -> Cloud:
+    values = [v for v in plain(row[_RUNS[metric]]) or () if v is not None]
+    return np.array(values, float)
+
+
+def _beaten(
+    rows: pd.DataFrame, i: int, x: str, y: str, x_better: Better
+) -> tuple[int | None, float, float]:
+    """Position of the best dominator, how many times cheaper it is, how much better."""
+    cost, score = rows[x].to_numpy(float), rows[y].to_numpy(float)
+    cheaper = cost[i] / cost if x_better == "lower" else cost / cost[i]
+    better = score - score[i]
+    wins = (cheaper >= 1) & (better >= 0) & ((cheaper > 1) | (better > 0))
+    if not wins.any():
+        return None, np.nan, np.nan
+    at = max(np.flatnonzero(wins), key=lambda j: (score[j], cheaper[j]))
+    return int(at), float(cheaper[at]), float(better[at])

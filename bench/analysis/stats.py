@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -9,10 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 MIN_REPETITIONS = 5
-"""Below this a bootstrap over repetitions says nothing, so there is no interval."""
+"""Fewer processes enclose the median of all with less than 90 %: no interval."""
 
 Samples = Float[np.ndarray, "samples"]
-Medians = Float[np.ndarray, "draws"]
 
 
 def median_interval(
@@ -36,19 +36,23 @@ def median_interval(
     return float(ordered[outer - 1]), float(ordered[-outer])
 
 
+@functools.cache  # asked after every block of a window
 def _outer_rank(n: int, tail: float) -> int:
     """Largest k with P(Binomial(n, 1/2) < k) <= tail; 0 when there is none."""
-    # Logarithms, because 2**-n underflows beyond a thousand samples.
     below, rank = 0.0, 0
     while rank < n / 2:
-        log_ways = (
-            math.lgamma(n + 1) - math.lgamma(rank + 1) - math.lgamma(n - rank + 1)
-        )
-        below += math.exp(log_ways - n * math.log(2))
+        below += _chance(n, rank)
         if below > tail:
             break
         rank += 1
     return rank
+
+
+def _chance(n: int, heads: int) -> float:
+    """P(Binomial(n, 1/2) = heads)."""
+    # Logarithms, because 2**-n underflows beyond a thousand samples.
+    log_ways = math.lgamma(n + 1) - math.lgamma(heads + 1) - math.lgamma(n - heads + 1)
+    return math.exp(log_ways - n * math.log(2))
 
 
 def relative_halfwidth(samples: Sequence[float] | Samples) -> float | None:
@@ -65,55 +69,37 @@ def median_of_medians(repetitions: Sequence[Sequence[float] | Samples]) -> float
 
 
 def repetition_interval(
-    repetitions: Sequence[Sequence[float] | Samples],
-    seed: int = 0,
-    *,
-    level: float = 0.95,
-    draws: int = 2000,
+    repetitions: Sequence[Sequence[float] | Samples], *, level: float = 0.95
 ) -> tuple[float, float] | None:
-    """95 % bootstrap interval of `median_of_medians`; None below five repetitions.
+    """95 % interval of the machine's median process; None below five repetitions.
 
-    Two levels: repetitions are drawn with replacement, then the samples inside each
-    drawn one. The repetition is the unit of inference: samples of one process share
-    its memory layout and its neighbours, so more of them does not narrow the interval.
+    The repetition is the unit: samples of one process share its memory layout and its
+    neighbours, so that more of them do not narrow the interval. Each is one number, its
+    median, which carries the noise inside it already. A bootstrap of processes and then
+    of their samples counts that noise twice: where processes do not differ, it is a
+    third too wide and covers in 99 % and more. The interval lies between order
+    statistics of these numbers, interpolated to the level (Hettmansperger and
+    Sheather, 1986, Statistics and Probability Letters 4, 75-79). It assumes no shape
+    and always holds the median reported. Five processes reach
+    93.75 %, from the least to the largest; six or more reach 95 %.
+
+    Values must be positive: interpolation is geometric, so that the interval of a rate
+    is the reciprocal of the interval of its cost.
     """
     if len(repetitions) < MIN_REPETITIONS:
         return None
-    rng = np.random.default_rng(seed)
-    count = len(repetitions)
-    # Column r: medians of resampled repetition r, one per use in a draw. Each draw
-    # uses a repetition at most `count` times, so it takes fresh columns for each slot.
-    medians = np.stack(
-        [_resampled_medians(samples, draws * count, rng) for samples in repetitions]
-    ).reshape(count, draws, count)
-    chosen = rng.integers(0, count, size=(draws, count))
-    rows, slots = np.arange(draws)[:, None], np.arange(count)[None, :]
-    centres = np.median(medians[chosen, rows, slots], axis=1)
-    low, high = np.quantile(centres, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    medians = np.log(np.sort([float(np.median(samples)) for samples in repetitions]))
+    outer = max(1, _outer_rank(len(medians), (1 - level) / 2))
+    share = _inward(len(medians), outer, level)
+    low = (1 - share) * medians[outer - 1] + share * medians[outer]
+    high = (1 - share) * medians[-outer] + share * medians[-outer - 1]
+    return float(np.exp(low)), float(np.exp(high))
 
 
-def _resampled_medians(
-    samples: Sequence[float] | Samples, draws: int, rng: np.random.Generator
-) -> Medians:
-    """Medians of `draws` resamples, by drawing the ranks of the median itself.
-
-    The m-th smallest of n uniforms is Beta(m, n + 1 - m): the m-th smallest of a
-    resample is the order statistic that this falls on. No n x draws matrix is made.
-    """
-    ordered = np.sort(np.asarray(samples, dtype=np.float64))
-    n = len(ordered)
-    middle = (n + 1) // 2
-    lower = rng.beta(middle, n + 1 - middle, size=draws)
-    centre = _at(ordered, lower)
-    if n % 2:
-        return centre
-    # Even n: the next larger uniform is the smallest of n - middle on what is left.
-    upper = lower + (1 - lower) * rng.beta(1, n - middle, size=draws)
-    return np.asarray((centre + _at(ordered, upper)) / 2)
-
-
-def _at(ordered: Samples, uniform: Medians) -> Medians:
-    rank = np.minimum((uniform * len(ordered)).astype(np.int64), len(ordered) - 1)
-    picked: Medians = ordered[rank]
-    return picked
+def _inward(n: int, rank: int, level: float) -> float:
+    """How far to move from the rank-th order statistic towards the next inner one."""
+    outer_level = 1 - 2 * sum(_chance(n, heads) for heads in range(rank))
+    surplus = (outer_level - level) / (2 * _chance(n, rank))
+    if surplus <= 0:  # five processes: the outermost pair falls short of 95 %
+        return 0.0
+    return (n - rank) * surplus / (rank + (n - 2 * rank) * surplus)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tabulate import tabulate
 
 from bench.errors import StudyError, unknown
+from bench.specs import SPEED_MODES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,7 @@ def data(rows: Sequence[Mapping[str, Any]], fmt: str) -> str:
     if fmt not in DATA_FORMATS:
         raise StudyError(f"--format: {unknown('format', fmt, DATA_FORMATS)}")
     if fmt == "json":
-        return json.dumps(list(rows), indent=2)
+        return as_json(list(rows))
     if fmt == "csv":
         text = io.StringIO()
         writer = csv.DictWriter(
@@ -35,6 +36,11 @@ def data(rows: Sequence[Mapping[str, Any]], fmt: str) -> str:
         return text.getvalue().rstrip("\n")
     shown = [{k: _readable(v) for k, v in row.items()} for row in rows]
     return tabulate(shown, headers="keys", disable_numparse=True, stralign="right")
+
+
+def as_json(value: object) -> str:
+    """A value as JSON for people and programs."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _readable(value: Any) -> str:
@@ -48,19 +54,42 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def drift_lines(measured: pd.DataFrame) -> list[str]:
+    """The verdict on drift of each study that measured speed, one line each."""
+    from bench.analysis import drift
+
+    timed = measured[measured["mode"].isin(SPEED_MODES).astype(bool)]
+    groups = timed.groupby(["study", "machine"], sort=True)
+    return [
+        f"{study} on {machine}: {drift.verdict(_records(part)).sentence}"
+        for (study, machine), part in groups
+    ]
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    from bench.analysis import drift
+
+    plain = rows[list(drift.NEEDS)].astype(object)
+    plain = plain.where(plain.notna(), None)
+    return [{str(k): v for k, v in row.items()} for row in plain.to_dict("records")]
+
+
 def comparison(
-    measured: pd.DataFrame, fmt: str, baseline: str | None = None
+    rows: pd.DataFrame,
+    fmt: str,
+    baseline: str | None = None,
+    sort: str = "img_per_sec_core",
 ) -> list[str]:
-    """The comparison tables that measured rows allow: inference first, then training.
+    """The comparison tables that rows allow: inference first, then training.
 
     The training table holds the timed training steps only; accuracies stand once.
     """
     from bench.report import tables
 
-    stepped = measured["mode"] == "train"
-    parts = {"infer": measured[~stepped], "train": measured[stepped]}
+    stepped = rows["mode"] == "train"
+    parts = {"infer": rows[~stepped], "train": rows[stepped]}
     return [
-        tables.comparison_table(part, fmt, baseline=baseline, mode=mode)
+        tables.comparison_table(part, fmt, baseline=baseline, mode=mode, sort=sort)
         for mode, part in parts.items()
         if len(part)
     ]

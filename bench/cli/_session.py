@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -13,9 +14,17 @@ from bench.cli import _print
 from bench.specs import Study
 from bench.units import duration, percent, significant
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def measure(
-    study: Study, *, out: Path, executor: str, retry_failed: bool
+    study: Study,
+    *,
+    out: Path,
+    executor: str = "process",
+    retry_failed: bool = False,
+    reuse: str = "strict",
 ) -> runner.Summary:
     """Run a study, telling the person before, between and never during a window."""
     with _Shown() as shown:
@@ -24,6 +33,7 @@ def measure(
             out=out,
             executor=executor,
             retry_failed=retry_failed,
+            reuse=reuse,
             on_start=shown.start,
             on_item=shown.item,
             on_wait=_print.note,
@@ -32,19 +42,22 @@ def measure(
 
 def finish(summary: runner.Summary, plots: Path | None) -> int:
     """Print the table, draw the figures, say where everything lies; the exit code."""
-    if summary.file is None:
+    import pandas as pd  # late: `models` and errors need not wait for it
+
+    if not summary.attempts:
         _print.note("nothing was measured and nothing stands from before")
         return 1
-    frame = results.read_results(summary.file, samples=True)
-    print("\n\n".join(_print.comparison(frame, "table")))
+    frame = results.read_results([summary.out, "published"], samples=True)
+    measured = frame[frame["attempt_id"].isin(summary.attempts)]
+    print("\n\n".join(_print.comparison(measured, "table")))
     print()
-    print(f"rows     {summary.file} ({len(frame)} attempts)")
+    for study in sorted(set(measured["study"])):
+        rows = summary.out / summary.machine / f"{study}.parquet"
+        print(f"rows     {rows} ({(measured['study'] == study).sum()} of this study)")
     if plots is not None:
-        _draw(summary, plots)
-    if summary.anchor_drift is not None:
-        print(
-            f"drift    {percent(summary.anchor_drift)} % between first and last anchor"
-        )
+        _draw(pd.concat([measured, frame[frame["source"] == "published"]]), plots)
+    for line in _print.drift_lines(measured):
+        print(f"drift    {line}")
     for row in summary.failed:
         _print.note(
             f"{row['status']}: {row['model']} {row['framework']} {row['mode']}: "
@@ -53,11 +66,9 @@ def finish(summary: runner.Summary, plots: Path | None) -> int:
     return 1 if summary.failed else 0
 
 
-def _draw(summary: runner.Summary, folder: Path) -> None:
+def _draw(frame: pd.DataFrame, folder: Path) -> None:
     from bench.plots import gallery
 
-    assert summary.file is not None
-    frame = results.read_results([summary.file, "published"], samples=True)
     measured = frame[frame["source"] == "measured"]
     text = "\n\n".join(_print.comparison(measured, "github"))
     drawn = gallery.draw_all(frame, folder)
@@ -69,6 +80,13 @@ def _draw(summary: runner.Summary, folder: Path) -> None:
             print(f"figure   {path} (and .svg, .pdf, points .csv, caption .txt)")
     for name, sentence in drawn.skipped.items():
         print(f"no figure {name}: {sentence}")
+
+
+_WHY = {
+    "strict": ", hardware and environment",
+    "machine": " and hardware (--reuse machine)",
+    "any": " (--reuse any)",
+}
 
 
 class _Shown:
@@ -89,11 +107,15 @@ class _Shown:
         _print.note(
             f"{host.name}: {host.cores:g} {host.core_kind} ({host.device_kind})"
         )
+        for message in plan.set_aside:
+            _print.note(f"set aside: {message}")
         if plan.reused:
             _print.note(
                 f"reusing {len(plan.reused)} finished measurements: same cell, protocol"
-                ", hardware and versions"
+                f"{_WHY[plan.reuse]}"
             )
+        if plan.executor == "inline":
+            _print.note("inline: all in one process, so no repetition is a fresh one")
         if not items:
             _print.note("nothing is left to measure")
             return

@@ -39,6 +39,8 @@ def command(
         formats=[word for word in format.split(",") if word],
         width_in=_inches(width),
     )
+    if drawn.written:
+        drawn.written.append(gallery.write_page(out, rows))
     for path in drawn.written:
         print(path)
     for name, sentence in drawn.skipped.items():

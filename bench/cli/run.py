@@ -9,6 +9,7 @@ import typer
 
 from bench import compile_cache, executors, runner, studies
 from bench.cli import _print, _session
+from bench.errors import ResultsError
 from bench.specs import Study
 from bench.units import duration
 
@@ -23,6 +24,10 @@ def command(
     retry_failed: Annotated[
         bool, typer.Option(help="Run only items whose last attempt failed.")
     ] = False,
+    reuse: Annotated[
+        str,
+        typer.Option(help="Finished rows that stand: strict, machine or any."),
+    ] = "strict",
     no_compile_cache: Annotated[
         bool,
         typer.Option(
@@ -41,8 +46,10 @@ def command(
         return 0
     if no_compile_cache:
         compile_cache.switch_off()
+    if plots.exists() and not plots.is_dir():
+        raise ResultsError(f"{plots}: is a file; --plots takes a folder")
     summary = _session.measure(
-        made, out=out, executor=executor, retry_failed=retry_failed
+        made, out=out, executor=executor, retry_failed=retry_failed, reuse=reuse
     )
     return _session.finish(summary, plots / made.name)
 

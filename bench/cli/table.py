@@ -1,14 +1,20 @@
-"""`mixer-bench table`: the paper's tables, or a comparison table of your rows."""
+"""`mixer-bench table`: the paper's tables, or a comparison table of any rows."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench import models, results
+from bench.analysis import select
 from bench.cli import _print
-from bench.errors import ResultsError, StudyError
+from bench.errors import ResultsError, StudyError, unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LAYOUTS = ("comparison", "paper")
 
 
 def command(
@@ -21,27 +27,75 @@ def command(
     baseline: Annotated[
         str | None, typer.Option(help="Model that rates are given relative to.")
     ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Only rows with this column=value; repeatable."),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(help="Column to sort by, as in top1; default: img_per_sec_core."),
+    ] = None,
+    layout: Annotated[
+        str, typer.Option(help="comparison, or paper: the columns of its Table 3.")
+    ] = "comparison",
+    bib: Annotated[
+        bool, typer.Option("--bib", help="Only the BibTeX of the papers cited.")
+    ] = False,
 ) -> None:
-    """Print the paper's two tables (published), or your rows side by side."""
-    from bench.report import paper
-
+    """Print the paper's two tables (published), or rows side by side."""
+    if layout not in LAYOUTS:
+        raise StudyError(f"--layout: {unknown('layout', layout, LAYOUTS)}")
+    if layout == "paper" and (baseline or sort):
+        raise StudyError("--layout paper: takes neither --baseline nor --sort")
     if baseline is not None:
         baseline = models.canonical_name(baseline)
-    reading = results.read(rows)
-    for message in reading.set_aside:
-        _print.note(f"set aside: {message}")
-    frame = results.to_frame(reading.table, samples=True)
-    published = frame[frame["source"] == "published"]
-    measured = frame[frame["source"] == "measured"]
-    parts = []
-    if len(published):
-        parts += [paper.paper_table(published, number, format) for number in (2, 3)]
-    if baseline is not None and not len(measured):
-        raise StudyError(
-            "--baseline: the paper's tables are printed as they stand; "
-            "give it with measured rows"
-        )
-    parts += _print.comparison(measured, format, baseline)
+    frame = _rows(rows, where or [])
+    if bib:
+        parts = [_bibtex(frame)]
+    elif layout == "paper":
+        from bench.report.layout import layout_table
+
+        parts = [layout_table(frame, format)]
+    elif where or sort:
+        parts = _print.comparison(frame, format, baseline, sort or "img_per_sec_core")
+    else:
+        parts = _as_they_stand(frame, format, baseline)
     if not parts:
         raise ResultsError(f"{', '.join(rows)}: no rows; nothing to tabulate")
     print("\n\n".join(parts))
+    measured = frame[frame["source"] == "measured"]
+    for line in _print.drift_lines(measured):
+        _print.note(line)
+
+
+def _rows(names: list[str], where: list[str]) -> pd.DataFrame:
+    wanted = select.conditions(where, "--where")
+    reading = results.read(names)
+    for message in reading.set_aside:
+        _print.note(f"set aside: {message}")
+    frame = results.to_frame(reading.table, samples=True)
+    return select.where(frame, wanted, "--where")
+
+
+def _as_they_stand(frame: pd.DataFrame, fmt: str, baseline: str | None) -> list[str]:
+    """The paper's tables as printed, then the measured rows."""
+    from bench.report import paper
+
+    published = frame[frame["source"] == "published"]
+    measured = frame[frame["source"] == "measured"]
+    if baseline is not None and not len(measured):
+        raise StudyError(
+            "--baseline: the paper's tables are printed as they stand; "
+            "give it with measured rows, or choose rows with --where"
+        )
+    parts = []
+    if len(published):
+        parts += [paper.paper_table(published, number, fmt) for number in (2, 3)]
+    return parts + _print.comparison(measured, fmt, baseline)
+
+
+def _bibtex(frame: pd.DataFrame) -> str:
+    """The papers behind the published rows; always the one whose claims these are."""
+    from bench.report import bib
+
+    return bib.bibtex(dict.fromkeys([bib.MIXER, *bib.cited(frame)]))

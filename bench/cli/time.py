@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +13,11 @@ import typer
 from bench import compile_cache, peers, results, studies
 from bench.backend import FRAMEWORKS, installed
 from bench.cli import _session
-from bench.errors import MissingPackage, StudyError
+from bench.errors import MissingPackage, StudyError, unknown
 from bench.report.against import ours_over
-from bench.specs import Study
+from bench.specs import DTYPES, SPEED_MODES, Limit, OwnCore, Study
+
+_SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 def command(
@@ -50,13 +55,27 @@ def command(
             help="Compile anew; keep and reuse no compiled program.",
         ),
     ] = False,
+    peak: Annotated[
+        list[str] | None,
+        typer.Option(help="FLOP/s of the device: bf16=989e12:its source; repeatable."),
+    ] = None,
+    core_kind: Annotated[
+        str | None,
+        typer.Option(help="Your own definition of a core, with --cores-per-device."),
+    ] = None,
+    cores_per_device: Annotated[
+        float | None, typer.Option(help="How many of those the device has.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("results"),
 ) -> int:
     """Measure throughput, repeated in fresh processes, and print the table."""
+    for word in _words(mode):
+        if word not in SPEED_MODES:
+            raise StudyError(f"--mode: {unknown('speed mode', word, SPEED_MODES)}")
     grid = {
         "mode": _words(mode),
         "model": models,
-        "framework": _words(framework) or _installed(),
+        "framework": frameworks(framework),
         "device": device,
         "image_size": image_size,
         "batch_size": [_batch(word) for word in _words(batch_size)],
@@ -65,12 +84,17 @@ def command(
     }
     if no_compile_cache:
         compile_cache.switch_off()
-    study = _study(_with_peer(grid, against), repetitions, window)
-    summary = _session.measure(study, out=out, executor="process", retry_failed=False)
+    study = dataclasses.replace(
+        _study(_with_peer(grid, against), repetitions, window),
+        peaks=dict(map(_peak, peak or [])),
+        own_core=_own_core(core_kind, cores_per_device),
+    )
+    summary = _session.measure(study, out=out)
     code = _session.finish(summary, plots=None)
-    if against and summary.file is not None:
-        frame = results.read_results(summary.file, samples=True)
-        print("\n".join(ours_over(frame, against)))
+    if against and summary.attempts:
+        frame = results.read_results(summary.out, samples=True)
+        mine = frame[frame["attempt_id"].isin(summary.attempts)]
+        print("\n".join(ours_over(mine, against)))
     return code
 
 
@@ -99,6 +123,48 @@ def _study(grids: list[dict[str, Any]], repetitions: int, window: float) -> Stud
     )
 
 
+def _peak(text: str) -> tuple[str, Limit]:
+    """A dtype and its peak, from `bf16=989e12:NVIDIA H100 data sheet`."""
+    name, _, rest = text.partition("=")
+    number, _, source = rest.partition(":")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0 and source.strip()):
+        raise StudyError(
+            f"--peak: {text!r}: give dtype=FLOP/s:source, such as "
+            "bf16=989e12:NVIDIA H100 data sheet"
+        )
+    dtype = _SHORT.get(name, name)
+    if dtype not in DTYPES:
+        raise StudyError(f"--peak: {unknown('dtype', name, (*DTYPES, *_SHORT))}")
+    return dtype, Limit(value, source.strip())
+
+
+def _own_core(kind: str | None, per_device: float | None) -> OwnCore | None:
+    """A core as the user defines it; a rate over it is no other machine's rate."""
+    if kind is None and per_device is None:
+        return None
+    if kind is None or per_device is None:
+        given, missing = (
+            ("--cores-per-device", "--core-kind")
+            if kind is None
+            else ("--core-kind", "--cores-per-device")
+        )
+        raise StudyError(f"{given}: give {missing} too: what a core is, and how many")
+    if not re.fullmatch("[a-z][a-z0-9_]*", kind):
+        raise StudyError(
+            f"--core-kind: {kind!r}: give one word of lower-case letters, digits and "
+            "underscores, such as tile"
+        )
+    if not 0 < per_device < math.inf:
+        raise StudyError(
+            f"--cores-per-device: {per_device:g}: must be a finite number above 0"
+        )
+    return OwnCore(kind=kind, per_device=per_device)
+
+
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
@@ -111,8 +177,9 @@ def _batch(word: str) -> int | str:
     return int(word)
 
 
-def _installed() -> list[str]:
-    found = [name for name in FRAMEWORKS if installed(name)]
+def frameworks(text: str) -> list[str]:
+    """Those named in `jax,torch`; with an empty text, those installed."""
+    found = _words(text) or [name for name in FRAMEWORKS if installed(name)]
     if not found:
         raise MissingPackage("neither jax nor torch", extra="jax,torch")
     return found

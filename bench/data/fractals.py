@@ -17,7 +17,7 @@ from bench.data import Classes, Dataset, Picks, Pixels, Split
 
 SEED = 0
 CLASSES = 10
-TRAIN, VAL, TEST = 50_000, 500, 2_000
+TRAIN, VAL, TEST = 50_000, 500, 1_000
 
 JITTER = 0.25
 """Each coefficient of an instance is its class's, times 1 +- up to this."""

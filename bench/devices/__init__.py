@@ -1,20 +1,24 @@
 """One file per device kind: is it here, what is it called, what is a core of it.
 
 Another package adds a kind through the entry point group `mixer_bench.devices`: a
-module with `describe() -> Device | None`. The kind is the entry point's name, and must
-be what the framework calls the device (`xpu`, `tpu`, `mps`, ...).
+module with `describe() -> Device | None`, and `reading() -> sensors.Reading` if the
+device has sensors. The kind is the entry point's name. It needs
+no code for timing: both frameworks have a barrier that holds for any device (and the
+window proves it first), and the device says what a framework calls it, if not its kind.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from typing import Any
 
+from bench.devices.sensors import Reading
 from bench.errors import StudyError, unknown
 
-BUILT_IN = ("cuda", "cpu")
+BUILT_IN = ("cuda", "rocm", "xpu", "tpu", "mps", "cpu")
 """In the order in which `auto` looks for them."""
 GROUP = "mixer_bench.devices"
 
@@ -32,6 +36,12 @@ class Device:
     parts: Mapping[str, str] = field(default_factory=dict)
     """Hardware beyond the host's, part by part. No serial numbers."""
     driver: Mapping[str, str] = field(default_factory=dict)
+    called: Mapping[str, str] = field(default_factory=dict)
+    """Framework -> its word for this device, where that is not `kind`."""
+
+    def name_in(self, framework: str) -> str:
+        """What `framework` calls this device."""
+        return self.called.get(framework, self.kind)
 
 
 def kinds() -> tuple[str, ...]:
@@ -55,11 +65,24 @@ def describe(kind: str = "auto") -> Device:
     return device
 
 
+def reading(kind: str) -> Reading:
+    """One look at the sensors of a device kind; empty where it has none."""
+    look: Callable[[], Reading] = getattr(_module(kind), "reading", Reading)
+    return look()
+
+
+def name_in(framework: str, kind: str) -> str:
+    """What to ask a framework for; `auto` stays, the framework then finds its own."""
+    return kind if kind == "auto" else describe(kind).name_in(framework)
+
+
 def _ask(kind: str) -> Device | None:
-    if kind in BUILT_IN:
-        module = importlib.import_module(f"bench.devices.{kind}")
-    else:
-        (found,) = entry_points(group=GROUP, name=kind)
-        module = found.load()
-    device: Device | None = module.describe()
+    device: Device | None = _module(kind).describe()
     return device
+
+
+def _module(kind: str) -> Any:
+    if kind in BUILT_IN:
+        return importlib.import_module(f"bench.devices.{kind}")
+    (found,) = entry_points(group=GROUP, name=kind)
+    return found.load()

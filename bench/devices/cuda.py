@@ -7,15 +7,29 @@ that `CUDA_VISIBLE_DEVICES` leaves visible.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from typing import Any
 
 from bench.devices import Device
+from bench.devices.sensors import Counter, Reading
 
 QUERY = ("--query-gpu=uuid,name,memory.total,driver_version", "--format=csv,noheader")
+
+
+THROTTLES = {
+    0x04: "power_cap",
+    0x08: "hardware_slowdown",
+    0x20: "thermal_software",
+    0x40: "thermal_hardware",
+    0x80: "power_brake",
+}
+"""Bits of NVML's clock event reasons that mean slower than the device could."""
 
 
 @dataclass(frozen=True)
@@ -82,4 +96,43 @@ def device_of(gpu: Gpu, query: str) -> Device:
         parallelism="replica",
         parts={"gpu": gpu.name, "gpu_memory": memory},
         driver={"nvidia_driver": driver},
+    )
+
+
+def reading() -> Reading:
+    """Energy counter, clock and throttle reasons of the GPU that is timed, by NVML.
+
+    Needs nvidia-ml-py. A MIG slice shares its board's counter with its neighbours, so
+    it has no energy of its own.
+    """
+    gpu = visible(parse_list(_smi("-L")), os.environ.get("CUDA_VISIBLE_DEVICES"))
+    if gpu is None or importlib.util.find_spec("pynvml") is None:
+        return Reading()
+    nvml = importlib.import_module("pynvml")
+    nvml.nvmlInit()
+    try:
+        return reading_of(nvml, gpu)
+    finally:
+        nvml.nvmlShutdown()
+
+
+def reading_of(nvml: Any, gpu: Gpu) -> Reading:
+    """What NVML tells of one GPU; what this part does not support stays null."""
+    board = nvml.nvmlDeviceGetHandleByUUID(gpu.slice_of or gpu.uuid)
+
+    def asked(name: str, *arguments: Any) -> Any:
+        try:
+            return getattr(nvml, name)(board, *arguments)
+        except nvml.NVMLError_NotSupported:
+            return None
+
+    spent = None
+    if not gpu.slice_of:
+        spent = asked("nvmlDeviceGetTotalEnergyConsumption")  # millijoules
+    bits = asked("nvmlDeviceGetCurrentClocksThrottleReasons") or 0
+    return Reading(
+        energy={} if spent is None else {"gpu": Counter(spent / 1e3)},
+        energy_method=None if spent is None else "nvml_counter",
+        clock_mhz=asked("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_SM),
+        throttle_flags=tuple(name for bit, name in THROTTLES.items() if bits & bit),
     )

@@ -1,7 +1,8 @@
 """Run items in this process: for debugging, and for tests of everything above it.
 
-Speed repetitions then share one process, so their spread is too small; the runner
-says so. One framework a process: a second one is refused.
+Speed repetitions then share one process, so their spread is too small: such rows say
+`inline`, and never finish an item of the process executor. One framework a process:
+a second one is refused.
 """
 
 from __future__ import annotations

@@ -16,19 +16,24 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import variants
+from bench import cores, variants
 from bench.errors import AttemptError, OutOfMemory, TimedOut
+from bench.executors.ceiling import ceiling_of
 from bench.executors.work import failure, perform
-from bench.specs import Cell, Effort, WorkItem
+from bench.specs import Cell, Effort, Limit, OwnCore, WorkItem
 
 
 class Process:
     """Starts a worker for every item and waits for it."""
 
+    ceiling = staticmethod(ceiling_of)
+    """Only where work runs on this machine does this machine's ceiling hold."""
+
     def run(self, item: WorkItem) -> dict[str, Any]:
         """Record values of one attempt; the worker's death is one of them."""
         with tempfile.TemporaryDirectory(prefix="mixer-bench-") as folder:
             answer, errors = Path(folder) / "values.json", Path(folder) / "stderr"
+            kills = cores.memory_kills()
             try:
                 with errors.open("wb") as stderr:
                     code = _worker(item, answer, stderr)
@@ -37,21 +42,16 @@ class Process:
             if answer.exists():
                 values: dict[str, Any] = json.loads(answer.read_text())
                 return values
-            return failure(_death(code, errors.read_text(errors="replace")))
+            starved = kills is None or cores.memory_kills() != kills
+            return failure(_death(code, errors.read_text(errors="replace"), starved))
 
 
 def _worker(item: WorkItem, answer: Path, stderr: Any) -> int:
     # -P: a folder called bench where the user stands must not shadow this package.
     command = [sys.executable, "-P", "-m", "bench.executors.process", str(answer)]
-    package = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     worker = subprocess.Popen(
         command,
-        env={
-            **os.environ,
-            **variants.process_environment(item.cell.variant),
-            "PYTHONPATH": path,
-        },
+        env={**variables(), **variants.process_environment(item.cell.variant)},
         stdin=subprocess.PIPE,
         stdout=stderr,
         stderr=stderr,
@@ -68,6 +68,14 @@ def _worker(item: WorkItem, answer: Path, stderr: Any) -> int:
     return worker.returncode
 
 
+def variables() -> dict[str, str]:
+    """The environment of a fresh process: ours, and this very package found first."""
+    package = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    # nvidia-smi, which names the part, counts by bus; CUDA must count alike.
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **os.environ, "PYTHONPATH": path}
+
+
 def _end(worker: subprocess.Popen[bytes]) -> None:
     """Whatever happened, leave no process behind that would disturb the next."""
     if worker.poll() is None:
@@ -75,9 +83,10 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
         worker.wait()
 
 
-def _death(code: int, stderr: str) -> AttemptError:
+def _death(code: int, stderr: str, starved: bool) -> AttemptError:
+    """What ended the worker; `starved` if the kernel killed for memory or is mute."""
     tail = " | ".join(stderr.strip().splitlines()[-3:])
-    if code == -signal.SIGKILL:
+    if code == -signal.SIGKILL and starved:
         return OutOfMemory(
             "the worker was killed (signal 9), as the kernel does when memory runs out"
         )
@@ -95,6 +104,10 @@ def decode(text: str) -> WorkItem:
     values = json.loads(text)
     values["cell"] = Cell(**values["cell"])
     values["effort"] = Effort(**values["effort"])
+    for name in ("ceiling", "peak"):
+        values[name] = values[name] and Limit(**values[name])
+    own = values["own_core"]
+    values["own_core"] = None if own is None else OwnCore(**own)
     return WorkItem(**values)
 
 

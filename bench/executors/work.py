@@ -7,6 +7,7 @@ import traceback
 from typing import Any
 
 from bench import backend as backends
+from bench import devices
 from bench.errors import AttemptError
 from bench.specs import SPEED_MODES, WorkItem
 
@@ -15,7 +16,9 @@ def perform(item: WorkItem) -> dict[str, Any]:
     """Record values of one attempt; a failure is a value too, never an exception."""
     backend = None
     try:
-        backend = backends.load(item.cell.framework, item.cell.device)
+        framework = item.cell.framework
+        device = devices.name_in(framework, item.cell.device)
+        backend = backends.load(framework, device)
         return {"status": "ok", **_measure(item, backend)}
     except Exception as error:
         out_of_memory = isinstance(error, MemoryError) or (

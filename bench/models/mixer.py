@@ -30,6 +30,8 @@ VARIANTS = {
     "B": (12, 768, 384, 3072),
     "L": (24, 1024, 512, 4096),
     "H": (32, 1280, 640, 5120),
+    # ours: the width of ViT-Ti, where attention's quadratic part shows soonest
+    "Ti": (12, 192, 96, 768),
     # demo sizes, which train on two CPU cores
     "XXS": (2, 64, 32, 256),
     "XS": (4, 128, 64, 512),
@@ -43,6 +45,7 @@ LISTED = (
     "Mixer-L/32",
     "Mixer-L/16",
     "Mixer-H/14",
+    "Mixer-Ti/16",
     "Mixer-XXS/4",
     "Mixer-XS/4",
 )

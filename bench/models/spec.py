@@ -49,6 +49,8 @@ class ModelSpec(ABC):
     family: ClassVar[str]
     aliases: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Patterns that turn other names in circulation into the canonical ones."""
+    attends: ClassVar[bool] = False
+    """Whether its twins say how they attend, by `attention_kernel`."""
 
     name: str
     image_size: int

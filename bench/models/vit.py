@@ -60,6 +60,7 @@ class ViTSpec(PatchSpec):
     """One ViT at one resolution."""
 
     family: ClassVar[str] = "vit"
+    attends: ClassVar[bool] = True
     aliases: ClassVar[tuple[tuple[str, str], ...]] = (
         (r"^pos_embedding$", POSITIONS),
         (r"/MultiHeadDotProductAttention_0/", "/MultiHeadDotProductAttention_1/"),

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend
 
 from bench.models.layers_torch import (
     COMPUTE,
@@ -58,6 +59,17 @@ class Attention(nn.Module):
         )
         y = F.scaled_dot_product_attention(query, key, value)
         return self.out(y.transpose(1, 2).flatten(2))
+
+
+def attention_kernel(
+    spec: ViTSpec, dtype: torch.dtype, device: torch.device, *, training: bool
+) -> str:
+    """The kernel that torch picks for this shape: its own choice, asked beforehand."""
+    shape = (1, spec.tokens, spec.num_heads, spec.head_dim)
+    like = torch.empty(shape, dtype=dtype, device=device, requires_grad=training)
+    heads_first = like.transpose(1, 2)
+    choice = SDPBackend(torch._fused_sdp_choice(heads_first, heads_first, heads_first))
+    return f"sdpa {choice.name.lower()}"
 
 
 class EncoderBlock(nn.Module):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import StudyError
-from bench.models import ModelSpec
+from bench.models import ModelSpec, vit_torch
 from bench.models.resnet import GROUP_NORM_EPS, WEIGHT_EPS, num_groups
 from bench.models.spec import LAYER_NORM_EPS
 
@@ -90,6 +90,17 @@ def canonical_names(module: nn.Module) -> dict[str, str]:
         name: _ours(name.removeprefix("network."), spec)
         for name, _ in module.named_parameters()
     }
+
+
+def attention_kernel(
+    spec: Any, dtype: torch.dtype, device: torch.device, *, training: bool
+) -> str:
+    """As in our twin: timm asks torch for the same operator unless told not to."""
+    from timm.layers.config import use_fused_attn
+
+    if not use_fused_attn():
+        return "matmul, tokens x tokens scores"
+    return vit_torch.attention_kernel(spec, dtype, device, training=training)
 
 
 class _Peer(nn.Module):

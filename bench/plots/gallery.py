@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,16 @@ from bench.analysis.key import need
 from bench.errors import ResultsError, UserError, unknown
 from bench.plots import style
 
-FIGURES = ("pareto", "throughput", "data_scale", "resolution", "relative")
+FIGURES = (
+    "pareto",
+    "throughput",
+    "data_scale",
+    "resolution",
+    "relative",
+    "tokens",
+    "roofline",
+    "batch_sweep",
+)
 FORMATS = ("png", "svg", "pdf")
 MIN_WIDTH_IN = 3.0
 """Narrower, 6 pt labels no longer fit."""
@@ -110,6 +120,35 @@ def _write_beside(stem: Path, points: pd.DataFrame, caption: str) -> list[Path]:
     except OSError as error:
         raise _cannot_write(stem, error) from error
     return [csv, text]
+
+
+def write_page(folder: Path, rows: Sequence[str]) -> Path:
+    """`README.md` in `folder`: every figure there, its caption, its command.
+
+    Args:
+        folder: where `draw_all` wrote.
+        rows: what the command line named: files, folders, or `published`.
+    """
+    parts = ["# Gallery", "Rendered from rows alone; made by the commands, not edited."]
+    for name in FIGURES:
+        if not (folder / f"{name}.png").exists():
+            continue
+        title = importlib.import_module(f"bench.plots.{name}").__doc__ or name
+        caption = (folder / f"{name}.txt").read_text(encoding="utf-8").strip()
+        command = f"mixer-bench plot {shlex.join(rows)} --figure {name}"
+        parts += [
+            f"## {title.splitlines()[0].rstrip('.')}",
+            f"![{name}]({name}.png)",
+            caption,
+            f"    {command}",
+            f"[SVG]({name}.svg) · [PDF]({name}.pdf) · [points]({name}.csv)",
+        ]
+    page = folder / "README.md"
+    try:
+        page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise _cannot_write(page, error) from error
+    return page
 
 
 def _cannot_write(path: Path, error: OSError) -> ResultsError:

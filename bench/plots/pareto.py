@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.join import model_rows
 from bench.analysis.key import equal, plain
-from bench.analysis.pareto import figure_2
+from bench.analysis.pareto import figure_2, standing
 from bench.plots import panels, style
 
 NEEDS = ("core_days_measured", "core_days_extrapolated", "top1", "model", "mode")
@@ -34,8 +34,16 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     known = panels.finished(both, "core_days", "y")
     if known.empty:
         return known
-    marked = panels.mark_frontier(known, "lower")
-    return panels.exact(marked, "core_days_kind", "on_frontier", "citation")
+    marked = panels.by_panel(panels.mark_frontier(known, "lower"))
+    stood = pd.concat(
+        [standing(part, "core_days", "top1", names="label") for _, part in marked],
+        ignore_index=True,
+    )
+    stood["y_gap"] *= 100
+    return panels.exact(stood, "core_days_kind", "on_frontier", *_STANDING, "citation")
+
+
+_STANDING = ("p_on_frontier", "dominated_by", "x_factor", "y_gap")
 
 
 def _labels(rows: pd.DataFrame) -> list[str]:
@@ -51,6 +59,12 @@ def _label(
     if source == "published" and size is not None and size > 224:
         name += f"@{size:.0f}"
     return name + ("‡" if kind == "extrapolated" else "")
+
+
+def _sure(front: pd.DataFrame) -> list[str]:
+    chances = [plain(value) for value in front["p_on_frontier"]]
+    said = ["not estimable" if p is None else f"{p:.2f}" for p in chances]
+    return [f"{name} (P {p})" for name, p in zip(front["label"], said, strict=True)]
 
 
 def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
@@ -71,7 +85,13 @@ def caption(found: pd.DataFrame) -> str:
     )
     for name, part in panels.by_panel(found):
         front = part[part["on_frontier"]].sort_values("x")
-        text += f" {name}: on the frontier are {panels.listed(front['label'])}."
+        text += f" {name}: on the frontier are {panels.listed(_sure(front))}."
+    text += (
+        " P: share of draws on the frontier, from five runs or more where measured, "
+        "from the rounding of the printed figures where published. Beside the figure "
+        "stands who dominates each other point: x_factor times cheaper, y_gap points "
+        "better."
+    )
     if (found["core_days_kind"] == "extrapolated").any():
         text += " ‡: core-days extrapolated, not reported for that run."
     return text + panels.demo_sentence(found)

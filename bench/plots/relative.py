@@ -9,6 +9,7 @@ ordering is not that of every machine.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ from bench.units import significant
 NEEDS = ("img_per_sec_core", "image_size", "model", "family", "machine", "mode")
 REFERENCE = "Mixer-B/16"
 NOTHING = f"no machine has a throughput of {REFERENCE} at 224 px to divide by"
+MOST_COLUMNS = 5
 _EXTRA = ("flipped", "citation")
 
 
@@ -107,15 +109,16 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
         return NOTHING
     count = found["panel"].nunique()
     lines = found["model"].nunique()
+    columns = math.ceil(count / math.ceil(count / MOST_COLUMNS))  # rows of equal length
     figure, grid = style.canvas(
-        count, width_in, columns=4, narrow=2, panel_height_in=0.6 + 0.145 * lines
+        count, width_in, columns=columns, narrow=2, panel_height_in=0.6 + 0.145 * lines
     )
-    across = style.across(count, width_in, columns=4, narrow=2)
+    across = style.across(count, width_in, columns=columns, narrow=2)
     names = found.drop_duplicates("model").sort_values("y")
     for i, (axes, (name, part)) in enumerate(
         zip(grid, panels.by_panel(found), strict=True)
     ):
-        _panel(axes, part, found["x"])
+        _panel(axes, part, found["x"], across)
         style.title(axes, name, across, bool(part["demo"].any()))
         axes.set_ylim(-0.7, lines - 0.3)
         axes.set_yticks(names["y"], names["model"] if i % across == 0 else [""] * lines)
@@ -130,12 +133,13 @@ def _ratio(value: float) -> str:
     return f"{value:.2f}" if value >= 0.1 else significant(value, 2)
 
 
-def _panel(axes: Axes, part: pd.DataFrame, every: pd.Series[Any]) -> None:
+def _panel(axes: Axes, part: pd.DataFrame, every: pd.Series[Any], across: int) -> None:
     axes.axvline(1, color="#777777", linewidth=0.8, zorder=1)
     axes.grid(axis="y", color="#eeeeee", linewidth=0.6, zorder=0)
     axes.set_axisbelow(True)
     style.scatter(axes, part)
-    style.log_axis(axes, "x", every, pad=(0.5, 0.42))
+    room = 0.13 * across  # decades; a value's text needs more in a narrow panel
+    style.log_axis(axes, "x", every, pad=(room + 0.1, room))
     for x, y, flipped in part[["x", "y", "flipped"]].to_numpy():
         right = x >= 1  # away from the line of the reference
         axes.annotate(

@@ -75,7 +75,7 @@ def _statistics(timed: pd.DataFrame) -> str:
     value = f"median over n={n} fresh processes of each one's median block"
     if counts[-1] < MIN_REPETITIONS:
         return f"{value}; no interval with fewer than {MIN_REPETITIONS} processes"
-    return f"{value}; 95 % interval bootstrapped over processes, then samples"
+    return f"{value}; 95 % interval of order statistics over processes"
 
 
 def _device(timed: pd.DataFrame) -> str:

@@ -9,6 +9,7 @@ import csv
 import html
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -17,6 +18,10 @@ from tabulate import tabulate
 from bench.errors import UserError, unknown
 
 DASH = "—"
+
+
+class Best(str):
+    """A cell that holds the best value of its column inside its group."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Group:
 
     heading: str
     rows: list[list[str]]
+    behind: list[list[str]] = field(default_factory=list)
+    """For each row the attempts that it is made of; json carries them."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,8 @@ class Grid:
     notes: list[str] = field(default_factory=list)
     group_title: str = "group"
     """Name of the column that holds the headings in csv and json."""
+    cites: list[str] = field(default_factory=list)
+    """Keys of the papers behind published rows; latex cites them."""
 
 
 def render(grid: Grid, fmt: str) -> str:
@@ -74,9 +83,15 @@ def _github(grid: Grid) -> str:
     for group in grid.groups:
         blank = [""] * (len(grid.columns) - 1)
         rows += [[f"**{markdown(group.heading)}**", *blank]] if group.heading else []
-        rows += [[markdown(text) for text in row] for row in group.rows]
+        rows += [
+            [_bold(text, markdown, "**{}**") for text in row] for row in group.rows
+        ]
     body = _tabulated(grid, "github", rows)
     return "\n\n".join([body, *map(markdown, grid.notes)])
+
+
+def _bold(text: str, escape: Callable[[str], str], frame: str) -> str:
+    return frame.format(escape(text)) if isinstance(text, Best) else escape(text)
 
 
 def _tabulated(grid: Grid, style: str, rows: list[list[str]]) -> str:
@@ -98,11 +113,13 @@ def _latex(grid: Grid) -> str:
         if group.heading:
             across = f"\\multicolumn{{{len(grid.columns)}}}{{l}}"
             body.append(f"{across}{{\\emph{{{latex(group.heading)}}}}} \\\\")
-        body += [" & ".join(map(latex, row)) + " \\\\" for row in group.rows]
+        body += [" & ".join(map(_latex_cell, row)) + " \\\\" for row in group.rows]
     notes = [f"\n{latex(note)}" for note in grid.notes]
+    if grid.cites:
+        notes.append(f"\nPublished rows: \\cite{{{','.join(grid.cites)}}}.")
     return "\n".join(
         [
-            "% needs \\usepackage{booktabs} and \\usepackage{pifont}",
+            "% needs \\usepackage{booktabs,pifont,siunitx}",
             f"\\begin{{tabular}}{{{letters}}}",
             "\\toprule",
             *body,
@@ -111,6 +128,16 @@ def _latex(grid: Grid) -> str:
             *notes,
         ]
     )
+
+
+_NUMBER = re.compile(r"(0|[1-9]\d{0,2}(,\d{3})+|[1-9]\d*)(\.\d+)?")
+
+
+def _latex_cell(text: str) -> str:
+    """A plain number goes through siunitx; the best one is set bold as it stands."""
+    if _NUMBER.fullmatch(text) and not isinstance(text, Best):
+        return f"\\num{{{text.replace(',', '')}}}"
+    return _bold(text, latex, "\\textbf{{{}}}")
 
 
 def _html(grid: Grid) -> str:
@@ -131,7 +158,7 @@ def _html_rows(grid: Grid) -> Iterator[str]:
         for row in group.rows:
             cells = "".join(
                 f'<td style="text-align:{"left" if column.text else "right"}">'
-                f"{_escaped(text)}</td>"
+                f"{_bold(text, _escaped, '<b>{}</b>')}</td>"
                 for column, text in zip(grid.columns, row, strict=True)
             )
             yield f"<tr>{cells}</tr>"
@@ -149,11 +176,17 @@ def _csv(grid: Grid) -> str:
 
 def _json(grid: Grid) -> str:
     titles = [column.name for column in grid.columns]
-    rows = [
+    rows: list[dict[str, object]] = [
         {grid.group_title: group.heading, **dict(zip(titles, row, strict=True))}
         for group in grid.groups
         for row in group.rows
     ]
+    behind = [attempts for group in grid.groups for attempts in group.behind]
+    if behind:
+        rows = [
+            {**row, "attempt_ids": attempts}
+            for row, attempts in zip(rows, behind, strict=True)
+        ]
     made = {"rows": rows, "notes": grid.notes}
     return json.dumps(made, ensure_ascii=False, indent=2)
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench.analysis.key import equal, need, plain
 from bench.errors import UserError
+from bench.report.bib import cited
 from bench.report.markup import DASH, Column, Grid, Group, render
 
 
@@ -90,12 +91,17 @@ def paper_table(rows: pd.DataFrame, number: int, fmt: str = "github") -> str:
             "add `published` to the results to read"
         )
     groups = [
-        Group(text, [_cells(row, layout) for _, row in part.iterrows()])
+        Group(
+            text,
+            [_cells(row, layout) for _, row in part.iterrows()],
+            [[str(name)] for name in part["attempt_id"]],
+        )
         for regime, text in layout.headings
         for part in [mine[equal(mine, "regime", regime)]]
     ]
     columns = [Column("", text=True), *(Column(title) for title, _ in layout.columns)]
-    return render(Grid(columns, groups, list(layout.notes), "pre-training"), fmt)
+    grid = Grid(columns, groups, list(layout.notes), "pre-training", cited(mine))
+    return render(grid, fmt)
 
 
 def _cells(row: pd.Series[Any], layout: _Layout) -> list[str]:

@@ -16,11 +16,12 @@ from bench.analysis.demo import NOTE, is_demo
 from bench.analysis.join import MIN_REPETITIONS, model_rows
 from bench.analysis.key import by_key, equal, key_columns, plain
 from bench.errors import UserError, unknown
+from bench.report.bib import cited
 from bench.report.citation import citation
-from bench.report.markup import DASH, Column, Grid, Group, render
+from bench.report.markup import DASH, Best, Column, Grid, Group, render
 from bench.report.paper import paper_table as paper_table
 from bench.specs import SPEED_MODES
-from bench.units import percent, significant
+from bench.units import decimals_for, percent, significant
 
 _VARYING = {
     "num_classes": "classes",
@@ -32,11 +33,24 @@ _VARYING = {
 }
 """Columns that are shown only where their values differ."""
 
+SHOTS = 5
+"""Few-shot accuracy is shown at the paper's number of images per class."""
+
 _OTHER = "other_side"
 _BEST = (
     "Tuned: the fastest of the variants tried, on the runs that chose it, so slightly "
     "flattered; every variant tried is a row."
 )
+
+SORTS = {
+    "img_per_sec_core": True,
+    "top1": True,
+    "core_days": False,
+    "param_count": False,
+    "image_size": False,
+    "model": False,
+}
+"""Columns to sort by, and whether the largest value comes first."""
 
 _WORDS = {"infer": "inference", "train": "training", "pretrain": "inference"}
 
@@ -46,22 +60,28 @@ def comparison_table(
     fmt: str = "table",
     baseline: str | None = None,
     mode: str = "infer",
+    sort: str = "img_per_sec_core",
 ) -> str:
     """One line per model: speed in `mode`, accuracy, few-shot, core-days.
+
+    The best rate, accuracy and cost of each group are bold where the format can.
 
     Args:
         rows: record rows; read with `samples=True` for intervals and few-shot.
         fmt: one of `bench.report.markup.FORMATS`.
         baseline: a model to divide throughput by, inside each group.
         mode: infer or train.
+        sort: one of `SORTS`, best or smallest first inside each group.
     """
+    if sort not in SORTS:
+        raise UserError(f"--sort: {unknown('column', sort, SORTS)}")
     if mode not in SPEED_MODES:
         raise UserError(unknown("speed mode", mode, SPEED_MODES))
     models = model_rows(rows, mode)
     if baseline is not None and not equal(models, "model", baseline).any():
         names = dict.fromkeys(models["model"])
         raise UserError(unknown("baseline", baseline, names))
-    grid = _grid(models, baseline)
+    grid = _grid(models, baseline, sort)
     grid.notes.extend(_failure_notes(rows))
     return render(grid, fmt)
 
@@ -84,7 +104,7 @@ def failures_table(rows: pd.DataFrame, fmt: str = "table") -> str:
     return render(Grid(titles, [Group("", lines)], notes), fmt)
 
 
-def _grid(models: pd.DataFrame, baseline: str | None) -> Grid:
+def _grid(models: pd.DataFrame, baseline: str | None, sort: str) -> Grid:
     models = _with_others(best_variants(_with_ratio(models, baseline)))
     varying, extra = _varying(models), _extra(models)
     columns = [
@@ -100,18 +120,23 @@ def _grid(models: pd.DataFrame, baseline: str | None) -> Grid:
         *([Column(f"vs {baseline}")] if baseline else []),
         *(Column(title, text=True) for name, title in extra.items() if name == _OTHER),
         *map(Column, ["top-1 % (chance)", "core-days"]),
-        Column("few-shot % (raw pixels, random init)", text=True),
+        Column(f"{SHOTS}-shot % (raw pixels, random init)", text=True),
     ]
-    groups, notes = [], []
+    groups: list[Group] = []
+    marks: dict[str, str] = {}  # groups with the same sentence share it
     for number, (key, part) in enumerate(_by_group(models), start=1):
-        lines = [_line(row, varying, baseline, extra) for row in _sorted(part)]
-        groups.append(Group(f"[{number}] {_heading(key)}", lines))
-        notes.append(f"[{number}] {citation(part)}")
+        ranked, best = _sorted(part, sort), _best(part)
+        lines = [_line(row, varying, baseline, best, extra) for row in ranked]
+        behind = [_attempts(row) for row in ranked]
+        groups.append(Group(f"[{number}] {_heading(key)}", lines, behind))
+        sentence = citation(part)
+        marks[sentence] = marks.get(sentence, "") + f"[{number}]"
+    notes = [f"{mark} {sentence}" for sentence, mark in marks.items()]
     if "variant" in extra:
         notes.append(_BEST)
     if any(is_demo(str(name)) for name in models["model"]):
         notes.append(f"{NOTE.capitalize()}.")
-    return Grid(columns, groups, notes, "comparable rows")
+    return Grid(columns, groups, notes, "comparable rows", cited(models))
 
 
 def _varying(models: pd.DataFrame) -> list[str]:
@@ -147,9 +172,35 @@ def _by_group(models: pd.DataFrame) -> Iterable[tuple[dict[str, Any], pd.DataFra
     return by_key(models, "img_per_sec_core", "top1", "core_days")
 
 
-def _sorted(part: pd.DataFrame) -> list[dict[str, Any]]:
-    by = ["img_per_sec_core", "model", "framework"]
-    return _records(part.sort_values(by, ascending=[False, True, True], kind="stable"))
+def _sorted(part: pd.DataFrame, sort: str) -> list[dict[str, Any]]:
+    by = list(
+        dict.fromkeys([sort, "model", "framework", "image_size", "unique_images"])
+    )
+    rising = [not SORTS.get(name, False) for name in by]
+    return _records(part.sort_values(by, ascending=rising, kind="stable"))
+
+
+BestOf = Mapping[str, float]
+
+
+def _best(part: pd.DataFrame) -> BestOf:
+    """The best rate, accuracy and cost of a group, where two or more are known."""
+    found = {}
+    for name in ("img_per_sec_core", "top1", "core_days"):
+        known = part[name].dropna()
+        if len(known) > 1:
+            found[name] = float(known.max() if SORTS[name] else known.min())
+    return found
+
+
+def _emphasised(text: str, row: Mapping[str, Any], name: str, best: BestOf) -> str:
+    return Best(text) if name in best and row[name] == best[name] else text
+
+
+def _attempts(row: Mapping[str, Any]) -> list[str]:
+    """Every attempt behind a line: of its training, then of its timing."""
+    lists = (row["train_attempts"], row["speed_attempts"])
+    return [str(name) for found in lists for name in found or ()]
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -175,9 +226,10 @@ def _line(
     row: Mapping[str, Any],
     varying: list[str],
     baseline: str | None,
+    best: BestOf,
     extra: Mapping[str, str],
 ) -> list[str]:
-    rate, ratio = row["img_per_sec_core"], row["ratio"]
+    ratio = row["ratio"]
     return [
         str(row["printed_model"] or row["model"]),
         _author(row),
@@ -186,12 +238,12 @@ def _line(
         _whole(row["batch_size"]),
         *(_setting(row[name]) for name in varying),
         DASH if row["param_count"] is None else f"{row['param_count'] / 1e6:.2f}",
-        DASH if rate is None else significant(rate),
+        _emphasised(_rate(row), row, "img_per_sec_core", best),
         _interval(row),
         *([DASH if ratio is None else f"{ratio:.2f}x"] if baseline else []),
         *([_compared(row[_OTHER])] if _OTHER in extra else []),
-        _accuracy(row),
-        _core_days(row),
+        _emphasised(_accuracy(row), row, "top1", best),
+        _emphasised(_core_days(row), row, "core_days", best),
         _fewshot(row["fewshot"]),
     ]
 
@@ -222,6 +274,16 @@ def _compared(ratio: Ratio | None) -> str:
     return f"{ratio.value:.2f}x {ratio.other}{within}"
 
 
+def _rate(row: Mapping[str, Any]) -> str:
+    """As many digits as the interval leaves standing; three without one."""
+    rate = row["img_per_sec_core"]
+    if rate is None:
+        return DASH
+    if row["low"] is None:
+        return significant(rate)
+    return f"{rate:,.{decimals_for((row['high'] - row['low']) / 2)}f}"
+
+
 def _interval(row: Mapping[str, Any]) -> str:
     if row["img_per_sec_core"] is None:
         return DASH
@@ -232,7 +294,8 @@ def _interval(row: Mapping[str, Any]) -> str:
         return f"n={n}, within-run only"
     if row["low"] is None:
         return f"n={n}, samples not read"
-    return f"{significant(row['low'])} – {significant(row['high'])} (n={n})"
+    places = decimals_for((row["high"] - row["low"]) / 2)
+    return f"{row['low']:,.{places}f} – {row['high']:,.{places}f} (n={n})"
 
 
 def _accuracy(row: Mapping[str, Any]) -> str:
@@ -254,27 +317,28 @@ def _core_days(row: Mapping[str, Any]) -> str:
 
 
 def _fewshot(entries: list[Mapping[str, Any]] | None) -> str:
-    """`digits 5-shot 62.1 (70.2, 55.0)` for each probe; medians over seeds."""
+    """`digits 62.1 (70.2, 55.0)` for each target; medians over seeds."""
     if not entries:
         return DASH
     frame = pd.DataFrame([dict(entry) for entry in entries])
+    frame = frame[frame["shots"] == SHOTS]
     baseline = frame["baseline"].astype(object).where(frame["baseline"].notna(), "")
     medians = (
         frame.assign(baseline=baseline)
-        .groupby(["dataset", "shots", "baseline"])["accuracy"]
+        .groupby(["dataset", "baseline"])["accuracy"]
         .median()
     )
-    probes = dict.fromkeys(zip(frame["dataset"], frame["shots"], strict=True))
-    return "; ".join(
-        f"{dataset} {shots}-shot {_share(medians, dataset, shots, '')} "
-        f"({_share(medians, dataset, shots, 'raw_pixels')}, "
-        f"{_share(medians, dataset, shots, 'random_init')})"
-        for dataset, shots in sorted(probes)
-    )
+    shown = [
+        f"{dataset} {_share(medians, dataset, '')} "
+        f"({_share(medians, dataset, 'raw_pixels')}, "
+        f"{_share(medians, dataset, 'random_init')})"
+        for dataset in sorted(set(frame["dataset"]))
+    ]
+    return "; ".join(shown) or DASH
 
 
-def _share(medians: pd.Series[Any], dataset: str, shots: int, baseline: str) -> str:
-    value = medians.get((dataset, shots, baseline))
+def _share(medians: pd.Series[Any], dataset: str, baseline: str) -> str:
+    value = medians.get((dataset, baseline))
     return DASH if value is None else percent(float(value))
 
 

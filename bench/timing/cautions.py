@@ -5,6 +5,7 @@ They are values in the row, never a silent correction: outliers are counted and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -165,6 +166,18 @@ def host_load(others: float, cores: float) -> Caution | None:
         f"other programs used {others:.1f} of {cores:g} cores during the window",
         "something else ran on these cores",
         "stop it, or time on other cores",
+    )
+
+
+def throttled(reasons: Sequence[str]) -> Caution | None:
+    """Heat, power or a quota slowed the device down while it was timed."""
+    if not reasons:
+        return None
+    return Caution(
+        "throttled",
+        f"the device was held back by {', '.join(reasons)}",
+        "limits of heat or power, or a CPU quota of the container",
+        "cool it, fix lower clocks, or raise the quota; the samples are kept",
     )
 
 

@@ -1,8 +1,9 @@
 """One window: prove the barrier, warm up, time blocks of steps, say what was odd.
 
 A sample is a block of k steps between two barriers, in seconds per step. k is chosen
-so that barrier and clock cost under 1 % of a block. The clock is an argument, so that
-tests can count every step and barrier.
+so that barrier and clock cost under 1 % of a block. Where the device has a clock of its
+own (CUDA events) the block is timed by that, and the host's clock must agree. The clock
+is an argument, so that tests can count every step and barrier.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import gc
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
 
 from bench.analysis.stats import relative_halfwidth
-from bench.backend import Workload
+from bench.backend import EventTimer, Workload
 from bench.errors import UntrustedMeasurement
 from bench.timing import cautions
 from bench.timing.cautions import Caution
@@ -39,6 +41,11 @@ PROOF_WORK, PROOF_STEPS = 20, 100
 """The proof queues this many checksums' worth of work, but at most so many steps."""
 COLD = 4
 """A checksum after work may cost this many times one on an idle device."""
+LEFT_S = 250e-6
+"""Work this short may be left after the barrier of a step of 2.5 to 25 ms."""
+AGREE = 0.1
+"""How far device events and the host's clock may differ over one block."""
+CLOCK_TICK_S = time.get_clock_info("perf_counter").resolution
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class Window:
     within_run_halfwidth: float | None
     first_step_s: float
     barrier_s: float
+    timer: str
+    """Whose clock timed the blocks: `host`, or the name of the device's events."""
     cautions: tuple[Caution, ...]
 
     @property
@@ -66,19 +75,28 @@ def measure(
     precision: float,
     window_s: float,
     clock: Clock = time.perf_counter_ns,
+    clock_tick_s: float = CLOCK_TICK_S,
+    around: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
 ) -> Window:
-    """Time one workload until its median is known to `precision`, or for `window_s`."""
+    """Time one workload until its median is known to `precision`, or for `window_s`.
+
+    Args:
+        clock_tick_s: the smallest time that the clock can tell; it counts as overhead.
+        around: entered just before the first block and left just after the last, to
+            read counters of energy and throttling; its own time is not measured.
+    """
     steps = _Stepper(workload, clock)
     first_step_s = steps.block(1)
     prove_barrier(steps)
     barrier_s = steps.barrier_cost()
+    overhead_s = max(barrier_s, clock_tick_s)
     step_s = _warm_up(steps, window_s)
-    size = block_size(step_s, barrier_s, window_s)
+    size = block_size(step_s, overhead_s, window_s)
     warmup_steps_run = steps.count
-    with _quiet_gc():
+    with _quiet_gc(), around():
         samples, reason = _window(steps, size, precision, window_s)
     found = cautions.of_samples(np.asarray(samples))
-    timer = cautions.timer(size * float(np.median(samples)), barrier_s, OVERHEAD)
+    timer = cautions.timer(size * float(np.median(samples)), overhead_s, OVERHEAD)
     return Window(
         samples=tuple(samples),
         steps_per_sample=size,
@@ -87,6 +105,7 @@ def measure(
         within_run_halfwidth=relative_halfwidth(samples),
         first_step_s=first_step_s,
         barrier_s=barrier_s,
+        timer=steps.events.name if steps.events else "host",
         cautions=(*found, *([timer] if timer else [])),
     )
 
@@ -96,6 +115,7 @@ class _Stepper:
 
     def __init__(self, workload: Workload, clock: Clock) -> None:
         self.workload, self.clock, self.count = workload, clock, 0
+        self.events: EventTimer | None = getattr(workload, "events", None)
 
     def block(self, steps: int) -> float:
         """Seconds for `steps` steps and the barrier that ends them."""
@@ -103,6 +123,18 @@ class _Stepper:
         self.start(steps)
         self.workload.barrier()
         return (self.clock() - began) / 1e9
+
+    def on_device(self, steps: int) -> tuple[float, float]:
+        """The same block by the device's clock, if it has one, and by the host's."""
+        if self.events is None:
+            seconds = self.block(steps)
+            return seconds, seconds
+        began = self.clock()
+        self.events.start()
+        self.start(steps)
+        self.events.stop()
+        self.workload.barrier()
+        return self.events.seconds(), (self.clock() - began) / 1e9
 
     def start(self, steps: int) -> None:
         for _ in range(steps):
@@ -140,13 +172,22 @@ def prove_barrier(steps: _Stepper) -> None:
             size = min(2 * enough, PROOF_STEPS)  # doubles, so tries are left
             continue
         excess.append(after_s - copy_s)
-        if excess[-1] <= max(0.1 * step_s, COLD * copy_s):
+        if excess[-1] <= max(_tolerable(step_s), COLD * copy_s):
             return
     raise UntrustedMeasurement(
         f"the barrier returned early: {duration(min(excess))} of work was still to be "
         f"done after it, with {duration(step_s)} a step; the device's barrier in the "
         "backend must wait for the whole output"
     )
+
+
+def _tolerable(step_s: float) -> float:
+    """Seconds of a step that may be left after the barrier: 1 % of a long step.
+
+    A short step is a small part of its block, and waking a thread costs as much as a
+    tenth of it.
+    """
+    return min(0.1 * step_s, max(OVERHEAD * step_s, LEFT_S))
 
 
 def _warm_up(steps: _Stepper, window_s: float) -> float:
@@ -181,20 +222,38 @@ def _window(
     compiled = steps.workload.compilations()
     steps.workload.barrier()
     samples: list[float] = []
+    host: list[float] = []
     began = steps.clock()
     reason = "time"
     while (steps.clock() - began) / 1e9 < window_s:
-        samples.append(steps.block(size) / size)
+        device_s, host_s = steps.on_device(size)
+        samples.append(device_s / size)
+        host.append(host_s / size)
+        if device_s <= 0:
+            break  # refused below
         if _narrow(samples, precision):
             reason = "precision"
             break
-    compiled = steps.workload.compilations() - compiled
+    _refuse_compiled(steps.workload.compilations() - compiled)
+    _refuse_disagreement(float(np.median(samples)), float(np.median(host)))
+    return samples, reason
+
+
+def _refuse_compiled(compiled: int) -> None:
     if compiled:
         raise UntrustedMeasurement(
             f"{compiled} compilation(s) inside the timing window; shapes and constants "
             "of the step must not change"
         )
-    return samples, reason
+
+
+def _refuse_disagreement(device_s: float, host_s: float) -> None:
+    """Events on the wrong queue time nothing, or somebody else's work."""
+    if device_s <= 0 or abs(device_s - host_s) > AGREE * host_s:
+        raise UntrustedMeasurement(
+            f"device events say {duration(device_s)} a step, the host's clock "
+            f"{duration(host_s)}; the events must stand on the queue that does the work"
+        )
 
 
 def _narrow(samples: list[float], precision: float) -> bool:

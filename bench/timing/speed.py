@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from bench import cores, machine, models, peers, variants
+from bench import cores, devices, machine, models, peers, probe, variants
 from bench.backend import PROBE_IMAGES, Backend, Workload
+from bench.devices.peaks import peak
 from bench.errors import StudyError, UntrustedMeasurement
 from bench.models import ModelSpec
 from bench.models.weights import random as random_weights
@@ -24,8 +25,8 @@ from bench.specs import Cell, Effort, WorkItem
 from bench.timing import batch, cautions
 from bench.timing.batch import Pilot
 from bench.timing.cautions import Caution
-from bench.timing.ceiling import ceiling
 from bench.timing.measure import MIN_BLOCKS, Clock, Window, measure
+from bench.timing.telemetry import Telemetry
 from bench.units import img_per_sec_per_core
 
 FORWARD_PASSES = {"infer": 1, "train": 3}
@@ -33,8 +34,6 @@ FORWARD_PASSES = {"infer": 1, "train": 3}
 PILOT_SHARE = 0.05
 """One pilot window, as a share of the window that is reported."""
 PILOT_PRECISION = 0.05
-CEILING_SHARE, CEILING_MIN_S = 0.05, 0.3
-"""The ceiling may cost this share of the window, or this many seconds if more."""
 MEMORY_SHARE = 0.85
 """How much of the host's memory a pilot may foresee to use before it is not tried."""
 
@@ -47,46 +46,44 @@ def measure_cell(
     The caller holds the lease on the device.
     """
     cell, effort = item.cell, item.effort
-    check_device(cell, backend)
-    check_variant(cell, backend)
+    host = checked_machine(item, backend)
+    check_variant(cell, host.device_kind)
     precision = checked_precision(backend, cell.dtype)
-    host = machine.fingerprint(backend.device_kind)
-    budget_s = max(CEILING_MIN_S, CEILING_SHARE * effort.window_s)
-    limit = ceiling(backend, cell.dtype, budget_s=budget_s)
     rig = _Rig(cell, backend, effort, clock)
     curve = rig.pilots(sweep=cell.batch_size == "auto" and item.picked_batch is None)
     chosen = _chosen(item, curve)
     values, window = rig.report(chosen)
     values["probe_reference"] = rig.reference()
-    share = values["flop_per_sec"] / limit.flop_per_sec
-    seen = [*window.cautions, *rig.load_cautions, cautions.over_ceiling(share)]
+    shares = shares_of(values["flop_per_sec"], item, host.device_name)
+    over = cautions.over_ceiling(shares["ceiling_share"] or 0.0)
+    seen = [*window.cautions, *rig.load_cautions, over]
     return {
         **_facts(rig.spec, host),
         **values,
         **_curve_columns(curve),
+        **shares,
         "batch_rule": "auto" if cell.batch_size == "auto" else "fixed",
         "batch_size": chosen,
         "img_per_sec_core": img_per_sec_per_core(chosen, window.step_s, host.cores),
         "effective_precision": precision,
-        "ceiling_flop_per_sec": limit.flop_per_sec,
-        "ceiling_method": limit.method,
-        "ceiling_share": share,
         "cautions": [dataclasses.asdict(one) for one in seen if one is not None],
     }
 
 
-def check_device(cell: Cell, backend: Backend) -> None:
-    """`auto` must mean the same to the framework and to the fingerprint."""
-    here = machine.fingerprint(cell.device).device_kind
-    if backend.device_kind != here:
+def checked_machine(item: WorkItem, backend: Backend) -> machine.Machine:
+    """The machine timed; `auto` must mean the same to the framework as to it."""
+    asked = item.cell.device
+    here = devices.describe(asked)
+    if backend.device_kind != here.name_in(backend.name):
         raise StudyError(
-            f"device {cell.device}: the machine has {here}, but {backend.name} runs on "
+            f"device {asked}: the machine has {here.kind}, but {backend.name} runs on "
             f"{backend.device_kind}; say device: {backend.device_kind}, or install a "
-            f"{backend.name} for {here}"
+            f"{backend.name} for {here.kind}"
         )
+    return machine.fingerprint(asked, item.own_core)
 
 
-def check_variant(cell: Cell, backend: Backend) -> None:
+def check_variant(cell: Cell, device_kind: str) -> None:
     """The variant must exist here, and this process must have been started for it."""
     if cell.variant is None:
         return
@@ -95,7 +92,7 @@ def check_variant(cell: Cell, backend: Backend) -> None:
         framework=cell.framework,
         mode=cell.mode,
         family=models.family_of(cell.model),
-        device_kind=backend.device_kind,
+        device_kind=device_kind,
     )
     for name, value in variants.process_environment(cell.variant).items():
         if os.environ.get(name) != value:
@@ -114,6 +111,31 @@ def checked_precision(backend: Backend, dtype: str) -> str:
             f"out as {found}; say the dtype that the device computes in"
         )
     return found
+
+
+def shares_of(flop_per_sec: float, item: WorkItem, device_name: str) -> dict[str, Any]:
+    """Shares of the machine's measured ceiling and of the data sheet's peak.
+
+    Unknown is null. More than the ceiling may happen, the ceiling is measured too; more
+    than the peak cannot: one of the two numbers is wrong.
+    """
+    top = item.peak or peak(device_name, item.cell.dtype)
+    mfu = None if top is None else flop_per_sec / top.flop_per_sec
+    if top is not None and mfu is not None and mfu > 1:
+        raise UntrustedMeasurement(
+            f"{flop_per_sec:.4g} FLOP/s is {mfu:.0%} of the peak of {device_name} in "
+            f"{item.cell.dtype}, {top.flop_per_sec:.4g} ({top.source}); correct the "
+            "peak (--peak), or the step was not timed to its end"
+        )
+    limit = item.ceiling
+    return {
+        "ceiling_flop_per_sec": None if limit is None else limit.flop_per_sec,
+        "ceiling_method": None if limit is None else limit.source,
+        "ceiling_share": None if limit is None else flop_per_sec / limit.flop_per_sec,
+        "peak_flop_per_sec": None if top is None else top.flop_per_sec,
+        "peak_source": None if top is None else top.source,
+        "mfu": mfu,
+    }
 
 
 def _chosen(item: WorkItem, curve: list[Pilot]) -> int:
@@ -207,8 +229,8 @@ class _Rig:
         on_host = self.backend.device_kind == "cpu"
         return batch.sweep(
             self.pilot,
-            smallest=self.effort.sweep_min,
-            largest=self.effort.sweep_max,
+            smallest=self.cell.sweep_min,
+            largest=self.cell.sweep_max,
             step_limit_s=self.effort.window_s / MIN_BLOCKS,
             memory_limit=int(MEMORY_SHARE * machine.memory_bytes())
             if on_host
@@ -236,21 +258,29 @@ class _Rig:
         """The window that is reported, built afresh, and what surrounded it."""
         load_before, others = machine.load_average(), machine.OthersLoad()
         restarted = self.backend.reset_peak_memory()
+        probe.reset_peak_rss()
+        telemetry = Telemetry(self.backend.device_kind)
         workload = self.workload(size)
         window = measure(
             workload,
             precision=self.effort.precision,
             window_s=self.effort.window_s,
             clock=self.clock,
+            around=lambda: telemetry,
         )
         peak_bytes, method = self.backend.peak_memory()
-        self.load_cautions = [cautions.host_load(others.cores(), cores.usable().count)]
+        self.load_cautions = [
+            cautions.host_load(others.cores(), cores.usable().count),
+            cautions.throttled(telemetry.throttled_by),
+        ]
         rate = size / window.step_s
         passes = FORWARD_PASSES[self.cell.mode]
         return {
             **_window_columns(window),
+            **telemetry.columns(size * window.steps_per_sample * len(window.samples)),
             "variant": workload.variant,
             "layout": workload.layout,
+            "attention_kernel": workload.attention,
             "peer_version": peers.version(self.cell.peer),
             "probe_outputs": workload.outputs(),
             "compile_s": workload.compile_s,
@@ -259,6 +289,7 @@ class _Rig:
             "flop_per_sec": 2 * self.spec.macs * passes * rate,
             "peak_memory_bytes": peak_bytes,
             "peak_memory_method": method + ("" if restarted else ", since the start"),
+            "host_peak_memory_bytes": probe.peak_rss()[0],
             "load_before": load_before,
             "load_after": machine.load_average(),
         }, window

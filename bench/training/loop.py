@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import machine
+from bench import cores, machine
 from bench.backend import Backend, Learner
 from bench.data import Classes, Pixels, to_float
 from bench.errors import Diverged
@@ -23,7 +23,7 @@ from bench.models import weights
 from bench.recipes.schedule import learning_rate
 from bench.specs import Cell, WorkItem
 from bench.timing import cautions
-from bench.timing.speed import check_device, checked_precision
+from bench.timing.speed import checked_machine, checked_precision
 from bench.training import fewshot
 from bench.training.ledger import Clock, Ledger
 from bench.training.task import Task, batch_size, prepare
@@ -42,8 +42,7 @@ def pretrain(
 ) -> dict[str, Any]:
     """Train the cell from its initial weights; the training columns of its row."""
     cell, ledger = item.cell, Ledger(clock)
-    check_device(cell, backend)
-    host = machine.fingerprint(backend.device_kind)
+    host = checked_machine(item, backend)
     with ledger.excluded():
         precision = checked_precision(backend, cell.dtype)
         task = prepare(cell)
@@ -57,7 +56,7 @@ def pretrain(
         baselines = _baselines(learner, task)
     load_before, others = machine.load_average(), machine.OthersLoad()
     curve = _train(learner, task, ledger)
-    busy = cautions.host_load(others.cores(), host.cores)
+    busy = cautions.host_load(others.cores(), cores.usable().count)
     with ledger.excluded():
         results = _results(learner, task)
         probes = _probes(learner, task, None) + baselines

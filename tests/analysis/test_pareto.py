@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.analysis.join import model_rows
-from bench.analysis.pareto import figure_2, frontier, on_frontier
+from bench.analysis.pareto import figure_2, frontier, on_frontier, standing
 from bench.errors import ResultsError
 from bench.results import read_published
 
@@ -113,3 +114,112 @@ def test_a_frontier_over_two_pretraining_sets_is_refused():
         ResultsError, match=r"differ in pretrain_dataset \(ImageNet-21k"
     ):
         frontier(models, "core_days", "top1")
+
+
+# Standing --------------------------------------------------------------------
+
+
+def _measured(points, runs=(0.0,) * 5):
+    """Model rows of one panel; `runs` are nudges of both coordinates."""
+    return pd.DataFrame(
+        [
+            {
+                "model": f"M{i}",
+                "source": "measured",
+                "core_days": cost,
+                "top1": score,
+                "core_days_runs": [cost * (1 + nudge) for nudge in runs],
+                "top1_runs": [score * (1 + nudge) for nudge in runs],
+            }
+            for i, (cost, score) in enumerate(points)
+        ]
+    )
+
+
+def _stood(rows):
+    return standing(rows, "core_days", "top1")
+
+
+costs = st.integers(1, 9).map(float)
+panels = st.lists(st.tuples(costs, costs), min_size=1, max_size=8)
+
+
+@given(panels)
+@settings(max_examples=25, deadline=None)
+def test_without_noise_the_probability_is_the_frontier_itself(points):
+    rows = _stood(_measured(points))
+    x, y = np.array(points).T
+    assert rows["p_on_frontier"].tolist() == on_frontier(x, y).astype(float).tolist()
+    assert rows["dominated_by"].isna().tolist() == on_frontier(x, y).tolist()
+
+
+@given(panels, st.lists(st.floats(-0.4, 0.4), min_size=5, max_size=7))
+@settings(max_examples=25, deadline=None)
+def test_probabilities_are_shares_and_someone_is_always_on_it(points, runs):
+    chance = _stood(_measured(points, runs))["p_on_frontier"]
+    assert chance.between(0, 1).all()
+    assert chance.sum() >= 1 - 1e-9  # in every draw at least one point
+
+
+@given(panels)
+@settings(max_examples=25, deadline=None)
+def test_who_dominates_is_no_worse_and_by_the_margins_that_stand_there(points):
+    rows = _stood(_measured(points)).set_index("model")
+    for name, row in rows[rows["dominated_by"].notna()].iterrows():
+        rival = rows.loc[row["dominated_by"]]
+        assert row["x_factor"] == row["core_days"] / rival["core_days"] >= 1
+        assert row["y_gap"] == rival["top1"] - row["top1"] >= 0
+        assert row["x_factor"] > 1 or row["y_gap"] > 0
+        assert name != row["dominated_by"]
+
+
+def test_two_points_that_the_noise_cannot_tell_apart_share_the_frontier():
+    rows = _measured(
+        [(1.0, 0.50), (1.0, 0.49), (5.0, 0.1)], (-0.1, -0.05, 0, 0.05, 0.1)
+    )
+    rows["core_days_runs"] = [[cost] * 5 for cost in rows["core_days"]]
+    first, second, third = _stood(rows)["p_on_frontier"]
+    assert 0.5 < first < 0.8 and 0.2 < second < 0.6 and third == 0
+
+
+def test_one_run_says_nothing_about_itself_and_still_stands_in_the_way():
+    rows = pd.concat(
+        [_measured([(1.0, 0.9)], (0.0,)), _measured([(2.0, 0.5)])], ignore_index=True
+    )
+    alone, beaten = _stood(rows)["p_on_frontier"]
+    assert np.isnan(alone) and beaten == 0
+
+
+def test_published_points_are_as_sure_as_their_rounding():
+    models = model_rows(figure_2(read_published()))
+    rows = standing(models, "core_days", "top1").set_index("printed_model")
+    assert rows.loc["HaloNet", "p_on_frontier"] == 1
+    beaten = rows.loc["ViT-H/14"]
+    assert beaten["p_on_frontier"] == 0 and beaten["dominated_by"] == "NFNet-F4+"
+    assert beaten["x_factor"] == pytest.approx(2300 / 1860)
+    assert beaten["y_gap"] == pytest.approx(0.892 - 0.8855)
+
+
+def test_a_rounding_that_hides_the_order_is_seen():
+    paper = {"source": "published", "core_days_halfwidth": 5.0, "core_days": 10.0}
+    printed = [("top1", "80.0")]
+    rows = pd.DataFrame(
+        [
+            {**paper, "model": name, "top1": 0.8, "printed": printed}
+            for name in ("one", "other")
+        ]
+    )
+    chance = _stood(rows)["p_on_frontier"]
+    assert chance.between(0.6, 0.9).all()  # three in four: neither beats both ways
+
+
+def test_no_rows_have_no_standing():
+    assert _stood(_measured([]).reindex(columns=_measured([(1, 1)]).columns)).empty
+
+
+def test_speed_and_accuracy_are_drawn_apart():
+    rows = _measured([(1.0, 0.5), (2.0, 0.6)]).assign(
+        img_per_sec_core=[10.0, 5.0], rates=[[10.0] * 5, [5.0] * 5]
+    )
+    found = standing(rows, "img_per_sec_core", "top1", x_better="higher")
+    assert found["p_on_frontier"].tolist() == [1.0, 1.0]

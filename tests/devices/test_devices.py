@@ -80,15 +80,15 @@ def test_auto_prefers_the_gpu(monkeypatch):
 
 
 class Found(tuple):
-    """Entry points of one package that brings `xpu`."""
+    """Entry points of one package that brings `abacus`."""
 
-    names = frozenset({"xpu"})
+    names = frozenset({"abacus"})
 
 
 def test_another_package_brings_a_device(monkeypatch):
-    made = devices.Device("xpu", "Max 1550", "tile", 2.0, "replica")
+    made = devices.Device("abacus", "Abacus 3000", "rod", 13.0, "replica")
     module = types.SimpleNamespace(describe=lambda: made)
     point = types.SimpleNamespace(load=lambda: module)
     monkeypatch.setattr(devices, "entry_points", lambda **which: Found([point]))
-    assert devices.kinds() == ("cuda", "cpu", "xpu")
-    assert devices.describe("xpu") is made
+    assert devices.kinds() == (*devices.BUILT_IN, "abacus")
+    assert devices.describe("abacus") is made

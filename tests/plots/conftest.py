@@ -47,6 +47,12 @@ def _rows() -> Iterator[dict]:
                     "track": "protocol",
                     "image_size": size,
                     "img_per_sec_core": rate * slower * (16 / size) ** 2,
+                    "flop_per_sec": rate * slower * 1e8,
+                    "ceiling_flop_per_sec": 2e11,
+                    "ceiling_share": rate * slower * 1e8 / 2e11,
+                    "batch_rule": "auto",
+                    "batch_knee": 16,
+                    "sweep": list(_pilots(rate * slower)),
                 }
             for images, share in ((250, 0.5), (4000, 1.0)):
                 yield {
@@ -63,6 +69,53 @@ def _rows() -> Iterator[dict]:
                 }
 
 
+def _pilots(rate: float) -> Iterator[dict]:
+    """Rates that level off at batch 32; 64 did not fit."""
+    for batch, share in ((1, 0.3), (8, 0.8), (16, 0.995), (32, 1.0)):
+        step_s = batch / (2 * rate * share)
+        yield {"batch_size": batch, "status": "ok", "step_s": step_s}
+    yield {"batch_size": 64, "status": "oom", "step_s": None}
+
+
+TOKEN_LINES = {
+    # model, D_S -> a, b, c of the step in ms; b, c of the MACs
+    ("Mixer-Ti/16", None): (1.0, 0.05, 0.0, 4_128_768, 0),
+    ("Mixer-Ti/16", 1.5): (1.0, 0.04, 4e-5, 3_686_400, 6_912),
+    ("ViT-Ti/16", None): (2.0, 0.06, 6e-5, 5_455_872, 4_608),
+}
+
+
+def _token_rows() -> Iterator[dict]:
+    for (model, ratio), (a, b, c, macs_b, macs_c) in TOKEN_LINES.items():
+        for tokens in (64, 256, 576, 1024, 2304):
+            for repetition, noise in enumerate((1.01, 0.99)):
+                step_ms = noise * (a + b * tokens + c * tokens**2)
+                yield {
+                    **_base(model, "torch"),
+                    "machine_id": "m3",
+                    "cell_id": f"tokens {model} {ratio} {tokens}",
+                    "repetition": repetition,
+                    "mode": "infer",
+                    "track": "protocol",
+                    "image_size": 128 * int((tokens / 64) ** 0.5),
+                    "tokens": tokens,
+                    "tokens_mlp_dim": None if ratio is None else int(ratio * tokens),
+                    "macs": 192_000 + macs_b * tokens + macs_c * tokens**2,
+                    "batch_size": 1,
+                    "batch_rule": "fixed",
+                    "num_classes": 1000,
+                    "step_s": step_ms / 1e3,
+                    "peak_memory_bytes": 10**8,
+                    "attention_kernel": "sdpa math" if model[0] == "V" else None,
+                }
+
+
+@pytest.fixture(scope="session")
+def tokens_rows() -> pd.DataFrame:
+    """Three lines of time against tokens whose parts are known."""
+    return to_frame(table(_token_rows()), samples=True)
+
+
 @pytest.fixture(scope="session")
 def published() -> pd.DataFrame:
     return read_published()
@@ -74,8 +127,10 @@ def measured() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def both(published: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
-    return pd.concat([published, measured], ignore_index=True)
+def both(
+    published: pd.DataFrame, measured: pd.DataFrame, tokens_rows: pd.DataFrame
+) -> pd.DataFrame:
+    return pd.concat([published, measured, tokens_rows], ignore_index=True)
 
 
 @pytest.fixture(scope="session")

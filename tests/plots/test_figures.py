@@ -76,7 +76,12 @@ def test_the_published_frontier_is_the_papers(published):
     (line,) = [line for line in axes.lines if line.get_gid() == "frontier"]
     drawn = set(zip(*line.get_data(), strict=True))
     assert set(zip(front["x"], front["y"], strict=True)) <= drawn
-    assert "on the frontier are HaloNet, Mixer-L/16@448" in pareto.caption(points)
+    assert "on the frontier are HaloNet (P 1.00), Mixer-L/16@448 (P 1.00)" in (
+        pareto.caption(points)
+    )
+    beaten = points.set_index("label").loc["ViT-H/14@518"]
+    assert (beaten["p_on_frontier"], beaten["dominated_by"]) == (0.0, "NFNet-F4+")
+    assert beaten["y_gap"] == pytest.approx(0.65)
 
 
 def test_extrapolated_core_days_carry_their_mark(published):

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import re
+
 import pytest
 
 from bench.errors import UserError
-from bench.report.markup import FORMATS, Column, Grid, Group, latex, markdown, render
+from bench.report.markup import (
+    FORMATS,
+    Best,
+    Column,
+    Grid,
+    Group,
+    latex,
+    markdown,
+    render,
+)
 
 GRID = Grid(
     [Column("model", text=True), Column("50 %")],
@@ -36,13 +49,13 @@ n=2 & more.""",
 | x                      |      — |
 
 n=2 & more.""",
-    "latex": r"""% needs \usepackage{booktabs} and \usepackage{pifont}
+    "latex": r"""% needs \usepackage{booktabs,pifont,siunitx}
 \begin{tabular}{lr}
 \toprule
 model & 50 \% \\
 \midrule
 \multicolumn{2}{l}{\emph{A \& B}} \\
-Mixer\_S\textbar{}32 \textless{}a\textgreater{} & 1,384 \\
+Mixer\_S\textbar{}32 \textless{}a\textgreater{} & \num{1384} \\
 ViT & 007 \\
 \midrule
 x & --- \\
@@ -98,6 +111,57 @@ A & B,ViT,007
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_the_format_is_exactly_this(fmt):
     assert render(GRID, fmt) == EXPECTED[fmt]
+
+
+BEST = Grid(
+    [Column("a"), Column("b")], [Group("", [[Best("1,384"), "0.5"]], [["id1", "id2"]])]
+)
+
+
+@pytest.mark.parametrize(
+    ("fmt", "cell"),
+    [
+        ("table", "\n1,384 "),
+        ("github", "| **1,384** |"),
+        ("latex", r"\textbf{1,384} & \num{0.5} \\"),
+        ("html", "<b>1,384</b>"),
+        ("csv", '"1,384"'),
+        ("json", '"1,384"'),
+    ],
+)
+def test_the_best_cell_is_bold_where_the_format_can(fmt, cell):
+    text = render(BEST, fmt)
+    assert cell in f" {text} "
+    assert fmt in ("github", "latex", "html") or not re.search(r"[*<{]\w*1,384", text)
+
+
+def test_json_alone_names_the_attempts_behind_a_row():
+    (row,) = json.loads(render(BEST, "json"))["rows"]
+    assert row["attempt_ids"] == ["id1", "id2"]
+    assert not any("id1" in render(BEST, fmt) for fmt in FORMATS if fmt != "json")
+
+
+def test_latex_cites_the_papers():
+    cited = dataclasses.replace(BEST, cites=["one", "two"])
+    assert render(cited, "latex").endswith(r"Published rows: \cite{one,two}.")
+    assert r"\cite" not in render(BEST, "latex")
+
+
+@pytest.mark.parametrize(
+    ("text", "made"),
+    [
+        ("12", r"\num{12}"),
+        ("1,234.50", r"\num{1234.50}"),
+        ("0.01", r"\num{0.01}"),
+        ("007", "007"),
+        ("0.01k", "0.01k"),
+        ("1.05x", "1.05x"),
+        ("12,34", "12,34"),
+    ],
+)
+def test_only_plain_numbers_go_through_siunitx(text, made):
+    grid = Grid([Column("a")], [Group("", [[text]])])
+    assert f"\n{made} \\\\\n" in render(grid, "latex")
 
 
 def test_an_unknown_format_is_named():

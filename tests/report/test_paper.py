@@ -96,6 +96,9 @@ def test_csv_has_every_printed_cell(published, number):
 def test_json_has_every_printed_cell(published, number):
     titles, rows = _golden(number)
     found = json.loads(paper_table(published, number, "json"))["rows"]
+    attempts = [row.pop("attempt_ids") for row in found]
+    assert {len(ids) for ids in attempts} == {1}
+    assert {name for ids in attempts for name in ids} <= set(published["attempt_id"])
     assert found == [
         dict(zip(["pre-training", *titles], row, strict=True)) for row in rows
     ]
@@ -137,37 +140,41 @@ def test_latex_of_table_2(published):
 
 def test_latex_marks_of_table_3(published):
     text = paper_table(published, 3, "latex")
-    row = r"ViT-B/16 (\ding{37}) & 224 & 300 & 79.67 & 84.97 & 90.79 & 861 & "
+    numbers = (224, 300, "79.67", "84.97", "90.79", 861)
+    row = r"ViT-B/16 (\ding{37}) & " + "".join(rf"\num{{{n}}} & " for n in numbers)
     assert row + r"0.02k(\ddag{}) \\" in text
     assert text.count(r"(\ding{37}) &") == 4
     assert text.count(r"k(\ddag{}) \\") == 9
-    assert r"\usepackage{pifont}" in text
+    assert r"\usepackage{booktabs,pifont,siunitx}" in text
+    assert text.endswith(r"\cite{tolstikhin2021mixer}.")
 
 
-LATEX_2 = r"""% needs \usepackage{booktabs} and \usepackage{pifont}
+LATEX_2 = r"""% needs \usepackage{booktabs,pifont,siunitx}
 \begin{tabular}{lrrrrrr}
 \toprule
  & ImNet top-1 & ReaL top-1 & Avg 5 top-1 & VTAB-1k 19 tasks & Throughput img/sec/core & TPUv3 core-days \\
 \midrule
 \multicolumn{7}{l}{\emph{Pre-trained on ImageNet-21k (public)}} \\
-HaloNet & 85.8 & --- & --- & --- & 120 & 0.10k \\
-Mixer-L/16 & 84.15 & 87.86 & 93.91 & 74.95 & 105 & 0.41k \\
-ViT-L/16 & 85.30 & 88.62 & 94.39 & 72.72 & 32 & 0.18k \\
-BiT-R152x4 & 85.39 & --- & 94.04 & 70.64 & 26 & 0.94k \\
+HaloNet & \num{85.8} & --- & --- & --- & \num{120} & 0.10k \\
+Mixer-L/16 & \num{84.15} & \num{87.86} & \num{93.91} & \num{74.95} & \num{105} & 0.41k \\
+ViT-L/16 & \num{85.30} & \num{88.62} & \num{94.39} & \num{72.72} & \num{32} & 0.18k \\
+BiT-R152x4 & \num{85.39} & --- & \num{94.04} & \num{70.64} & \num{26} & 0.94k \\
 \midrule
 \multicolumn{7}{l}{\emph{Pre-trained on JFT-300M (proprietary)}} \\
-NFNet-F4+ & 89.2 & --- & --- & --- & 46 & 1.86k \\
-Mixer-H/14 & 87.94 & 90.18 & 95.71 & 75.33 & 40 & 1.01k \\
-BiT-R152x4 & 87.54 & 90.54 & 95.33 & 76.29 & 26 & 9.90k \\
-ViT-H/14 & 88.55 & 90.72 & 95.97 & 77.63 & 15 & 2.30k \\
+NFNet-F4+ & \num{89.2} & --- & --- & --- & \num{46} & 1.86k \\
+Mixer-H/14 & \num{87.94} & \num{90.18} & \num{95.71} & \num{75.33} & \num{40} & 1.01k \\
+BiT-R152x4 & \num{87.54} & \num{90.54} & \num{95.33} & \num{76.29} & \num{26} & 9.90k \\
+ViT-H/14 & \num{88.55} & \num{90.72} & \num{95.97} & \num{77.63} & \num{15} & 2.30k \\
 \midrule
 \multicolumn{7}{l}{\emph{Pre-trained on unlabelled or weakly labelled data (proprietary)}} \\
-MPL & 90.0 & 91.12 & --- & --- & --- & 20.48k \\
-ALIGN & 88.64 & --- & --- & 79.99 & 15 & 14.82k \\
+MPL & \num{90.0} & \num{91.12} & --- & --- & --- & 20.48k \\
+ALIGN & \num{88.64} & --- & --- & \num{79.99} & \num{15} & 14.82k \\
 \bottomrule
 \end{tabular}
 
-Source: Tolstikhin et al. (2021), arXiv:2105.01601v4, Table 2."""  # noqa: E501
+Source: Tolstikhin et al. (2021), arXiv:2105.01601v4, Table 2.
+
+Published rows: \cite{tolstikhin2021mixer}."""  # noqa: E501
 
 
 @pytest.mark.parametrize("fmt", FORMATS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 
 import pandas as pd
@@ -105,10 +106,10 @@ def test_the_whole_table():
 
 
 WHOLE = """\
-model      framework      px    batch    params (M)    img/sec/core              interval    top-1 % (chance)    core-days  few-shot % (raw pixels, random init)
----------  -----------  ----  -------  ------------  --------------  --------------------  ------------------  -----------  --------------------------------------
+model      framework      px    batch    params (M)    img/sec/core              interval    top-1 % (chance)    core-days  5-shot % (raw pixels, random init)
+---------  -----------  ----  -------  ------------  --------------  --------------------  ------------------  -----------  ------------------------------------
 [1] measured, Xeon 8481C, vcpu, inference, float32, protocol track, trained on fractals, tested on fractals
-Mixer-S/4  jax            32        8          1.23           1,384  n=1, within-run only         50.0 (10.0)       0.0123  digits 5-shot 50.0 (70.0, 30.0)
+Mixer-S/4  jax            32        8          1.23           1,384  n=1, within-run only         50.0 (10.0)       0.0123  digits 50.0 (70.0, 30.0)
 [2] measured, Xeon 8481C, vcpu, throughput not measured, float32, trained on fractals, tested on fractals
 ViT-S/4    jax            32        —             —               —                     —         25.0 (10.0)       0.0123  —
 
@@ -129,7 +130,8 @@ def _five(model: str, rate: float) -> list[dict]:
 
 def test_the_interval_needs_five_processes():
     (row,) = lines(frame(*_five("Mixer-S/4", 100.0)))
-    assert re.fullmatch(r"10\d – 10\d \(n=5\)", row["interval"])
+    assert re.fullmatch(r"10\d\.\d – 10\d\.\d \(n=5\)", row["interval"])
+    assert row["img/sec/core"] == "102.0"  # as many digits as the interval has
     (row,) = lines(frame(*_five("Mixer-S/4", 100.0)[:2]))
     assert row["interval"] == "n=2, within-run only"
     (row,) = lines(frame(*_five("Mixer-S/4", 100.0), samples=False))
@@ -214,6 +216,41 @@ def test_demo_sizes_say_so():
         frame(infer("Mixer-XS/4", 1.0))
     )
     assert "Demo scale" not in comparison_table(frame(infer("Mixer-S/4", 1.0)))
+
+
+def test_the_order_is_the_callers():
+    rows = frame(
+        *(infer("Mixer-S/4", 1.0, image_size=64), infer("ViT-S/4", 2.0, cell_id="v")),
+        infer("BiT-R50x1", 3.0, image_size=48, cell_id="b"),
+    )
+    assert [row["img/sec/core"] for row in lines(rows)] == ["3.00", "2.00", "1.00"]
+    assert [row["px"] for row in lines(rows, sort="image_size")] == ["32", "48", "64"]
+    assert lines(rows, sort="model")[0]["model"] == "BiT-R50x1"
+    with pytest.raises(UserError, match=r"--sort: unknown column 'speed'"):
+        lines(rows, sort="speed")
+
+
+def test_the_best_of_each_group_is_bold_and_of_no_other():
+    there = {"machine_id": "m2", "machine": "Other"}
+    text = comparison_table(
+        frame(
+            *(infer("Mixer-S/4", 200.0), infer("ViT-S/4", 100.0)),
+            infer("Mixer-S/4", 7.0, cell_id="c1", **there),
+            infer("ViT-S/4", 9.0, cell_id="c2", **there),
+            infer("BiT-R50x1", 5.0, cell_id="c3", dtype="bfloat16"),
+        ),
+        "github",
+    )
+    assert re.findall(r"\*\*([\d.]+)\*\*", text) == ["200", "9.00"]
+
+
+def test_every_line_names_the_attempts_behind_it():
+    rows = frame(
+        *(infer("Mixer-S/4", 5.0, repetition=r, attempt_id=f"i{r}") for r in (0, 1)),
+        pretrain("Mixer-S/4", 0.5, attempt_id="p0"),
+    )
+    (row,) = json.loads(comparison_table(rows, "json"))["rows"]
+    assert row["attempt_ids"] == ["p0", "i0", "i1"]
 
 
 def test_mistakes_are_one_line():

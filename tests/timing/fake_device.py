@@ -21,6 +21,7 @@ class FakeWorkload:
 
     variant = "fake"
     layout = "NHWC"
+    attention = None
     compile_s = 0.5
     compile_cached = False
 
@@ -64,3 +65,22 @@ class FakeWorkload:
 
     def compilations(self):
         return self.compiled
+
+
+class FakeEvents:
+    """The device's clock: marks are passed in the order of the queue."""
+
+    name = "fake events"
+
+    def __init__(self, workload, share=1.0):
+        self.workload, self.share, self.blocks = workload, share, 0
+
+    def start(self):
+        self.began = max(self.workload.clock.now, self.workload.busy_until)
+
+    def stop(self):
+        self.ended = self.workload.busy_until
+
+    def seconds(self):
+        self.blocks += 1
+        return self.share * (self.ended - self.began) / 1e9

@@ -1,9 +1,10 @@
 """One window, on a clock that we move: every step, barrier and refusal is counted."""
 
+import contextlib
 import gc
 
 import pytest
-from fake_device import FakeClock, FakeWorkload
+from fake_device import FakeClock, FakeEvents, FakeWorkload
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -142,6 +143,63 @@ def test_the_collector_rests_in_the_window_and_is_restored(was_on, fails):
 def test_a_barrier_that_weighs_too_much_is_a_caution():
     window, _, _ = run(step_ns=10_000, barrier_ns=5_000_000, window_s=0.1)
     assert "timer_resolution" in [one.kind for one in window.cautions]
+
+
+def test_a_long_step_may_leave_one_percent_behind_and_no_more():
+    with pytest.raises(UntrustedMeasurement, match="barrier returned early"):
+        run(step_ns=1_000_000_000, early=0.02, window_s=5.0)
+    assert run(step_ns=1_000_000_000, early=0.005, window_s=5.0)
+
+
+def test_a_coarse_clock_makes_blocks_longer_or_is_said():
+    def with_tick(window_s):
+        clock = FakeClock()
+        workload = FakeWorkload(clock)
+        return measure(
+            workload, precision=0.02, window_s=window_s, clock=clock, clock_tick_s=0.001
+        )
+
+    assert with_tick(window_s=10.0).steps_per_sample == 100
+    assert "timer_resolution" in [one.kind for one in with_tick(0.1).cautions]
+
+
+def with_events(share):
+    clock = FakeClock()
+    workload = FakeWorkload(clock, barrier_ns=8_000)
+    workload.events = FakeEvents(workload, share)
+    return measure(workload, precision=0.02, window_s=1.0, clock=clock), workload
+
+
+def test_events_time_the_work_without_the_barrier():
+    window, workload = with_events(1.0)
+    assert window.timer == "fake events"
+    assert window.step_s == pytest.approx(0.001, rel=1e-9)
+    assert workload.events.blocks == len(window.samples)
+    assert run()[0].timer == "host"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1000.0])
+def test_events_that_the_host_contradicts_are_refused(share):
+    with pytest.raises(UntrustedMeasurement, match="device events say"):
+        with_events(share)
+
+
+def test_what_is_read_around_the_window_sees_only_the_window():
+    clock = FakeClock()
+    workload = FakeWorkload(clock)
+    seen = []
+
+    @contextlib.contextmanager
+    def around():
+        seen.append(workload.steps)
+        yield
+        seen.append(workload.steps)
+
+    window = measure(workload, precision=0.02, window_s=1.0, clock=clock, around=around)
+    assert seen == [
+        window.warmup_steps_run,
+        window.warmup_steps_run + len(window.samples) * window.steps_per_sample,
+    ]
 
 
 seconds = st.floats(1e-6, 10.0)

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from fake_device import FakeClock, FakeWorkload
 
-from bench import machine, models, record
+from bench import devices, machine, models, record
+from bench.devices.sensors import Reading
 from bench.errors import StudyError, UntrustedMeasurement
-from bench.specs import Cell, Effort, WorkItem
-from bench.timing.speed import measure_cell
+from bench.specs import Cell, Effort, Limit, WorkItem
+from bench.timing import telemetry
+from bench.timing.speed import measure_cell, shares_of
 
 ROOT = Path(__file__).parents[2]
 GIB = 2**30
@@ -25,9 +27,9 @@ class FakeBackend:
     device_kind = "cpu"
     device_name = "fake"
 
-    def __init__(self, clock, fits=10**6, precision="float32", rate=1e12, **device):
+    def __init__(self, clock, fits=10**6, precision="float32", **device):
         self.clock, self.fits, self.precision = clock, fits, precision
-        self.rate, self.device, self.built = rate, device, []
+        self.device, self.built = device, []
 
     def _workload(self, batch):
         self.built.append(batch)
@@ -52,9 +54,6 @@ class FakeBackend:
         assert recipe.optimizer == "adam"
         return self._workload(len(images))
 
-    def matmul_rate(self, size, dtype):
-        return self.rate
-
     def effective_precision(self, dtype):
         return self.precision
 
@@ -68,7 +67,15 @@ class FakeBackend:
         return isinstance(error, MemoryError)
 
 
-def measured(picked_batch=None, window_s=1.0, sweep_max=1024, device=None, **fields):
+def measured(
+    picked_batch=None,
+    window_s=1.0,
+    sweep_max=1024,
+    device=None,
+    rate=1e12,
+    peak=None,
+    **fields,
+):
     clock = FakeClock()
     backend = FakeBackend(clock, **(device or {}))
     given = {
@@ -81,8 +88,10 @@ def measured(picked_batch=None, window_s=1.0, sweep_max=1024, device=None, **fie
     }
     item = WorkItem(
         cell=Cell(**(given | fields)),
-        effort=Effort(window_s=window_s, sweep_max=sweep_max),
+        effort=Effort(window_s=window_s),
         picked_batch=picked_batch,
+        ceiling=None if rate is None else Limit(rate, "fake product"),
+        peak=peak,
     )
     return measure_cell(item, backend, clock), backend
 
@@ -174,14 +183,57 @@ def test_an_early_barrier_fails_the_attempt():
 
 
 def test_more_than_the_ceiling_is_a_caution():
-    values, _ = measured(batch_size=16, device={"rate": 1e6})
+    values, _ = measured(batch_size=16, rate=1e6)
     assert values["ceiling_share"] > 1
     assert kinds(values) == ["over_ceiling"]
 
 
+def test_without_a_ceiling_there_is_no_share():
+    values, _ = measured(batch_size=16, rate=None)
+    assert values["ceiling_share"] is None and kinds(values) == []
+
+
+def test_mfu_needs_a_known_part_or_a_peak_with_its_source():
+    unknown, _ = measured(batch_size=16)
+    assert (unknown["mfu"], unknown["peak_source"]) == (None, None)
+    known, _ = measured(batch_size=16, peak=Limit(1e12, "its sheet"))
+    assert known["mfu"] == known["flop_per_sec"] / 1e12
+    assert known["peak_source"] == "its sheet"
+
+
+def test_more_than_the_peak_is_refused():
+    with pytest.raises(UntrustedMeasurement, match=r"of the peak of .*its sheet"):
+        measured(batch_size=16, peak=Limit(1e6, "its sheet"))
+
+
+def test_a_known_part_has_its_sheets_peak():
+    item = WorkItem(cell=Cell(mode="infer", model="Mixer-B/16", framework="torch"))
+    shares = shares_of(6.69e12, item, "NVIDIA H200")
+    assert shares["mfu"] == pytest.approx(0.0999, abs=1e-4)
+    assert shares["peak_source"] == "NVIDIA H200 data sheet (SXM), 2024"
+
+
+def test_what_the_sensors_say_stands_in_the_row(monkeypatch):
+    looks = iter([Reading(), Reading(throttle_flags=("power_cap",), clock_mhz=900.0)])
+    monkeypatch.setattr(
+        telemetry.Telemetry.__init__,
+        "__kwdefaults__",
+        {
+            "look": lambda kind: next(looks),
+            "clock": lambda: 0.0,
+        },
+    )
+    values, _ = measured(batch_size=16)
+    assert values["throttled_by"] == ["power_cap"]
+    assert (values["clock_mhz_before"], values["clock_mhz_after"]) == (None, 900.0)
+    assert kinds(values) == ["throttled"]
+    assert values["energy_j"] is None and values["energy_method"] is None
+    assert values["timer"] == "host" and values["host_peak_memory_bytes"] > 0
+
+
 def test_auto_must_mean_one_device(monkeypatch):
-    gpu = dataclasses.replace(machine.fingerprint("cpu"), device_kind="cuda")
-    monkeypatch.setattr(machine, "fingerprint", lambda kind: gpu)
+    gpu = dataclasses.replace(devices.describe("cpu"), kind="cuda")
+    monkeypatch.setattr(devices, "describe", lambda kind: gpu)
     with pytest.raises(StudyError, match="the machine has cuda, but torch runs on cpu"):
         measured(device=None, batch_size=8)
 
@@ -220,6 +272,6 @@ def test_a_real_cell_in_a_fresh_process(framework, mode):
     assert values["variant"] == {"jax": "jit", "torch": "eager"}[framework]
     assert (values["compile_s"] is None) == (framework == "torch")
     assert values["img_per_sec"] > 0
-    assert 0 < values["ceiling_share"]
+    assert values["ceiling_share"] is None  # nobody measured one
     assert len(values["samples"]) >= 1
     assert record.table([values]).num_rows == 1

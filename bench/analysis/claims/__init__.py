@@ -1,0 +1,207 @@
+"""The paper's claims, each with a test: rows in, a verdict on each side out.
+
+One line per claim of Tolstikhin et al. (2021). Published and measured evidence are
+judged apart and never mixed. A verdict speaks of the rows it was given: one sure
+counter-example contradicts, no sure comparison leaves a claim untested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bench.analysis.claims import accuracy, frontier, speed
+from bench.analysis.claims.evidence import (
+    Comparison,
+    Finding,
+    Verdict,
+    by_where,
+    judged,
+    verdict_of,
+)
+from bench.analysis.claims.points import PAPER_SIZE, Point, points_of
+from bench.analysis.key import equal
+
+__all__ = ["CLAIMS", "Answer", "Claim", "Evidence", "answer"]
+
+Test = Callable[[Sequence[Point]], Iterable[Comparison]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim in our words, the test of it, its figure, and what would test it."""
+
+    name: str
+    statement: str
+    to_test: str
+    figure: str | None = None
+    test: Test | None = None
+    scale: bool = True
+    """Whether it is about scale, so that demo sizes are no evidence."""
+    one_size: bool = False
+    """Whether published rows count only at 224 px."""
+    published_note: str = ""
+    """What the paper says where it prints no numbers."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One side's verdict, what it rests on, and why there is not more."""
+
+    verdict: Verdict
+    findings: list[Finding]
+    note: str = ""
+
+    @property
+    def summary(self) -> str:
+        """The verdict; where findings disagree, which machine or set says which."""
+        verdicts = {w: verdict_of(f) for w, f in by_where(self.findings).items()}
+        if self.verdict == "untested":
+            return self.verdict
+        parts = []
+        for word in ("contradicted", "supported"):
+            found = [where for where, verdict in verdicts.items() if verdict == word]
+            parts += [f"{word}: {'; '.join(found)}"] if found else []
+        return " | ".join(parts)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A claim with what was published and what was measured."""
+
+    claim: Claim
+    published: Evidence
+    measured: Evidence
+
+
+CLAIMS = (
+    Claim(
+        "equal-size-speed",
+        "Mixer classifies more images per second and core than a ViT of its size",
+        "mixer-bench time Mixer-B/16 ViT-B/16 ViT-S/16 --repetitions 5",
+        "relative",
+        speed.equal_size,
+        one_size=True,
+    ),
+    Claim(
+        "equal-accuracy-speed",
+        "At equal accuracy Mixer is faster than ResNet and ViT",
+        "pretrain three sizes of each family, five seeds, and time them (infer)",
+        "throughput",
+        accuracy.equal_accuracy,
+        one_size=True,
+    ),
+    Claim(
+        "competitive-accuracy",
+        "Mixer comes close to ViT, and the gap shrinks with pre-training data",
+        "pretrain Mixer and ViT of one size at three values of data_examples, "
+        "five seeds",
+        "data_scale",
+        accuracy.gap,
+        one_size=True,
+    ),
+    Claim(
+        "pareto",
+        "Mixer is on the frontier of accuracy against pre-training cost",
+        "pretrain several sizes of each family, five seeds",
+        "pareto",
+    ),
+    Claim(
+        "data-hunger",
+        "Mixer gains more from more data than ResNet, which saturates first",
+        "pretrain Mixer and BiT at three values of data_examples, five seeds",
+        "data_scale",
+        accuracy.hunger,
+        one_size=True,
+        published_note="figure 2, right, is only plotted, and the tables have no "
+        "ResNet at 224 px on two pre-training sets",
+    ),
+    Claim(
+        "resolution-cost",
+        "A larger image slows Mixer about as much as it has more patches",
+        "mixer-bench time Mixer-B/16 --image-size 448, beside the same at 224",
+        "resolution",
+        speed.resolution,
+    ),
+    Claim(
+        "linear-cost",
+        "With a fixed token MLP, Mixer's cost grows no faster than linearly in tokens",
+        "mixer-bench time Mixer-B/32 Mixer-B/16 --repetitions 5",
+        "resolution",
+        speed.linear_cost,
+    ),
+    Claim(
+        "tied-token-mixing",
+        "One token MLP shared by all channels saves memory and loses no accuracy",
+        "not possible yet: no model here has a token MLP for each channel",
+        published_note="appendix A says so in words and prints no numbers",
+    ),
+    Claim(
+        "shuffle-invariance",
+        "Shuffled patches and pixels leave Mixer as it is; any shuffling hurts ResNet "
+        "more",
+        "pretrain Mixer and BiT with shuffle: [none, patch_pixel, global], five seeds",
+        "data_scale",
+        accuracy.shuffling,
+        scale=False,
+        published_note="figure 4 is only plotted; the text says that global shuffling "
+        "costs Mixer about 45 % and ResNet about 75 %",
+    ),
+    Claim(
+        "unit-structure",
+        "First token-mixing units show structure in space, deep ones little",
+        "not possible yet: rows hold no weights; see the weights that were saved",
+        published_note="figures 5 to 7 are pictures without numbers",
+    ),
+)
+
+
+def answer(rows: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> list[Answer]:
+    """Each claim judged on the published and on the measured rows among `rows`."""
+    points = points_of(rows)
+    return [
+        Answer(claim, *(_evidence(claim, rows, points, side) for side in SIDES))
+        for claim in claims
+    ]
+
+
+SIDES = ("published", "measured")
+
+
+def _evidence(
+    claim: Claim, rows: pd.DataFrame, points: list[Point], side: str
+) -> Evidence:
+    mine = [point for point in points if point.published == (side == "published")]
+    kept = [point for point in mine if _counts(claim, point)]
+    if claim.name == "pareto":
+        findings = list(frontier.on_the_frontier(rows, side))
+    else:
+        findings = judged(list(claim.test(kept))) if claim.test else []
+    demo = any(point.demo for point in mine) and claim.scale
+    return Evidence(
+        verdict_of(findings), findings, _note(claim, rows, side, findings, demo)
+    )
+
+
+def _counts(claim: Claim, point: Point) -> bool:
+    if point.published and claim.one_size:
+        return point.image_size == PAPER_SIZE
+    return not (point.demo and claim.scale)
+
+
+def _note(
+    claim: Claim, rows: pd.DataFrame, side: str, findings: list[Finding], demo: bool
+) -> str:
+    """Why there is no verdict, or what was left out."""
+    if side == "published":
+        return claim.published_note
+    if not equal(rows, "source", "measured").any():
+        return "no measured rows given"
+    left_out = "demo sizes are no evidence for a claim about scale" if demo else ""
+    if findings:
+        return left_out
+    if claim.test is None and claim.name != "pareto":
+        return "no column of a row can say"
+    return left_out or "no measured rows that can be compared"

@@ -1,0 +1,275 @@
+"""Claims about accuracy: per throughput, per data, under shuffling."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.analysis.claims.evidence import Comparison, Estimate, combined
+from bench.analysis.claims.points import Point, family, grouped, of_one_size
+from bench.analysis.pareto import on_frontier
+
+COMPETITIVE = 1.0
+"""A gap of up to one point at the largest pre-training set counts as competitive."""
+UNCHANGED = 1.0
+"""A change of accuracy of up to one point counts as none."""
+
+
+def _learned(points: Sequence[Point]) -> list[Point]:
+    return [point for point in points if point.accuracy is not None]
+
+
+def _unshuffled(points: Sequence[Point]) -> list[Point]:
+    return [point for point in _learned(points) if point.shuffle == "none"]
+
+
+# Throughput at equal accuracy ------------------------------------------------
+
+
+def equal_accuracy(points: Sequence[Point]) -> Iterator[Comparison]:
+    """Mixer's rate over that of ViT, and of ResNet, at Mixer's accuracy."""
+    both = [p for p in _unshuffled(points) if p.rate is not None]
+    for part in grouped(both, _trained_and_timed_alike).values():
+        for name in ("vit", "resnet"):
+            line = _front(family(part, name))
+            for mixer in family(part, "mixer"):
+                yield from _at_its_accuracy(mixer, line)
+
+
+def _trained_and_timed_alike(point: Point) -> Hashable:
+    return (point.accuracy_key, point.speed_key, *_data(point))
+
+
+def _data(point: Point) -> tuple[Hashable, ...]:
+    return (point.dataset, point.images, point.setting)
+
+
+def _front(points: Sequence[Point]) -> list[Point]:
+    """Those that no other beats in both accuracy and rate, fastest first."""
+    rates = np.array([_value(point.rate) for point in points])
+    scores = np.array([_value(point.accuracy) for point in points])
+    kept = on_frontier(rates, scores, "higher", "higher")
+    front = [point for point, keep in zip(points, kept, strict=True) if keep]
+    return sorted(front, key=lambda point: _value(point.accuracy))
+
+
+def _at_its_accuracy(mixer: Point, line: list[Point]) -> Iterator[Comparison]:
+    """Interpolated inside the line. Below it only a faster and better rival speaks."""
+    where = f"{mixer.where}, {mixer.dataset}"
+    for low, high in itertools.pairwise(line):
+        if _value(low.accuracy) <= _value(mixer.accuracy) < _value(high.accuracy):
+            assert mixer.rate and low.rate and high.rate
+            assert mixer.accuracy and low.accuracy and high.accuracy
+            ratio = combined(
+                _interpolated,
+                *(mixer.rate, mixer.accuracy),
+                *(low.rate, low.accuracy, high.rate, high.accuracy),
+            )
+            text = (
+                f"{mixer.name} at its {_percent(mixer.accuracy)} %: {ratio.value:.2f}x "
+                f"the rate between {low.model} and {high.model}"
+            )
+            yield Comparison(where, text, ratio, np.log)
+    if line and _beats(line[0], mixer):
+        assert mixer.rate and line[0].rate and line[0].accuracy
+        ratio = combined(np.divide, mixer.rate, line[0].rate)
+        text = (
+            f"{mixer.name} at its {_percent(mixer.accuracy)} %: at most "
+            f"{ratio.value:.2f}x the rate, as {line[0].model} is faster and reaches "
+            f"{_percent(line[0].accuracy)} %"
+        )
+        yield Comparison(where, text, ratio, np.log)
+
+
+def _beats(rival: Point, mixer: Point) -> bool:
+    faster = _value(rival.rate) > _value(mixer.rate)
+    return faster and _value(rival.accuracy) > _value(mixer.accuracy)
+
+
+def _interpolated(rate: Any, at: Any, r0: Any, a0: Any, r1: Any, a1: Any) -> Any:
+    share = np.clip((at - a0) / (a1 - a0), 0, 1)
+    return rate / (r0 ** (1 - share) * r1**share)
+
+
+# Accuracy against data -------------------------------------------------------
+
+
+def gap(points: Sequence[Point]) -> Iterator[Comparison]:
+    """How ViT's lead over the Mixer of its size falls with data, and its last value."""
+    for part in grouped(_unshuffled(points), _tested_alike).values():
+        most = max((point.images or 0 for point in part), default=0)
+        pairs = [p for p in of_one_size(part, "mixer", "vit") if _trained_alike(*p)]
+        for same in grouped_pairs(pairs).values():
+            yield from _shrinking(same)
+            yield from (_competitive(*p) for p in same if p[0].images == most)
+
+
+def _tested_alike(point: Point) -> Hashable:
+    """Published pre-training sets are steps of data; one's own are never mixed."""
+    dataset = "" if point.published else point.dataset
+    return (point.accuracy_key, point.setting, dataset)
+
+
+def _trained_alike(one: Point, other: Point) -> bool:
+    known = one.images is not None and one.dataset == other.dataset
+    return known and (one.images, one.epochs) == (other.images, other.epochs)
+
+
+Pair = tuple[Point, Point]
+
+
+def grouped_pairs(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
+    """Pairs of each size, by rising data."""
+    groups: dict[str, list[Pair]] = {}
+    for pair in sorted(pairs, key=lambda p: p[0].images or 0):
+        groups.setdefault(pair[0].size, []).append(pair)
+    return groups
+
+
+def _lead(mixer: Point, vit: Point) -> Estimate:
+    assert mixer.accuracy and vit.accuracy
+    return _less(vit.accuracy, mixer.accuracy)
+
+
+def _shrinking(pairs: Sequence[Pair]) -> Iterator[Comparison]:
+    for before, after in itertools.pairwise(pairs):
+        old, new = _lead(*before), _lead(*after)
+        change = combined(np.subtract, old, new)
+        text = (
+            f"{before[0].size}: ViT leads by {_points(old)} on {_set(before[0])}, "
+            f"by {_points(new)} on {_set(after[0])}"
+        )
+        yield Comparison(_site(before[0], before[0].size), text, change, np.positive)
+
+
+def _competitive(mixer: Point, vit: Point) -> Comparison:
+    lead = _lead(mixer, vit)
+    text = f"{mixer.size}: {_points(lead)} points behind ViT on {_set(mixer)}"
+    return Comparison(
+        _site(mixer, mixer.size), text, lead, lambda gap: COMPETITIVE - gap
+    )
+
+
+def hunger(points: Sequence[Point]) -> Iterator[Comparison]:
+    """Mixer's gain from more data less ResNet's: over all of it, and at the end."""
+    for part in grouped(_unshuffled(points), _tested_alike).values():
+        mixers = _lines(family(part, "mixer"))
+        resnets = _lines(family(part, "resnet"))
+        for mixer, resnet in itertools.product(mixers, resnets):
+            yield from _gains(mixer, resnet)
+
+
+Line = dict[float, Point]
+
+
+def _lines(points: Sequence[Point]) -> list[Line]:
+    """Each model's points by data size."""
+    models = grouped([p for p in points if p.images], lambda p: (p.model, p.epochs))
+    return [{p.images or 0: p for p in line} for line in models.values()]
+
+
+def _gains(mixer: Line, resnet: Line) -> Iterator[Comparison]:
+    sizes = sorted(set(mixer) & set(resnet))
+    spans = [(sizes[0], sizes[-1])] if len(sizes) > 1 else []
+    spans += [(sizes[-2], sizes[-1])] if len(sizes) > 2 else []
+    for few, many in spans:
+        m, r = (_gain(line[few], line[many]) for line in (mixer, resnet))
+        names = mixer[few].model, resnet[few].model
+        text = (
+            f"from {few:,.0f} to {many:,.0f} images {names[0]} gains {_points(m)} "
+            f"points, {names[1]} {_points(r)}"
+        )
+        more = combined(np.subtract, m, r)
+        yield Comparison(_site(mixer[few]), text, more, np.positive)
+
+
+def _gain(few: Point, many: Point) -> Estimate:
+    assert few.accuracy and many.accuracy
+    return _less(many.accuracy, few.accuracy)
+
+
+# Shuffled pixels -------------------------------------------------------------
+
+
+def shuffling(points: Sequence[Point]) -> Iterator[Comparison]:
+    """Mixer unchanged by patch and pixel shuffling, and hurt less by a global one."""
+    alike = grouped(_learned(points), lambda p: (p.accuracy_key, *_data(p)))
+    for part in alike.values():
+        kinds = [
+            {point.shuffle: point for point in line}
+            for name in ("mixer", "resnet")
+            for line in grouped(family(part, name), lambda p: p.model).values()
+        ]
+        mixers = [kind for kind in kinds if _family(kind) == "mixer"]
+        resnets = [kind for kind in kinds if _family(kind) == "resnet"]
+        for mixer in mixers:
+            yield from _invariance(mixer)
+        for mixer, resnet in itertools.product(mixers, resnets):
+            yield from _hurt_less(mixer, resnet)
+
+
+def _family(kinds: dict[str, Point]) -> str:
+    return next(iter(kinds.values())).family
+
+
+def _invariance(kinds: dict[str, Point]) -> Iterator[Comparison]:
+    if not {"none", "patch_pixel"} <= set(kinds):
+        return
+    change = _gain(kinds["none"], kinds["patch_pixel"])
+    text = (
+        f"{kinds['none'].model}: {_points(change)} points from shuffled patches and "
+        "pixels"
+    )
+    yield Comparison(
+        _site(kinds["none"]), text, change, lambda moved: UNCHANGED - np.abs(moved)
+    )
+
+
+def _hurt_less(mixer: dict[str, Point], resnet: dict[str, Point]) -> Iterator[Any]:
+    for kind, words in (("patch_pixel", "patch and pixel"), ("global", "global")):
+        if not {"none", kind} <= set(mixer) & set(resnet):
+            continue
+        m, r = (_relative_drop(line, kind) for line in (mixer, resnet))
+        text = (
+            f"{words} shuffling takes {100 * m.value:.0f} % of the accuracy of "
+            f"{mixer['none'].model}, {100 * r.value:.0f} % of {resnet['none'].model}"
+        )
+        more = combined(np.subtract, r, m)
+        yield Comparison(_site(mixer["none"]), text, more, np.positive)
+
+
+def _relative_drop(kinds: dict[str, Point], kind: str) -> Estimate:
+    whole, left = kinds["none"].accuracy, kinds[kind].accuracy
+    assert whole and left
+    return combined(lambda a, b: 1 - b / a, whole, left)
+
+
+def _less(one: Estimate, other: Estimate) -> Estimate:
+    """The difference of two accuracies in points."""
+    return combined(lambda a, b: 100 * (a - b), one, other)
+
+
+# Words -----------------------------------------------------------------------
+
+
+def _site(point: Point, *words: str) -> str:
+    return ", ".join([*words] if point.published else [point.where, *words])
+
+
+def _set(point: Point) -> str:
+    return point.dataset if point.published else f"{point.images:,.0f} images"
+
+
+def _points(number: Estimate) -> str:
+    return f"{number.value:.2f}"
+
+
+def _percent(number: Estimate | None) -> str:
+    return f"{100 * _value(number):.2f}"
+
+
+def _value(number: Estimate | None) -> float:
+    return float("nan") if number is None else number.value

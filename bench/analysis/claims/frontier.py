@@ -1,0 +1,82 @@
+"""The claim about the accuracy-cost frontier: who is on it, and how surely."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.claims.evidence import Finding, Verdict
+from bench.analysis.demo import is_demo
+from bench.analysis.join import model_rows
+from bench.analysis.key import by_key, equal, plain
+from bench.analysis.pareto import figure_2, standing
+
+SURE = 0.95
+RIVALS = ("vit", "resnet")
+
+
+def panels(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each comparable set of trained models with its standing: where, rows."""
+    paper = figure_2(rows)
+    if len(paper):
+        yield "TPUv3", _standing(model_rows(paper))
+    large = ~rows["model"].map(lambda name: is_demo(str(name))).astype(bool)
+    plainly = ~rows["shuffle"].isin(["patch_pixel", "global"]).astype(bool)
+    trained = equal(rows, "source", "measured") & equal(rows, "mode", "pretrain")
+    if not (trained & plainly & large).any():
+        return
+    mine = model_rows(rows[trained & plainly & large])
+    known = mine["core_days"].notna() & mine["top1"].notna()
+    for key, part in by_key(mine[known], "core_days", "top1"):
+        where = f"{key['machine']}, {key['dtype']}, {key['pretrain_dataset']}"
+        yield where, _standing(part)
+
+
+def _standing(rows: pd.DataFrame) -> pd.DataFrame:
+    return standing(_named(rows), "core_days", "top1", names="label")
+
+
+def _named(rows: pd.DataFrame) -> pd.DataFrame:
+    labels = [
+        f"{row['printed_model'] or row['model']}"
+        + (f"@{row['image_size']:.0f}" if row["image_size"] not in (None, 224) else "")
+        for row in ({k: plain(v) for k, v in r.items()} for r in _records(rows))
+    ]
+    return rows.assign(label=labels)
+
+
+def _records(rows: pd.DataFrame) -> list[Mapping[Any, Any]]:
+    return list(rows.to_dict("records"))
+
+
+def on_the_frontier(rows: pd.DataFrame, source: str) -> Iterator[Finding]:
+    """One finding per panel: whether some Mixer is surely on it, or surely none."""
+    for where, panel in panels(rows[equal(rows, "source", source)]):
+        if panel["family"].isin(RIVALS).any() and equal(panel, "family", "mixer").any():
+            yield _finding(where, panel)
+
+
+def _finding(where: str, panel: pd.DataFrame) -> Finding:
+    mixers = panel[equal(panel, "family", "mixer")]
+    chance = mixers["p_on_frontier"]
+    best = None if chance.isna().all() else float(chance.max())
+    verdict: Verdict = "untested"
+    if best is not None and best >= SURE:
+        verdict = "supported"
+    elif chance.notna().all() and float(chance.max()) <= 1 - SURE:
+        verdict = "contradicted"
+    text = "; ".join(_said(row) for row in _records(mixers))
+    return Finding(where, text, verdict, best)
+
+
+def _said(row: Mapping[Any, Any]) -> str:
+    chance, rival = plain(row["p_on_frontier"]), plain(row["dominated_by"])
+    sure = "not estimable" if chance is None else f"P = {chance:.2f}"
+    if rival is None:
+        return f"{row['label']} is on it ({sure})"
+    return (
+        f"{row['label']} is not ({sure}): {rival} is {100 * row['y_gap']:.2f} points "
+        f"better at {1 / row['x_factor']:.2f}x its cost"
+    )

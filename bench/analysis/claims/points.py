@@ -1,0 +1,180 @@
+"""Model rows as points with estimates: the only input of the tests of the claims."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from bench.analysis.claims.evidence import Estimate, measured, published
+from bench.analysis.demo import is_demo
+from bench.analysis.join import model_rows
+from bench.analysis.key import key_columns, plain
+from bench.analysis.rounding import halfwidth
+
+_IMAGES = {"ImageNet": 1.281e6, "ImageNet-21k": 14.2e6, "JFT-300M": 303e6}
+"""Sizes of the papers' pre-training sets, whose rows do not state them."""
+
+_SIZE = re.compile(r"-([A-Za-z]+)(?:/(\d+))?$")
+PAPER_SIZE = 224
+
+
+@dataclass(frozen=True)
+class Point:
+    """A model in one setting: what it is, where it stood, what it reached."""
+
+    model: str
+    family: str
+    size: str
+    """`B/16` of `Mixer-B/16`; empty for a ResNet."""
+    letter: str
+    image_size: float | None
+    params: float | None
+    tokens: float | None
+    where: str
+    tokens_mlp_dim: float | None
+    speed_key: tuple[Hashable, ...]
+    accuracy_key: tuple[Hashable, ...]
+    """Without the pre-training set: `dataset` says it."""
+    setting: tuple[Hashable, ...]
+    """What else must agree before two accuracies are compared: the recipe's length."""
+    dataset: str
+    images: float | None
+    shuffle: str
+    published: bool
+    demo: bool
+    rate: Estimate | None
+    accuracy: Estimate | None
+    epochs: float | None
+    """As published; null for measured rows, whose `setting` says it."""
+
+    @property
+    def name(self) -> str:
+        """The model, with its image size where the paper's is not meant."""
+        raised = self.image_size not in (None, PAPER_SIZE)
+        return f"{self.model}@{self.image_size:.0f}" if raised else self.model
+
+
+def points_of(rows: pd.DataFrame) -> list[Point]:
+    """Every model row as a point; speed is inference, as in the paper."""
+    models = model_rows(rows, "infer")
+    return [_point(row) for row in models.to_dict("records")]
+
+
+def _point(row: dict[Any, Any]) -> Point:
+    row = {str(name): plain(value) for name, value in row.items()}
+    found = _SIZE.search(str(row["model"]))
+    printed = row["source"] == "published"
+    dataset = row["pretrain_dataset"] or ""
+    return Point(
+        model=str(row["model"]),
+        family=str(row["family"]),
+        size=found.group(0)[1:] if found else "",
+        letter=found.group(1) if found else "",
+        image_size=row["image_size"],
+        params=row["param_count"],
+        tokens=row["tokens"],
+        tokens_mlp_dim=row["tokens_mlp_dim"],
+        where=_where(row),
+        speed_key=_key(row, "img_per_sec_core"),
+        accuracy_key=(*_key(row, "top1"), row["table"]),
+        setting=_setting(row),
+        dataset=dataset,
+        images=row["unique_images"] or (_IMAGES.get(dataset) if printed else None),
+        shuffle=row["shuffle"] or "none",
+        published=printed,
+        demo=not printed and is_demo(str(row["model"])),
+        rate=_rate(row),
+        accuracy=_accuracy(row),
+        epochs=row["pretrain_epochs"],
+    )
+
+
+def _key(row: dict[str, Any], metric: str) -> tuple[Hashable, ...]:
+    columns = key_columns(metric, across=("pretrain_dataset",))
+    return (*(row.get(name) for name in columns), row["framework"])
+
+
+def _setting(row: dict[str, Any]) -> tuple[Hashable, ...]:
+    if row["source"] == "published":
+        return (row["image_size"],)
+    return (row["image_size"], row["total_steps"], row["total_epochs"], row["subset"])
+
+
+def _where(row: dict[str, Any]) -> str:
+    words = [str(row["machine"])]
+    if row["source"] != "published":
+        words += [str(row["framework"]), str(row["dtype"])]
+    return ", ".join(words)
+
+
+def _rate(row: dict[str, Any]) -> Estimate | None:
+    value, label = row["img_per_sec_core"], f"rate {_identity(row)}"
+    if value is None:
+        return None
+    if row["source"] == "published":
+        return published(value, halfwidth(row, "img_per_sec_core"), label)
+    return measured(row["rates"], label, log=True)
+
+
+def _accuracy(row: dict[str, Any]) -> Estimate | None:
+    value, label = row["top1"], f"top1 {_identity(row)}"
+    if value is None:
+        return None
+    if row["source"] == "published":
+        return published(value, halfwidth(row, "top1"), label)
+    return measured(row["top1_runs"], label, log=False)
+
+
+def _identity(row: dict[str, Any]) -> str:
+    attempts = (row["speed_attempts"], row["train_attempts"])
+    return f"{row['model']} {row['image_size']} {row['machine']} {attempts}"
+
+
+# Choosing --------------------------------------------------------------------
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def grouped(
+    points: Iterable[Point], by: Callable[[Point], Key]
+) -> dict[Key, list[Point]]:
+    """Points by what `by` says of them, in order of appearance."""
+    groups: dict[Key, list[Point]] = {}
+    for point in points:
+        groups.setdefault(by(point), []).append(point)
+    return groups
+
+
+def timed(points: Iterable[Point]) -> list[Point]:
+    """Distinct throughputs: a model at each image size once, at its best batch."""
+    best: dict[Hashable, Point] = {}
+    for point in points:
+        key = (point.speed_key, point.model, point.image_size)
+        if point.rate is None:
+            continue
+        if key not in best or point.rate.value > _value(best[key].rate):
+            best[key] = point
+    return list(best.values())
+
+
+def family(points: Iterable[Point], name: str) -> list[Point]:
+    """Those of one family."""
+    return [point for point in points if point.family == name]
+
+
+def of_one_size(
+    points: Sequence[Point], first: str, second: str
+) -> Iterable[tuple[Point, Point]]:
+    """Pairs of two families with the same named size, `B/16` and `B/16`."""
+    for one in family(points, first):
+        for other in family(points, second):
+            if one.size == other.size:
+                yield one, other
+
+
+def _value(estimate: Estimate | None) -> float:
+    return float("-inf") if estimate is None else estimate.value

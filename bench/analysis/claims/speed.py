@@ -1,0 +1,112 @@
+"""Claims about throughput: at equal size, at higher resolution, against tokens."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from bench.analysis.claims.evidence import Comparison, combined
+from bench.analysis.claims.points import Point, family, grouped, of_one_size, timed
+from bench.units import significant
+
+LINEAR = 1.1
+"""A cost that grows as tokens to this power still counts as linear."""
+PROPORTIONAL = 1.25
+"""A slowdown of up to this times the factor of patches counts as proportional."""
+
+
+def equal_size(points: Sequence[Point]) -> Iterator[Comparison]:
+    """Mixer over ViT: of the same named size, and at equal parameters."""
+    sizes = grouped(timed(points), lambda p: (p.speed_key, p.image_size))
+    for part in sizes.values():
+        for mixer, vit in of_one_size(part, "mixer", "vit"):
+            yield _same_name(mixer, vit)
+        for mixer in family(part, "mixer"):
+            yield from _same_parameters(mixer, family(part, "vit"))
+
+
+def _same_name(mixer: Point, vit: Point) -> Comparison:
+    assert mixer.rate is not None and vit.rate is not None
+    ratio = combined(np.divide, mixer.rate, vit.rate)
+    ours, theirs = significant(mixer.rate.value), significant(vit.rate.value)
+    text = f"{mixer.name} {ours}, {vit.name} {theirs} img/s/core: {ratio.value:.2f}x"
+    return Comparison(mixer.where, text, ratio, np.log)
+
+
+def _same_parameters(mixer: Point, vits: Sequence[Point]) -> Iterator[Comparison]:
+    """Against ViT's throughput interpolated at Mixer's parameters, never beyond."""
+    line = sorted((v for v in vits if _on_line(mixer, v)), key=lambda v: v.params or 0)
+    for small, large in itertools.pairwise(line):
+        assert small.params and large.params
+        if mixer.params and small.params <= mixer.params < large.params:
+            assert mixer.rate and small.rate and large.rate
+            share = math.log(mixer.params / small.params)
+            share /= math.log(large.params / small.params)
+            ratio = combined(
+                lambda m, a, b, w=share: m / (a ** (1 - w) * b**w),
+                *(mixer.rate, small.rate, large.rate),
+            )
+            text = (
+                f"{mixer.name} at its {mixer.params / 1e6:.0f} M parameters: "
+                f"{ratio.value:.2f}x ViT between {small.size} and {large.size}"
+            )
+            yield Comparison(mixer.where, text, ratio, np.log)
+
+
+def _on_line(mixer: Point, vit: Point) -> bool:
+    """The same patch: a curve over parameters alone."""
+    return (
+        vit.params is not None
+        and vit.size.split("/")[1:] == (mixer.size.split("/")[1:])
+    )
+
+
+def resolution(points: Sequence[Point]) -> Iterator[Comparison]:
+    """Mixer's slowdown from one image size to the next over the factor of patches."""
+    mixers = family(timed(points), "mixer")
+    for line in grouped(mixers, lambda p: (p.speed_key, p.model)).values():
+        line = sorted(line, key=lambda p: p.image_size or 0)
+        for small, large in itertools.pairwise(line):
+            yield _slowdown(small, large)
+
+
+def _slowdown(small: Point, large: Point) -> Comparison:
+    assert small.rate and large.rate and small.image_size and large.image_size
+    patches = (large.image_size / small.image_size) ** 2
+    slower = combined(np.divide, small.rate, large.rate)
+    text = (
+        f"{small.model} from {small.image_size:.0f} to {large.image_size:.0f} px: "
+        f"{slower.value:.2f}x slower for {patches:.3g}x the patches"
+    )
+    return Comparison(
+        small.where,
+        text,
+        slower,
+        lambda s: math.log(PROPORTIONAL * patches) - np.log(s),
+    )
+
+
+def linear_cost(points: Sequence[Point]) -> Iterator[Comparison]:
+    """The power of tokens that Mixer's time grows with, at a fixed token MLP."""
+    mixers = [p for p in family(timed(points), "mixer") if p.tokens]
+    lines = grouped(mixers, lambda p: (p.speed_key, p.letter, p.tokens_mlp_dim))
+    for line in lines.values():
+        line = sorted(line, key=lambda p: p.tokens or 0)
+        for few, many in itertools.pairwise(line):
+            if few.tokens != many.tokens:
+                yield _power(few, many)
+
+
+def _power(few: Point, many: Point) -> Comparison:
+    assert few.rate and many.rate and few.tokens and many.tokens
+    span = math.log(many.tokens / few.tokens)
+    power = combined(lambda a, b: np.log(a / b) / span, few.rate, many.rate)
+    slower = few.rate.value / many.rate.value
+    text = (
+        f"{few.name} to {many.name}: {slower:.2f}x the time for "
+        f"{many.tokens / few.tokens:.3g}x the tokens, power {power.value:.2f}"
+    )
+    return Comparison(few.where, text, power, lambda p: LINEAR - p)

@@ -1,0 +1,89 @@
+"""Two sets of repetitions: their ratio, its interval, and a family of such tests.
+
+Welch's t test (Welch 1947, Biometrika 34) on the logarithms: rates are positive and
+their noise is relative. The repetition is the unit. Several tests are adjusted by
+Holm's step-down procedure (Holm 1979, Scand. J. Statist. 6).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import stdtr, stdtrit
+
+from bench.analysis.stats import MIN_REPETITIONS
+
+LEVEL = 0.95
+
+Values = Sequence[float] | Float[np.ndarray, " repetitions"]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """How much larger the second set is, on the scale of logarithms."""
+
+    log_ratio: float
+    error: float
+    freedom: float
+
+    @property
+    def ratio(self) -> float:
+        """Second over first, of the geometric means."""
+        return math.exp(self.log_ratio)
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """Interval of `ratio`."""
+        half = self._half(level)
+        return math.exp(self.log_ratio - half), math.exp(self.log_ratio + half)
+
+    def p_beyond(self, effect: float) -> float:
+        """p value against a ratio that is within `effect` of one, either way."""
+        distance = abs(self.log_ratio) - math.log1p(effect)
+        if distance <= 0:
+            return 1.0
+        if self.error == 0:
+            return 0.0
+        return float(min(1.0, 2 * stdtr(self.freedom, -distance / self.error)))
+
+    def repetitions_for(self, effect: float, level: float = LEVEL) -> int:
+        """Repetitions a side at which the half-width would be half of `effect`.
+
+        From this noise and the normal quantile: a plan, not a promise.
+        """
+        sides = self.freedom / 2 + 1  # of equal sides with this many degrees
+        need = 2 * stdtrit(1e6, 0.5 + level / 2) * self.error / math.log1p(effect)
+        return max(MIN_REPETITIONS, math.ceil(sides * need**2))
+
+    def _half(self, level: float) -> float:
+        return float(self.error * stdtrit(self.freedom, 0.5 + level / 2))
+
+
+def contrast(first: Values, second: Values) -> Contrast | None:
+    """The contrast of two sets of positive values; None below five on a side."""
+    if min(len(first), len(second)) < MIN_REPETITIONS:
+        return None
+    a, b = np.log(np.asarray(first, float)), np.log(np.asarray(second, float))
+    shares = np.array([a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)])
+    total = float(shares.sum())
+    parts = shares**2 / (np.array([len(a), len(b)]) - 1)
+    freedom = total**2 / float(parts.sum()) if total else 1.0
+    return Contrast(float(b.mean() - a.mean()), math.sqrt(total), freedom)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p values: reject those at or under alpha, and some error is at most it.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, i in enumerate(order):
+        highest = max(highest, min(1.0, p_values[i] * (len(p_values) - rank)))
+        adjusted[i] = highest
+    return adjusted

@@ -1,0 +1,74 @@
+"""Selections: rows whose columns have the values that a person typed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import pyarrow as pa
+
+from bench import record
+from bench.analysis.key import plain
+from bench.errors import ResultsError, unknown
+
+MIN_SHA = 4
+SELECTABLE = tuple(name for name in record.COLUMNS if name not in record.NESTED)
+
+Conditions = dict[str, str]
+
+
+def conditions(texts: Sequence[str], flag: str) -> Conditions:
+    """`["mode=infer"]` as `{"mode": "infer"}`; refuses what is no condition."""
+    found: Conditions = {}
+    for text in texts:
+        column, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not value:
+            raise ResultsError(f"{flag}: {text!r}: give column=value, as in mode=infer")
+        if column not in SELECTABLE:
+            raise ResultsError(f"{flag}: {unknown('column', column, SELECTABLE)}")
+        if column in found:
+            raise ResultsError(f"{flag}: {column} is given twice; give one value of it")
+        _typed(column, value, flag)
+        found[column] = value
+    return found
+
+
+def where(rows: pd.DataFrame, wanted: Conditions, flag: str) -> pd.DataFrame:
+    """The rows that meet every condition; refuses a condition that no row meets."""
+    kept = rows
+    for column, text in wanted.items():
+        value = _typed(column, text, flag)
+        found = kept[column].map(lambda cell, c=column, v=value: _meets(c, cell, v))
+        if not found.any():
+            present = sorted({str(v) for v in kept[column] if plain(v) is not None})
+            raise ResultsError(
+                f"{flag}: no row has {column}={text}; "
+                f"present: {', '.join(present[:8]) or 'none'}"
+                + (f" and {len(present) - 8} more" if len(present) > 8 else "")
+            )
+        kept = kept[found.astype(bool)]
+    return kept
+
+
+def _meets(column: str, cell: object, value: object) -> bool:
+    if plain(cell) is None:
+        return False
+    if column == "git_sha":  # abbreviated, as git prints it
+        return str(cell).startswith(str(value))
+    return bool(cell == value)
+
+
+def _typed(column: str, text: str, flag: str) -> object:
+    kind = record.SCHEMA.field(column).type
+    if pa.types.is_boolean(kind):
+        if text.lower() not in ("true", "false"):
+            raise ResultsError(f"{flag}: {column}={text}: give true or false")
+        return text.lower() == "true"
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        try:
+            return float(text)
+        except ValueError as error:
+            raise ResultsError(f"{flag}: {column}={text}: give a number") from error
+    if column == "git_sha" and len(text) < MIN_SHA:
+        raise ResultsError(f"{flag}: git_sha={text}: give {MIN_SHA} characters or more")
+    return text

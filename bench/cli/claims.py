@@ -1,0 +1,207 @@
+"""`mixer-bench claims`: each claim of the paper, published and measured evidence."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench import models, results
+from bench.cli import _print
+from bench.errors import StudyError, unknown
+from bench.units import significant
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.analysis.claims import Answer, Evidence
+
+FORMATS = ("table", "json", "csv", "github")
+
+
+def command(
+    rows: Annotated[
+        list[str] | None, typer.Argument(help="Your parquet files or folders.")
+    ] = None,
+    format: Annotated[str, typer.Option(help="table, json, csv or github.")] = "table",
+) -> None:
+    """Judge each claim of the paper by the published rows, and by yours if given."""
+    from bench.analysis.claims import answer
+
+    if format not in FORMATS:
+        raise StudyError(f"--format: {unknown('format', format, FORMATS)}")
+    named = [name for name in rows or [] if name != "published"]
+    reading = results.read([*named, "published"])
+    for message in reading.set_aside:
+        _print.note(f"set aside: {message}")
+    frame = _with_sizes(results.to_frame(reading.table, samples=True))
+    found = answer(frame)
+    command = " ".join(["mixer-bench plot", *(named or ["published"]), "--figure"])
+    print(_shown(found, _frontier(frame), format, command))
+
+
+def _with_sizes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Parameters and tokens where a row lacks them and the paper's size is meant."""
+    known: dict[str, Any] = {
+        name: models.spec_for(name) for name in models.variants() if _at_224(name)
+    }
+    named = frame["model"].map(lambda name: name in known) & (
+        frame["image_size"] == 224
+    )
+    named &= frame["param_count"].isna() & frame["tokens_mlp_dim"].isna()
+    chosen = [known[name] for name in frame.loc[named, "model"]]
+    frame.loc[named, "param_count"] = [spec.param_count for spec in chosen]
+    frame.loc[named, "tokens"] = [spec.tokens for spec in chosen]
+    return frame
+
+
+def _at_224(name: str) -> bool:
+    return models.family_of(name) != "resnet_v1"
+
+
+def _frontier(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Who is on each frontier, how surely, and who beats the others by how much."""
+    from bench.analysis.claims.frontier import panels
+    from bench.analysis.key import plain
+
+    columns = ["label", "core_days", "top1", "p_on_frontier", "dominated_by"]
+    return [
+        {"where": where, **{str(k): plain(v) for k, v in row.items()}}
+        for source in ("published", "measured")
+        for where, panel in panels(frame[frame["source"] == source])
+        for row in panel.sort_values("core_days")[
+            [*columns, "x_factor", "y_gap"]
+        ].to_dict("records")
+    ]
+
+
+def _shown(
+    found: list[Answer], frontier: list[dict[str, Any]], fmt: str, command: str
+) -> str:
+    facts = [_facts(one, command) for one in found]
+    if fmt == "json":
+        return _print.as_json({"claims": facts, "pareto": frontier})
+    if fmt == "csv":
+        return _print.data([_flat(one) for one in facts], "csv")
+    return _tables(found, facts, frontier, fmt)
+
+
+def _facts(one: Answer, command: str) -> dict[str, Any]:
+    claim = one.claim
+    return {
+        "claim": claim.name,
+        "statement": claim.statement,
+        "published": _side(one.published),
+        "measured": _side(one.measured),
+        "figure": f"{command} {claim.figure}" if claim.figure else None,
+        "to_test": claim.to_test,
+    }
+
+
+def _side(side: Evidence) -> dict[str, Any]:
+    return {
+        "verdict": side.verdict,
+        "summary": side.summary,
+        "findings": [dataclasses.asdict(finding) for finding in side.findings],
+        "note": side.note,
+    }
+
+
+def _flat(facts: dict[str, Any]) -> dict[str, Any]:
+    """One line of text cells: the verdicts, and the findings as sentences."""
+    sides = {}
+    for side in ("published", "measured"):
+        sides[side] = facts[side]["verdict"]
+        sides[f"{side}_summary"] = facts[side]["summary"]
+        sides[f"{side}_evidence"] = _sentences(facts[side])
+    names = ("claim", "statement")
+    rest = ("figure", "to_test")
+    return {
+        **{name: facts[name] for name in names},
+        **sides,
+        **{name: facts[name] for name in rest},
+    }
+
+
+def _sentences(side: dict[str, Any]) -> str:
+    """Findings of each place with their intervals and n, then the note."""
+    places: dict[str, list[str]] = {}
+    for found in side["findings"]:
+        said = f"{found['text']}{_interval(found)}"
+        places.setdefault(found["where"], []).append(said)
+    parts = [f"({where}) {', '.join(said)}" for where, said in places.items()]
+    return "; ".join([*parts, *([side["note"]] if side["note"] else [])])
+
+
+def _interval(finding: dict[str, Any]) -> str:
+    if finding["low"] is None:
+        return ""
+    n = f", n={finding['n']}" if finding["n"] != 1 else ", rounding"
+    return f" [{finding['low']:.4g} – {finding['high']:.4g}{n}]"
+
+
+def _tables(
+    found: list[Answer],
+    facts: list[dict[str, Any]],
+    frontier: list[dict[str, Any]],
+    fmt: str,
+) -> str:
+    from bench.report.markup import Column, Grid, Group, render
+
+    titles = ("claim", "in short", "published", "yours")
+    columns = [Column(title, text=True) for title in titles]
+    lines = [
+        [
+            one.claim.name,
+            one.claim.statement,
+            one.published.summary,
+            one.measured.summary,
+        ]
+        for one in found
+    ]
+    notes = [_details(one) for one in facts]
+    head = render(Grid(columns, [Group("", lines)], notes), fmt)
+    title = "Pareto: accuracy against pre-training core-days."
+    return f"{head}\n\n{title}\n\n{_frontier_table(frontier, fmt)}"
+
+
+def _details(facts: dict[str, Any]) -> str:
+    ours = _sentences(facts["measured"]) or "nothing"
+    parts = [
+        f"[{facts['claim']}] published: {_sentences(facts['published']) or 'nothing'}.",
+        f"Yours: {ours}.",
+        f"To test: {facts['to_test']}.",
+    ]
+    parts += [f"Figure: {facts['figure']}."] if facts["figure"] else []
+    return " ".join(parts)
+
+
+def _frontier_table(frontier: list[dict[str, Any]], fmt: str) -> str:
+    from bench.report.markup import DASH, Column, Grid, Group, render
+
+    columns = [
+        Column("point", text=True),
+        *map(Column, ("core-days", "top-1 %", "P(on frontier)")),
+        *(Column("dominated by", text=True), Column("at x its cost")),
+        Column("points better"),
+    ]
+    groups: dict[str, list[list[str]]] = {}
+    for row in frontier:
+        chance, rival = row["p_on_frontier"], row["dominated_by"]
+        line = [
+            str(row["label"]),
+            significant(row["core_days"]),
+            f"{100 * row['top1']:.2f}",
+            "not estimable" if chance is None else f"{chance:.2f}",
+            DASH if rival is None else str(rival),
+            DASH if rival is None else f"{1 / row['x_factor']:.2f}",
+            DASH if rival is None else f"{100 * row['y_gap']:.2f}",
+        ]
+        groups.setdefault(row["where"], []).append(line)
+    note = (
+        "P: measured rows by bootstrap over runs (five or more); published rows over "
+        "the rounding of the printed figures, which says nothing about a second run."
+    )
+    made = [Group(where, lines) for where, lines in groups.items()]
+    return render(Grid(columns, made, [note]), fmt)

@@ -1,0 +1,80 @@
+"""What a whole cell must satisfy, checked before anything runs: pure, no framework.
+
+Each field of a study is checked where it is read; here stands what only the
+combination can tell. Every refusal is one line.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from bench import data, models, probe
+from bench.data import Dataset, shuffle, subset
+from bench.errors import StudyError
+from bench.models.spec import PatchSpec
+from bench.recipes import schedule
+from bench.recipes.recipe import of_cell
+from bench.specs import TRAINING_MODES, Cell
+
+_ONE_OF = (("total_steps", "total_epochs"), ("data_examples", "data_fraction"))
+
+
+def check(cell: Cell) -> None:
+    """Refuse a cell that cannot run.
+
+    Raises:
+        StudyError: the model, the sweep, the data or the budget does not fit.
+    """
+    spec = models.spec_for(
+        cell.model,
+        image_size=cell.image_size,
+        pool=cell.pool,
+        tokens_mlp_dim=cell.tokens_mlp_dim,
+    )
+    if cell.batch_size == "auto" and cell.sweep_min > cell.sweep_max:
+        raise StudyError(f"sweep_min: {cell.sweep_min}: is larger than sweep_max")
+    if cell.mode != "infer":
+        probe.check_trainable(cell.dtype)
+    if cell.mode in TRAINING_MODES:
+        _check_keys(cell)
+        _check_budget(cell)
+        if cell.shuffle != "none":
+            own = spec.patch_size if isinstance(spec, PatchSpec) else None
+            shuffle.patch_for(cell.image_size, own)
+
+
+def _check_keys(cell: Cell) -> None:
+    if cell.dataset is None:
+        raise StudyError(f"dataset: is missing; known: {', '.join(data.DATASETS)}")
+    if cell.batch_size == "auto":
+        raise StudyError(f"batch_size: mode {cell.mode} needs a number, not auto")
+    for first, second in _ONE_OF:
+        if None not in (getattr(cell, first), getattr(cell, second)):
+            raise StudyError(f"{first}: and {second} are both given; keep one")
+    if cell.total_steps is None and cell.total_epochs is None:
+        raise StudyError("total_steps: is missing (or total_epochs)")
+    if cell.data_fraction is not None and cell.data_fraction > 1:
+        raise StudyError(f"data_fraction: {cell.data_fraction}: must be at most 1")
+
+
+def _check_budget(cell: Cell) -> None:
+    """The subset can be drawn, and the warm-up fits into the steps."""
+    assert cell.dataset is not None and isinstance(cell.batch_size, int)
+    labels = _dataset(cell.dataset, cell.image_size).train.labels
+    picks = subset.choose(
+        labels,
+        cell.subset,
+        examples=cell.data_examples,
+        fraction=cell.data_fraction,
+        seed=cell.subset_seed,
+    )
+    steps = cell.total_steps
+    if steps is None:
+        assert cell.total_epochs is not None
+        steps = max(1, round(cell.total_epochs * len(picks) / cell.batch_size))
+    schedule.warmup_steps(of_cell(cell), steps)
+
+
+@functools.lru_cache(maxsize=4)
+def _dataset(name: str, image_size: int) -> Dataset:
+    return data.load(name, image_size)

@@ -1,0 +1,390 @@
+"""Every claim is flipped by planted rows; the published verdicts are the paper's."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from bench.analysis.claims import CLAIMS, Evidence, answer
+from bench.record import table
+from bench.results import read_published, to_frame
+
+FAMILY = {"M": "mixer", "V": "vit", "B": "resnet"}
+BASE = {
+    "status": "ok",
+    "role": "cell",
+    "source": "measured",
+    "protocol": 1,
+    "machine_id": "m1",
+    "machine": "Xeon",
+    "environment_id": "e1",
+    "core_kind": "vcpu",
+    "cores": 2.0,
+    "framework": "jax",
+    "dtype": "float32",
+    "image_size": 224,
+    "batch_size": 8,
+}
+NUDGES = (-0.002, -0.001, 0.0, 0.001, 0.002)
+
+
+def timed(model: str, rate: float, nudges=NUDGES, **values) -> list[dict]:
+    """Five repetitions of a cell around `rate`."""
+    size = values.get("image_size", 224)
+    return [
+        {
+            **BASE,
+            "mode": "infer",
+            "model": model,
+            "family": FAMILY[model[0]],
+            "cell_id": f"{model} {size} {values.get('machine')}",
+            "attempt_id": f"{model} {size} {values} {r}",
+            "repetition": r,
+            "track": "protocol",
+            "input": "resident",
+            "img_per_sec_core": rate * (1 + nudge),
+            **values,
+        }
+        for r, nudge in enumerate(nudges)
+    ]
+
+
+def trained(model: str, top1: float, nudges=NUDGES, **values) -> list[dict]:
+    """Five seeds of a setting around `top1`."""
+    return [
+        {
+            **BASE,
+            "mode": "pretrain",
+            "model": model,
+            "family": FAMILY[model[0]],
+            "cell_id": f"{model} {values} {seed}",
+            "attempt_id": f"train {model} {values} {seed}",
+            "seed": seed,
+            "pretrain_dataset": "photos",
+            "eval_dataset": "photos",
+            "eval_split": "test",
+            "unique_images": values.get("data_examples"),
+            "shuffle": "none",
+            "top1": top1 + nudge,
+            "core_days_measured": 1.0,
+            **values,
+        }
+        for seed, nudge in enumerate(nudges)
+    ]
+
+
+def both(model: str, rate: float, top1: float, **values) -> list[dict]:
+    return [*timed(model, rate), *trained(model, top1, **values)]
+
+
+def evidence(claim: str, *parts: list[dict]) -> Evidence:
+    rows = to_frame(table([row for part in parts for row in part]), samples=True)
+    (found,) = answer(rows, [one for one in CLAIMS if one.name == claim])
+    return found.measured
+
+
+def grown(model: str, *scores: float, **values) -> list[dict]:
+    """The same model on ever more data."""
+    return [
+        row
+        for step, score in enumerate(scores)
+        for row in trained(model, score, data_examples=1000 * 10**step, **values)
+    ]
+
+
+def shuffled(model: str, none: float, patch: float, everything: float) -> list[dict]:
+    kinds = {"none": none, "patch_pixel": patch, "global": everything}
+    return [
+        row
+        for kind, score in kinds.items()
+        for row in trained(model, score, shuffle=kind, data_examples=1000)
+    ]
+
+
+WOBBLY = (-0.3, -0.1, 0.0, 0.1, 0.3)
+VIT_CURVE = [*timed("ViT-S/16", 300, param_count=22e6)]
+VIT_LINE = [*both("ViT-S/16", 300, 0.6), *both("ViT-B/16", 100, 0.8)]
+
+CASES = [
+    ("equal-size-speed", [timed("Mixer-B/16", 150), timed("ViT-B/16", 100)], "yes"),
+    ("equal-size-speed", [timed("Mixer-B/16", 90), timed("ViT-B/16", 100)], "no"),
+    (
+        "equal-size-speed",
+        [timed("Mixer-B/16", 150), timed("ViT-S/16", 100)],
+        "untested",
+    ),
+    (
+        "equal-size-speed",
+        [timed("Mixer-B/16", 101, WOBBLY), timed("ViT-B/16", 100, WOBBLY)],
+        "untested",
+    ),
+    ("equal-accuracy-speed", [VIT_LINE, both("Mixer-B/16", 250, 0.7)], "yes"),
+    ("equal-accuracy-speed", [VIT_LINE, both("Mixer-B/16", 120, 0.7)], "no"),
+    ("equal-accuracy-speed", [VIT_LINE, both("Mixer-B/16", 200, 0.5)], "no"),
+    ("equal-accuracy-speed", [VIT_LINE, both("Mixer-B/16", 900, 0.5)], "untested"),
+    ("equal-accuracy-speed", [VIT_LINE, both("Mixer-B/16", 90, 0.9)], "untested"),
+    (
+        "competitive-accuracy",
+        [grown("Mixer-B/16", 0.5, 0.795), grown("ViT-B/16", 0.6, 0.8)],
+        "yes",
+    ),
+    (
+        "competitive-accuracy",
+        [grown("Mixer-B/16", 0.5, 0.6), grown("ViT-B/16", 0.6, 0.8)],
+        "no",
+    ),
+    ("competitive-accuracy", [grown("Mixer-B/16", 0.5, 0.6)], "untested"),
+    ("pareto", [trained("Mixer-B/16", 0.7), trained("ViT-B/16", 0.6)], "yes"),
+    ("pareto", [trained("Mixer-B/16", 0.6), trained("ViT-B/16", 0.7)], "no"),
+    ("pareto", [trained("Mixer-B/16", 0.6)], "untested"),
+    (
+        "pareto",
+        [trained("Mixer-B/16", 0.7, (0.0,)), trained("ViT-B/16", 0.6)],
+        "untested",
+    ),
+    (
+        "data-hunger",
+        [grown("Mixer-B/16", 0.3, 0.5, 0.7), grown("BiT-R50x1", 0.4, 0.5, 0.55)],
+        "yes",
+    ),
+    (
+        "data-hunger",
+        [grown("Mixer-B/16", 0.3, 0.5, 0.55), grown("BiT-R50x1", 0.1, 0.4, 0.6)],
+        "no",
+    ),
+    ("data-hunger", [grown("Mixer-B/16", 0.3), grown("BiT-R50x1", 0.4)], "untested"),
+    (
+        "resolution-cost",
+        [timed("Mixer-B/16", 100), timed("Mixer-B/16", 25, image_size=448)],
+        "yes",
+    ),
+    (
+        "resolution-cost",
+        [timed("Mixer-B/16", 100), timed("Mixer-B/16", 15, image_size=448)],
+        "no",
+    ),
+    ("resolution-cost", [timed("Mixer-B/16", 100)], "untested"),
+    (
+        "linear-cost",
+        [timed("Mixer-B/32", 300, tokens=49), timed("Mixer-B/16", 100, tokens=196)],
+        "yes",
+    ),
+    (
+        "linear-cost",
+        [timed("Mixer-B/32", 2000, tokens=49), timed("Mixer-B/16", 100, tokens=196)],
+        "no",
+    ),
+    (
+        "linear-cost",
+        [timed("Mixer-S/32", 300, tokens=49), timed("Mixer-B/16", 100, tokens=196)],
+        "untested",
+    ),
+    (
+        "shuffle-invariance",
+        [shuffled("Mixer-B/16", 0.6, 0.6, 0.4), shuffled("BiT-R50x1", 0.6, 0.4, 0.2)],
+        "yes",
+    ),
+    (
+        "shuffle-invariance",
+        [shuffled("Mixer-B/16", 0.6, 0.5, 0.4), shuffled("BiT-R50x1", 0.6, 0.4, 0.2)],
+        "no",
+    ),
+    (
+        "shuffle-invariance",
+        [shuffled("Mixer-B/16", 0.6, 0.6, 0.1), shuffled("BiT-R50x1", 0.6, 0.4, 0.5)],
+        "no",
+    ),
+    ("shuffle-invariance", [trained("Mixer-B/16", 0.6)], "untested"),
+    ("tied-token-mixing", [trained("Mixer-B/16", 0.6)], "untested"),
+    ("unit-structure", [trained("Mixer-B/16", 0.6)], "untested"),
+]
+WORDS = {"yes": "supported", "no": "contradicted", "untested": "untested"}
+
+
+@pytest.mark.parametrize(("claim", "parts", "expected"), CASES)
+def test_planted_rows_flip_the_verdict(claim, parts, expected):
+    assert evidence(claim, *parts).verdict == WORDS[expected]
+
+
+def test_every_claim_that_has_a_test_is_flipped_above():
+    seen: dict[str, set[str]] = {}
+    for claim, _, expected in CASES:
+        seen.setdefault(claim, set()).add(expected)
+    assert set(seen) == {claim.name for claim in CLAIMS}
+    without = {"tied-token-mixing", "unit-structure"}
+    assert all(seen[c.name] == set(WORDS) for c in CLAIMS if c.name not in without)
+
+
+def test_equal_parameters_are_interpolated_and_never_extrapolated():
+    line = [
+        *timed("ViT-S/16", 400, param_count=20_000_000),
+        *timed("ViT-B/16", 100, param_count=80_000_000),
+    ]
+    inside = evidence(
+        "equal-size-speed", line, timed("Mixer-S/16", 100, param_count=40_000_000)
+    )
+    (same, equal) = inside.findings
+    assert same.value == pytest.approx(0.25)
+    assert equal.value == pytest.approx(0.5)  # half way in logarithms: 200
+    assert equal.low < 0.5 < equal.high and equal.n == 5
+    outside = evidence(
+        "equal-size-speed", line, timed("Mixer-S/16", 100, param_count=19_000_000)
+    )
+    assert [finding.value for finding in outside.findings] == [same.value]
+
+
+def test_equal_accuracy_is_interpolated_in_logarithms():
+    (found,) = evidence(
+        "equal-accuracy-speed",
+        [*both("ViT-S/16", 400, 0.6), *both("ViT-B/16", 100, 0.8)],
+        both("Mixer-B/16", 200, 0.7),
+    ).findings
+    assert found.value == pytest.approx(1.0, rel=1e-3)
+    assert found.low < 1.0 < found.high and found.verdict == "untested"
+
+
+def test_fewer_than_five_repetitions_leave_a_claim_untested_and_say_so():
+    few = NUDGES[:4]
+    found = evidence(
+        "equal-size-speed", timed("Mixer-B/16", 150, few), timed("ViT-B/16", 100, few)
+    )
+    assert found.verdict == "untested"
+    assert "n=4, an interval needs 5" in found.findings[0].text
+    assert found.findings[0].low is None
+
+
+def test_demo_sizes_are_no_evidence_about_scale():
+    rows = [timed("Mixer-XS/4", 150), timed("ViT-XS/4", 100)]
+    found = evidence("equal-size-speed", *rows)
+    assert (found.verdict, found.findings) == ("untested", [])
+    assert "demo sizes are no evidence" in found.note
+    pareto = evidence("pareto", trained("Mixer-XS/4", 0.7), trained("ViT-XS/4", 0.6))
+    assert (pareto.verdict, pareto.findings) == ("untested", [])
+
+
+def test_demo_sizes_can_show_invariance_which_is_not_about_scale():
+    rows = [
+        shuffled("Mixer-XS/4", 0.6, 0.6, 0.4),
+        shuffled("BiT-R14x1/4", 0.6, 0.4, 0.2),
+    ]
+    assert evidence("shuffle-invariance", *rows).verdict == "supported"
+
+
+def test_machines_are_judged_apart_and_never_divided():
+    elsewhere = {"machine_id": "m2", "machine": "EPYC"}
+    found = evidence(
+        "equal-size-speed",
+        timed("Mixer-B/16", 150),
+        timed("ViT-B/16", 100),
+        timed("Mixer-B/16", 90, **elsewhere),
+        timed("ViT-B/16", 100, **elsewhere),
+    )
+    assert found.summary == (
+        "contradicted: EPYC, jax, float32 | supported: Xeon, jax, float32"
+    )
+    apart = evidence(
+        "equal-size-speed",
+        timed("Mixer-B/16", 150),
+        timed("ViT-B/16", 100, **elsewhere),
+    )
+    assert apart.findings == []
+
+
+def test_several_comparisons_share_their_error():
+    """Wider intervals where more is compared: 95 % holds for all together."""
+    pair = [timed("Mixer-B/16", 150), timed("ViT-B/16", 100)]
+    more = [timed("Mixer-L/16", 50), timed("ViT-L/16", 40)]
+    (alone,) = evidence("equal-size-speed", *pair).findings
+    first = evidence("equal-size-speed", *pair, *more).findings[0]
+    assert first.value == alone.value
+    assert first.high - first.low > 1.05 * (alone.high - alone.low)
+
+
+# Published -------------------------------------------------------------------
+
+SIZES = {
+    "Mixer-S/16": 18_528_264,
+    "Mixer-B/16": 59_880_472,
+    "Mixer-L/16": 208_196_168,
+    "ViT-S/16": 22_050_664,
+    "ViT-B/16": 86_567_656,
+    "ViT-L/16": 304_326_632,
+}
+
+
+@pytest.fixture(scope="module")
+def published() -> dict[str, Evidence]:
+    rows = read_published()
+    at_224 = rows["image_size"].eq(224).fillna(False).astype(bool)
+    params = rows["model"].map(SIZES).where(at_224)
+    patch = pd.to_numeric(rows["model"].str.extract(r"/(\d+)$")[0])
+    tokens = ((224 // patch) ** 2).where(at_224)
+    return {
+        one.claim.name: one.published
+        for one in answer(rows.assign(param_count=params, tokens=tokens))
+    }
+
+
+@pytest.mark.parametrize(
+    ("claim", "summary"),
+    [
+        ("equal-size-speed", "contradicted: RTX 4090; RTX 3090 | supported: TPUv3"),
+        (
+            "equal-accuracy-speed",
+            "contradicted: TPUv3, ImageNet; TPUv3, ImageNet-21k | "
+            "supported: TPUv3, JFT-300M",
+        ),
+        ("competitive-accuracy", "contradicted: B/16 | supported: L/16; H/14"),
+        ("pareto", "supported: TPUv3"),
+        ("data-hunger", "untested"),
+        ("resolution-cost", "supported: TPUv3"),
+        ("linear-cost", "supported: TPUv3; RTX 4090; RTX 3090"),
+        ("tied-token-mixing", "untested"),
+        ("shuffle-invariance", "untested"),
+        ("unit-structure", "untested"),
+    ],
+)
+def test_what_the_published_rows_say(published, claim, summary):
+    assert published[claim].summary == summary
+
+
+def numbers(found: Evidence, where: str) -> dict[str, float]:
+    return {f.text.split(",")[0]: f.value for f in found.findings if f.where == where}
+
+
+def test_the_published_ratios_are_those_of_the_tables(published):
+    found = published["equal-size-speed"]
+    values = {f.text: f.value for f in found.findings if f.where == "TPUv3"}
+    assert values["Mixer-B/16 1,384, ViT-B/16 861 img/s/core: 1.61x"] == 1384 / 861
+    assert values["Mixer-H/14 194, ViT-H/14 87.0 img/s/core: 2.23x"] == 194 / 87
+    there = {f.text: f.value for f in found.findings if f.where == "RTX 4090"}
+    assert there["Mixer-B/16 2,608, ViT-B/16 2,787 img/s/core: 0.94x"] == 2608 / 2787
+
+
+def test_at_equal_parameters_the_published_lead_nearly_vanishes(published):
+    (found,) = (
+        f
+        for f in published["equal-size-speed"].findings
+        if f.where == "TPUv3" and "parameters" in f.text
+    )
+    assert found.value == pytest.approx(1.066, abs=0.001)
+
+
+def test_published_gaps_are_those_of_table_3(published):
+    gaps = [
+        (f.where, round(f.value, 2)) for f in published["competitive-accuracy"].findings
+    ]
+    assert sorted(gaps) == [
+        ("B/16", -0.72),  # the lead grows from 3.23 to 3.95 points
+        ("H/14", 0.33),
+        ("L/16", 0.76),
+        ("L/16", 0.81),
+        ("L/16", 2.78),
+    ]
+
+
+def test_published_intervals_are_the_rounding_and_nothing_else(published):
+    found = published["resolution-cost"].findings[0]
+    assert found.value == pytest.approx(419 / 105)
+    assert 418.5 / 105.5 < found.low < found.high < 419.5 / 104.5
+    assert found.n == 1

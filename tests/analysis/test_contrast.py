@@ -1,0 +1,62 @@
+"""Two sets of repetitions: cases by hand, an independent Welch, error rates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.analysis.contrast import contrast, holm
+
+
+def test_the_interval_is_welchs():
+    rng = np.random.default_rng(0)
+    a, b = rng.lognormal(3, 0.02, 7), rng.lognormal(3.1, 0.05, 5)
+    found = contrast(a, b)
+    theirs = stats.ttest_ind(np.log(b), np.log(a), equal_var=False)
+    expected = np.exp(theirs.confidence_interval(0.95))
+    assert found.interval() == pytest.approx(tuple(expected), rel=1e-12)
+    assert found.p_beyond(0.0) == pytest.approx(theirs.pvalue, rel=1e-9)
+
+
+def test_below_five_there_is_none():
+    assert contrast([1.0] * 4, [1.0] * 9) is None
+    assert contrast([1.0] * 9, [1.0] * 4) is None
+
+
+def test_without_noise_the_ratio_is_exact():
+    found = contrast([10.0] * 5, [9.0] * 5)
+    assert found.interval() == pytest.approx((0.9, 0.9))
+    assert found.p_beyond(0.02) == 0.0
+    assert found.p_beyond(0.2) == 1.0
+
+
+def test_more_effect_asks_for_more_evidence():
+    found = contrast([100, 101, 99, 100, 102], [90, 91, 89, 92, 90])
+    p = [found.p_beyond(effect) for effect in (0.0, 0.02, 0.05, 0.5)]
+    assert p == sorted(p) and p[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], []),
+        ([0.5], [0.5]),
+        ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]),
+        ([0.9, 0.8], [1.0, 1.0]),
+        ([0.02, 0.02], [0.04, 0.04]),
+    ],
+)
+def test_holm(given, expected):
+    assert holm(given) == pytest.approx(expected)
+
+
+def test_planned_repetitions_would_narrow_the_interval_to_half_the_effect():
+    rng = np.random.default_rng(1)
+    known = contrast(rng.lognormal(0, 0.02, 500), rng.lognormal(0, 0.02, 500))
+    count = known.repetitions_for(0.02)
+    then = contrast(rng.lognormal(0, 0.02, count), rng.lognormal(0, 0.02, count))
+    low, high = then.interval()
+    assert 5 < count < 100
+    assert (high - low) / 2 == pytest.approx(0.01, rel=0.3)
+    assert contrast([1.0] * 5, [2.0] * 5).repetitions_for(0.02) == 5

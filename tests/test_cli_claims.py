@@ -1,0 +1,125 @@
+"""`mixer-bench claims` as a user meets it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from bench.analysis.claims import CLAIMS
+from bench.cli import app
+from bench.results import append
+
+BASE = {
+    "status": "ok",
+    "role": "cell",
+    "source": "measured",
+    "protocol": 1,
+    "machine_id": "m1",
+    "machine": "Xeon",
+    "environment_id": "e1",
+    "core_kind": "vcpu",
+    "cores": 2.0,
+    "mode": "infer",
+    "framework": "torch",
+    "dtype": "float32",
+    "image_size": 224,
+    "track": "protocol",
+    "input": "resident",
+    "batch_rule": "fixed",
+    "batch_size": 8,
+    "study": "mine",
+}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for model, family, rate in (("Mixer-B/16", "mixer", 5), ("ViT-B/16", "vit", 10)):
+        for r in range(5):
+            made = {
+                "model": model,
+                "family": family,
+                "cell_id": model,
+                "attempt_id": f"{family}{r}",
+                "repetition": r,
+                "img_per_sec_core": rate * (1 + r / 1000),
+            }
+            append({**BASE, **made}, tmp_path / "results")
+    (tmp_path / "junk.bin").write_bytes(bytes(range(256)))
+    return tmp_path
+
+
+def call(capsys, *arguments):
+    capsys.readouterr()
+    code = app._run(list(arguments))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_without_results_the_published_rows_answer(capsys):
+    code, out, err = call(capsys, "claims")
+    assert code == 0 and err == ""
+    lines = out.splitlines()
+    for claim in CLAIMS:
+        assert sum(line.startswith(f"{claim.name} ") for line in lines) == 1
+    assert "RTX 4090" in out and "Mixer-B/16 2,608, ViT-B/16 2,787" in out
+    assert "P(on frontier)" in out
+    assert re.search(r"ViT-H/14@518 +2,300 +88.55 +0.00 +NFNet-F4\+ +0.81 +0.65", out)
+
+
+def test_your_rows_have_their_own_verdict(capsys, here):
+    code, out, _ = call(capsys, "claims", "results", "--format", "json")
+    claims = {one["claim"]: one for one in json.loads(out)["claims"]}
+    speed = claims["equal-size-speed"]
+    assert code == 0
+    assert speed["measured"]["verdict"] == "contradicted"
+    (finding,) = speed["measured"]["findings"]
+    assert finding["value"] == pytest.approx(0.5) and finding["n"] == 5
+    assert finding["low"] < 0.5 < finding["high"]
+    assert finding["where"] == "Xeon, torch, float32"
+    assert speed["figure"] == "mixer-bench plot results --figure relative"
+    assert claims["pareto"]["measured"]["verdict"] == "untested"
+
+
+def test_the_other_formats(capsys, here):
+    _, out, _ = call(capsys, "claims", "results", "--format", "csv")
+    rows = {row["claim"]: row for row in csv.DictReader(out.splitlines())}
+    assert list(rows) == [claim.name for claim in CLAIMS]
+    assert rows["equal-size-speed"]["measured"] == "contradicted"
+    assert "n=5" in rows["equal-size-speed"]["measured_evidence"]
+    _, out, _ = call(capsys, "claims", "--format", "github")
+    assert out.startswith("| claim") and "| equal-size-speed" in out
+
+
+BAD = [
+    (["nowhere"], "no such file"),
+    (["junk.bin"], "not a parquet file"),
+    (["--format", "latex"], "unknown format 'latex'; known: table, json, csv, github"),
+    (["--verdict"], "No such option"),
+]
+
+
+@pytest.mark.parametrize("arguments, message", BAD, ids=lambda v: " ".join(v[:4]))
+def test_bad_input_is_one_line_exit_2(arguments, message, capsys, here):
+    before = sorted(here.rglob("*"))
+    code, out, err = call(capsys, "claims", *arguments)
+    assert code == 2 and re.search(message, err), err
+    assert len(err.strip().splitlines()) == 1 and err.startswith("mixer-bench: ")
+    assert out == "" and sorted(here.rglob("*")) == before
+
+
+def test_it_loads_neither_a_framework_nor_a_plotting_library():
+    code = """
+import sys
+from bench.cli import app
+assert app._run(['claims', '--format', 'csv']) == 0
+heavy = {'jax', 'torch', 'matplotlib', 'scipy.stats'} & {*sys.modules}
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,79 @@
+"""`mixer-bench table` on selections: what is kept, in which order, what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+
+import pytest
+
+from bench.cli import app
+
+
+def call(capsys, *arguments):
+    capsys.readouterr()
+    code = app._run(["table", *arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_a_selection_is_one_comparison_table(capsys):
+    code, out, _ = call(
+        capsys,
+        "published",
+        *("--where", "table=mixer-table3", "--where", "family=mixer"),
+        *("--sort", "top1", "--format", "json"),
+    )
+    rows = json.loads(out)["rows"]
+    assert code == 0 and {row["model"].split("-")[0] for row in rows} == {"Mixer"}
+    jft = [r for r in rows if "trained on JFT-300M" in r["comparable rows"]]
+    scores = [float(row["top-1 % (chance)"]) for row in jft]
+    assert scores == sorted(scores, reverse=True)
+    assert all(row["attempt_ids"][0].startswith("published:") for row in rows)
+
+
+def test_training_rows_of_timm_stand_apart(capsys):
+    _, out, _ = call(
+        capsys, "published", "--where", "machine=RTX 3090", "--format", "github"
+    )
+    assert "training" in out and "inference" in out and "**13,811**" in out
+
+
+def test_bibtex_alone(capsys):
+    code, out, _ = call(capsys, "published", "--bib")
+    assert code == 0 and out.startswith("@inproceedings{tolstikhin2021mixer,")
+    _, out, _ = call(capsys, "published", "--bib", "--where", "table=timm")
+    keys = re.findall(r"@\w+\{(\w+),", out)
+    assert keys == ["tolstikhin2021mixer", "rw2019timm"]
+
+
+def test_without_a_selection_the_papers_tables_stand_as_printed(capsys):
+    _, out, _ = call(capsys, "published", "--format", "csv")
+    first = out.split("\n\n")[0].splitlines()
+    assert next(csv.reader(first))[1:3] == ["model", "ImNet top-1"]
+
+
+BAD = [
+    (["--where", "family"], "--where: 'family': give column=value"),
+    (["--where", "familly=vit"], "unknown column 'familly'.*did you mean 'family'"),
+    (["--where", "family=resnext"], "no row has family=resnext; present: attention"),
+    (["--where", "family=vit", "--where", "family=mixer"], "family is given twice"),
+    (["--where", "image_size=big"], "image_size=big: give a number"),
+    (["--sort", "speed"], "--sort: unknown column 'speed'"),
+    (["--layout", "ieee"], "--layout: unknown layout 'ieee'; known: comparison, paper"),
+    (["--layout", "paper"], "no finished measured row"),
+    (["--layout", "paper", "--sort", "top1"], "takes neither --baseline nor --sort"),
+    (["--baseline", "Mixer-B/16"], "printed as they stand"),
+]
+
+
+@pytest.mark.parametrize("arguments, message", BAD, ids=lambda v: " ".join(v[:4]))
+def test_bad_input_is_one_line_exit_2(
+    arguments, message, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(capsys, "published", *arguments)
+    assert code == 2 and re.search(message, err), err
+    assert len(err.strip().splitlines()) == 1 and err.startswith("mixer-bench: ")
+    assert out == "" and not list(tmp_path.iterdir())

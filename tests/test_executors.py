@@ -1,0 +1,104 @@
+"""A worker's death is a row: each way to die, by a stand-in for the interpreter."""
+
+import dataclasses
+import json
+import os
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from bench import executors
+from bench.errors import OutOfMemory, StudyError
+from bench.executors import process, work
+from bench.specs import Cell, Effort, WorkItem
+
+CELL = Cell(
+    mode="infer", model="Mixer-XXS/4", framework="torch", image_size=16, batch_size=2
+)
+ITEM = WorkItem(cell=CELL, effort=Effort(window_s=0.1, time_limit_s=60))
+
+
+@pytest.fixture
+def worker(tmp_path, monkeypatch):
+    """Make workers run this shell script; its last argument is the answer's path."""
+
+    def install(script):
+        path = tmp_path / "python"
+        path.write_text(f"#!/bin/sh\nfor answer; do :; done\n{script}\n")
+        path.chmod(0o755)
+        monkeypatch.setattr(process, "sys", SimpleNamespace(executable=str(path)))
+        return process.Process()
+
+    return install
+
+
+def test_a_crash_keeps_the_last_words(worker):
+    values = worker("echo one; echo 'cannot go on' >&2; exit 3").run(ITEM)
+    assert values["status"] == "failed"
+    assert "exit code 3" in values["error_message"]
+    assert "cannot go on" in values["error_message"]
+
+
+@pytest.mark.parametrize("kills, status", [((5, 6), "oom"), ((5, 5), "failed")])
+def test_only_a_kill_for_memory_is_out_of_memory(worker, monkeypatch, kills, status):
+    counts = iter(kills)
+    monkeypatch.setattr(process.cores, "memory_kills", lambda: next(counts))
+    assert worker("kill -9 $$").run(ITEM)["status"] == status
+
+
+def test_a_timeout_ends_the_worker_and_what_it_started(worker, tmp_path):
+    mark = tmp_path / "late"
+    made = worker(f"(sleep 1; touch {mark}) & sleep 30")
+    effort = dataclasses.replace(ITEM.effort, time_limit_s=0.3)
+    values = made.run(dataclasses.replace(ITEM, effort=effort))
+    assert (
+        values["status"] == "timeout"
+        and "raise time_limit_s" in (values["error_message"])
+    )
+    time.sleep(1.2)
+    assert not mark.exists()
+
+
+def test_nothing_that_a_library_prints_is_taken_for_a_result(worker):
+    answer = json.dumps({"status": "ok", "step_s": 0.5})
+    made = worker(f"echo '{{\"status\": \"ok\"}}'; echo '{answer}' > $answer")
+    assert made.run(ITEM) == {"status": "ok", "step_s": 0.5}
+
+
+def test_a_real_worker_measures(monkeypatch):
+    monkeypatch.chdir(os.sep)  # not where the package lies
+    values = process.Process().run(ITEM)
+    assert values["status"] == "ok", values.get("traceback")
+    assert values["img_per_sec_core"] > 0 and len(values["samples"]) >= 1
+
+
+@pytest.mark.parametrize(
+    "error, status",
+    [
+        (MemoryError(), "oom"),
+        (OutOfMemory("x"), "oom"),
+        (ValueError("allocate"), "failed"),
+    ],
+    ids=repr,
+)
+def test_an_exception_in_the_worker_is_a_value(error, status, monkeypatch):
+    def broken(item, backend):
+        raise error
+
+    fake = SimpleNamespace(is_out_of_memory=lambda error: False)
+    monkeypatch.setattr(work.backends, "load", lambda *_: fake)
+    monkeypatch.setattr(work, "_measure", broken)
+    values = work.perform(ITEM)
+    assert values["status"] == status and type(error).__name__ in values["traceback"]
+
+
+def test_inline_refuses_a_second_framework(monkeypatch):
+    from bench.executors import inline
+
+    monkeypatch.setattr(inline, "perform", lambda item: {"status": "ok"})
+    made = executors.make("inline")
+    assert made.run(ITEM)["status"] == "ok"
+    other = dataclasses.replace(CELL, framework="jax")
+    with pytest.raises(StudyError, match="use --executor process"):
+        made.run(WorkItem(cell=other))
