@@ -53,6 +53,11 @@ def best_variants(models: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([*kept, best.assign(variants_tried=tried)]).sort_index()
 
 
+def ours(models: pd.DataFrame) -> pd.DataFrame:
+    """Our own code alone, of the tuned track the best variant: one row for a model."""
+    return best_variants(models[models["peer"].isna()])
+
+
 def other_side(row: pd.Series[Any], models: pd.DataFrame) -> Ratio | None:
     """`row` over its counterpart among model rows; None where it has none.
 
