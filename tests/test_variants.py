@@ -230,15 +230,22 @@ def test_channels_last_computes_what_eager_does(mode):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["infer", "train"])
-def test_compiled_steps_compute_what_eager_does_and_are_reused(mode, tmp_path):
+@pytest.mark.parametrize(
+    ("mode", "variant"),
+    [
+        ("infer", "compile"),
+        ("infer", "compile-max-autotune"),
+        ("infer", "compile-freeze"),
+        ("train", "compile"),
+    ],
+)
+def test_compiled_steps_compute_what_eager_does_and_are_reused(mode, variant, tmp_path):
     pytest.importorskip("torch")
-    bases = [name for name, modes in variants.BASES["torch"].items() if mode in modes]
-    cold = outputs("Mixer-XXS/4", mode, *bases, cache="on", folder=tmp_path)
-    for name in bases[1:]:
-        assert_same(mode, cold[name][0], cold["eager"][0])
-        assert cold[name][1] > 0.1, "compiling costs seconds"
-        assert cold[name][2] is False
-    warm = outputs("Mixer-XXS/4", mode, "compile", cache="on", folder=tmp_path)
-    assert warm["compile"][2] is True
-    assert warm["compile"][0] == cold["compile"][0]
+    given = {"cache": "on", "folder": tmp_path}
+    cold = outputs("Mixer-XXS/4", mode, "eager", variant, **given)
+    assert_same(mode, cold[variant][0], cold["eager"][0])
+    assert cold[variant][1] > 0.1, "compiling costs seconds"
+    assert cold[variant][2] is False
+    warm = outputs("Mixer-XXS/4", mode, variant, **given)
+    assert warm[variant][0] == cold[variant][0]
+    assert warm[variant][2] is (variant != "compile-freeze")  # torch keeps no frozen one

@@ -40,7 +40,7 @@ _WIDE = ("float32", "float64")
 
 LOGITS = 1e-4
 """Largest difference of logits over their standard deviation, in float32."""
-FIRST_LOSS = 1e-5
+FIRST_LOSS = 1e-4
 """Relative difference of the loss before the first update, in float32."""
 UPDATE = 0.02
 """Difference of what the first update took from the loss, relative to it."""
