@@ -29,6 +29,10 @@ from bench.specs import Cell
 
 SCHEMA_VERSION = 6
 
+CEILING_OF_MACHINE = 4
+CHANGED_MEANING = ("ceiling_flop_per_sec", "ceiling_method", "ceiling_share")
+"""Until version 4 the framework's own; read as null, lest two ceilings be mixed."""
+
 STATUSES = ("ok", "oom", "diverged", "timeout", "failed", "skipped")
 
 _STRINGS = pa.map_(pa.string(), pa.string())

@@ -278,8 +278,9 @@ def _conform(table: pa.Table, path: Path) -> pa.Table:
             f"{record.SCHEMA_VERSION}; upgrade mixer-bench"
         )
     columns = []
-    for item in record.SCHEMA:  # a column that an old file lacks is null
-        if item.name in table.schema.names:
+    changed = record.CHANGED_MEANING if version < record.CEILING_OF_MACHINE else ()
+    for item in record.SCHEMA:  # null: what an old file lacks, or meant otherwise
+        if item.name in table.schema.names and item.name not in changed:
             columns.append(table[item.name].cast(item.type))
         else:
             columns.append(pa.nulls(table.num_rows, item.type))

@@ -24,6 +24,8 @@ from bench.history import History
 from bench.specs import PROTOCOL, SPEED_MODES, Cell, Limit, Study, WorkItem
 
 DEFAULT_OUT = "results"
+CEILING_S = 8.0
+"""Three fresh processes, two seconds and an import each."""
 
 
 @dataclass(frozen=True)
@@ -349,11 +351,13 @@ def _row(
 def estimate_s(study: Study) -> float:
     """A first guess of the whole time, before anything has run.
 
-    Start-up and compilation of a fresh process, plus the window or the training.
+    Start-up and compilation of a fresh process, plus the window or the training, and
+    the machine's ceiling once for each dtype.
     """
     start_up, inductor = {"jax": 8.0, "torch": 4.0}, 20.0
+    dtypes = {cell.dtype for cell in study.cells if cell.mode in SPEED_MODES}
     window = dict.fromkeys(SPEED_MODES, study.effort.window_s * 1.5)
-    return sum(
+    return CEILING_S * len(dtypes) + sum(
         start_up[item.cell.framework]
         + window.get(item.cell.mode, 6.0)
         + (inductor if (item.cell.variant or "").startswith("compile") else 0.0)

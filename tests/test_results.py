@@ -181,6 +181,16 @@ def test_an_old_file_lacks_columns_that_read_as_null(tmp_path):
     assert read["core_kind"].to_pylist() == [None]
 
 
+def test_an_old_ceiling_was_another_and_reads_as_null(tmp_path):
+    table = record.table([attempt(ceiling_share=0.9)])
+    for version, share in (("3", None), ("4", 0.9)):
+        path = tmp_path / f"{version}.parquet"
+        pq.write_table(
+            table.replace_schema_metadata({"mixer_bench_schema": version}), path
+        )
+        assert results.read(path).table["ceiling_share"].to_pylist() == [share]
+
+
 def test_units_travel_in_the_file(tmp_path):
     schema = pq.read_schema(results.append(attempt(), tmp_path))
     assert schema.field("img_per_sec_core").metadata[b"unit"] == b"image/s/core"

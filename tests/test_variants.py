@@ -248,4 +248,6 @@ def test_compiled_steps_compute_what_eager_does_and_are_reused(mode, variant, tm
     assert cold[variant][2] is False
     warm = outputs("Mixer-XXS/4", mode, variant, **given)
     assert warm[variant][0] == cold[variant][0]
-    assert warm[variant][2] is (variant != "compile-freeze")  # torch keeps no frozen one
+    assert warm[variant][2] is (
+        variant != "compile-freeze"
+    )  # torch keeps no frozen one

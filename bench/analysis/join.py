@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from bench import record
-from bench.analysis.key import equal, need, plain
+from bench.analysis.key import equal, key_columns, need, plain
 from bench.analysis.stats import repetition_interval
 from bench.specs import fields_of
 
@@ -52,6 +52,7 @@ _SPEED = (
     "mode",
     "track",
     "num_classes",
+    "device",
     "batch_size",
     "batch_rule",
     "variant",
@@ -79,12 +80,6 @@ _TRAIN = (
     "chance",
     "top1",
     "fewshot",
-    "shuffle",
-    "data_examples",
-    "data_fraction",
-    "subset",
-    "total_steps",
-    "total_epochs",
     "unique_images",
     "images_seen",
     "epochs",
@@ -108,19 +103,27 @@ _PUBLISHED = (
     "note",
 )
 _SEEDS = ("seed", "subset_seed")
+_OF_BOTH = ("device", "batch_size")  # timing and training each have their own
+
+SETTINGS = tuple(
+    name for name in fields_of("pretrain") if name not in (*_SEEDS, "recipe", "mode")
+)
+"""What a pretrain cell declares, less its seeds and the name of its recipe."""
 _SPEED_ADDED = ("n", "low", "high")
 _TRAIN_ADDED = ("n_train", "top1_low", "top1_high")
 _SPEED_LISTS = ("rates", "speed_attempts")
 _TRAIN_LISTS = ("top1_runs", "core_days_runs", "train_attempts")
-_ADDED_NUMBERS = (*_SPEED_ADDED, *_TRAIN_ADDED, "core_days")
+TRAIN_SETTINGS = tuple(
+    f"train_{name}" if name in _OF_BOTH else name
+    for name in SETTINGS
+    if name not in (*_JOIN, *_TRAIN)
+)
+"""Columns of a model row that hold the settings of its training."""
+_ADDED_NUMBERS = (*_SPEED_ADDED, *_TRAIN_ADDED, "core_days", "train_batch_size")
+_ALL_TRAIN = (*_TRAIN, *TRAIN_SETTINGS, *_TRAIN_ADDED, *_TRAIN_LISTS)
+_ALL_SPEED = (*_SPEED, *_SPEED_ADDED, *_SPEED_LISTS)
 MODEL_COLUMNS = tuple(
-    dict.fromkeys(
-        (
-            *(*_JOIN, *_COMMON, *_PUBLISHED),
-            *(*_TRAIN, *_TRAIN_ADDED, *_TRAIN_LISTS),
-            *(*_SPEED, *_SPEED_ADDED, *_SPEED_LISTS),
-        )
-    )
+    dict.fromkeys((*_JOIN, *_COMMON, *_ALL_TRAIN, *_ALL_SPEED, *_PUBLISHED))
 )
 """Columns of a model row, beside `core_days` and `core_days_kind`."""
 
@@ -170,25 +173,37 @@ def model_rows(rows: pd.DataFrame, mode: str = "infer") -> pd.DataFrame:
 def speed_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """One row per cell, machine and environment: the median over its repetitions.
 
-    The value is the median of the repetitions' medians. `low` and `high` are the
-    interval over fresh processes, null with fewer than `MIN_REPETITIONS`.
+    `n` counts repetitions: of several attempts at one, the newest. The value is the
+    median of the repetitions' medians. `low` and `high` are the interval over fresh
+    processes, null with fewer than `MIN_REPETITIONS`.
     """
-    by = ["cell_id", "machine_id", "environment_id", "protocol"]
+    where = ("cell_id", "machine_id", "environment_id", "protocol")
+    by = list(dict.fromkeys([*where, *key_columns("img_per_sec_core")]))
     return _per_group(rows, by, _summarise_speed)
 
 
 def training_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """One row per trained setting: the median over its seeds and repetitions."""
-    declared = [name for name in fields_of("pretrain") if name not in _SEEDS]
-    by = [*declared, "machine_id", "environment_id", "protocol"]
+    where = ("machine_id", "environment_id", "protocol")
+    key = key_columns("top1", "core_days")
+    by = list(dict.fromkeys(["mode", *SETTINGS, *where, *key]))
     return _per_group(rows, by, _summarise_training)
 
 
 def _per_group(rows: pd.DataFrame, by: list[str], summarise: Any) -> pd.DataFrame:
     if rows.empty:
         return rows
-    parts = [part for _, part in rows.groupby(by, dropna=False, sort=False)]
+    need(rows, (*by, *_SEEDS, "repetition", "finished_at"), "the join")
+    groups = rows.groupby(by, dropna=False, sort=False)
+    parts = [_newest(part) for _, part in groups]
     return typed(pd.DataFrame([summarise(part) for part in parts], dtype=object))
+
+
+def _newest(part: pd.DataFrame) -> pd.DataFrame:
+    """The last attempt at each repetition: however often tried, it counts once."""
+    by_age = part.sort_values("finished_at", na_position="first", kind="stable")
+    once_each = by_age.drop_duplicates(["cell_id", *_SEEDS, "repetition"], keep="last")
+    return once_each.sort_index(kind="stable")
 
 
 def _summarise_speed(part: pd.DataFrame) -> dict[str, Any]:
@@ -240,8 +255,9 @@ def _joined(train: pd.DataFrame, speed: pd.DataFrame) -> pd.DataFrame:
     if train.empty and speed.empty:
         return train
     on = list(_JOIN)
-    left = _picked(train, (*_JOIN, *_COMMON, *_TRAIN, *_TRAIN_ADDED, *_TRAIN_LISTS))
-    right = _picked(speed, (*_JOIN, *_COMMON, *_SPEED, *_SPEED_ADDED, *_SPEED_LISTS))
+    renamed = train.rename(columns={name: f"train_{name}" for name in _OF_BOTH})
+    left = _picked(renamed, (*_JOIN, *_COMMON, *_ALL_TRAIN))
+    right = _picked(speed, (*_JOIN, *_COMMON, *_ALL_SPEED))
     both = left.merge(right, on=on, how="outer", suffixes=("", "_of_speed"))
     for name in _COMMON:  # the trained model's own head counts, not the timed one's
         other = both.pop(f"{name}_of_speed")

@@ -77,11 +77,11 @@ def repetition_interval(
     neighbours, so that more of them do not narrow the interval. Each is one number, its
     median, which carries the noise inside it already. A bootstrap of processes and then
     of their samples counts that noise twice: where processes do not differ, it is a
-    third too wide and covers in 99 % and more. The interval lies between order
-    statistics of these numbers, interpolated to the level (Hettmansperger and
-    Sheather, 1986, Statistics and Probability Letters 4, 75-79). It assumes no shape
-    and always holds the median reported. Five processes reach
-    93.75 %, from the least to the largest; six or more reach 95 %.
+    third too wide and covers in 99 % and more. This one lies between order statistics
+    of the medians, interpolated to the level (Hettmansperger and Sheather, 1986,
+    Statistics and Probability Letters 4, 75-79). It assumes no shape and always holds
+    the median reported. Five processes reach 93.75 %, from the least to the largest;
+    six or more reach 95 %.
 
     Values must be positive: interpolation is geometric, so that the interval of a rate
     is the reciprocal of the interval of its cost.

@@ -39,41 +39,47 @@ def ceiling_of(
     """The largest rate of every library here; None where none computes in `dtype`."""
     identity = _identity(host, dtype)
     kept = results.read_ceiling(out, host.name, identity)
-    if kept is None:
-        began = time.perf_counter()
-        tried = attempt or fresh_process
-        found = [one for name in LIBRARIES for one in tried(name, *_what(host, dtype))]
-        seconds = time.perf_counter() - began
+    if kept is not None:
+        return _largest(kept["found"])
+    began = time.perf_counter()
+    tried = attempt or fresh_process
+    what = (dtype, host.device_kind)
+    found = [one for name in LIBRARIES for one in tried(name, *what)]
+    seconds = time.perf_counter() - began
+    on_note(f"{_said(dtype, found)}, measured in {duration(seconds)}")
+    failures = [one["method"] for one in found if not one["flop_per_sec"]]
+    for reason in failures:
+        on_note(f"ceiling: {reason}; measured again at the next run")
+    if not failures:
         kept = {**identity, "seconds": seconds, "found": found}
-        path = results.write_ceiling(out, host.name, kept)
-        on_note(
-            f"{_said(dtype, found)}, measured in {duration(seconds)}; kept in {path}"
-        )
-    return _largest(kept["found"])
+        results.write_ceiling(out, host.name, kept)
+    return _largest(found)
 
 
 def fresh_process(library: str, dtype: str, device: str) -> Found:
-    """What one library reaches, in a process of its own; nothing when it fails."""
+    """What one library reaches, in a process of its own; a failure has rate zero."""
     command = [sys.executable, "-P", "-m", "bench.timing.ceiling"]
     package = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
-        [*command, library, dtype, device],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [*command, library, dtype, device],
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return _failed(library, f"no rate after {PATIENCE_S:g} s")
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        return [{"flop_per_sec": 0.0, "method": f"{library} failed: {reason}"}]
+        return _failed(library, (done.stderr.strip().splitlines() or [""])[-1])
     found: Found = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def _what(host: machine.Machine, dtype: str) -> tuple[str, str]:
-    return dtype, host.device_kind
+def _failed(library: str, reason: str) -> Found:
+    return [{"flop_per_sec": 0.0, "method": f"{library} failed: {reason}"}]
 
 
 def _identity(host: machine.Machine, dtype: str) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from bench.plots import labels, panels, style
 NEEDS = ("sweep", "batch_size", "batch_knee", "cores", "image_size", "mode")
 NOTHING = "no row holds a pilot sweep over batch sizes"
 ENDS = {"oom": "did not fit", "memory": "would not fit", "time": "would take too long"}
-_LINE = ["panel", "label"]
 _EXTRA = ("picked", "knee", "ended")
 
 
@@ -80,7 +79,7 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
     style.legend(figure, found, tuple(_keys()))
     labels.settle(figure)
     for axes, (_, part) in zip(grid, panels.by_panel(found), strict=True):
-        panels.name_line_ends(axes, part, _LINE)
+        panels.name_line_ends(axes, part)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Accuracy against the number of pre-training images, for each family and framework.
+"""Accuracy against the number of pre-training images, a line for each setting.
 
 Measured rows only: figure 2, right, of Tolstikhin et al. (2021) is drawn there and
 its values are not tabulated, so nothing is published to put beside them.
@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis.join import training_rows
+from bench.analysis.join import SETTINGS, training_rows
 from bench.analysis.key import equal, plain
 from bench.plots import labels, panels, style
 
@@ -19,7 +19,9 @@ NOTHING = (
     "accuracy against pre-training images is not tabulated in the paper, and no model "
     "was measured at two data sizes"
 )
-_LINE = ["panel", "model", "framework", "shuffle"]
+_DATA_SIZE = ("data_examples", "data_fraction")
+_LINE = [*(name for name in SETTINGS if name not in _DATA_SIZE), "environment_id"]
+"""What a line shares: all that its cells declare, except the size of the data."""
 
 
 def points(rows: pd.DataFrame) -> pd.DataFrame:
@@ -39,8 +41,8 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
         both[name] = 100 * both[name].astype(float)
     known = panels.finished(both.assign(label=_labels(both)), "unique_images", "top1")
     known = known.rename(columns={"top1_low": "y_low", "top1_high": "y_high"})
-    several = known.groupby(_LINE, dropna=False)["x"].transform("nunique") > 1
-    kept = panels.in_order(known[several], [*_LINE[1:], "x"])
+    lines = panels.one_line_each(known, _LINE)
+    kept = panels.in_order(lines, ["model", "framework", "label", "x"])
     return panels.exact(kept, *_EXTRA)
 
 
@@ -68,13 +70,13 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
     style.legend(figure, found)
     labels.settle(figure)
     for axes, (_, part) in zip(grid, panels.by_panel(found), strict=True):
-        panels.name_line_ends(axes, part, _LINE)
+        panels.name_line_ends(axes, part)
     return figure
 
 
 def _panel(axes: Axes, part: pd.DataFrame, across: int) -> None:
     style.scatter(axes, part)
-    for _, line in part.groupby(_LINE, dropna=False):
+    for _, line in part.groupby(panels.LINE, dropna=False):
         colour = style.COLOURS[str(line["family"].iloc[0])]
         axes.plot(line["x"], line["y"], color=colour, linewidth=0.9, gid="line")
         axes.vlines(
@@ -103,7 +105,8 @@ def caption(found: pd.DataFrame) -> str:
     seeds = sorted({int(n) for n in found["n_train"]})
     text = (
         "Accuracy against distinct pre-training images; points are medians over "
-        f"{' or '.join(map(str, seeds))} runs, bars their whole range. "
+        f"{' or '.join(map(str, seeds))} runs, bars their whole range; what a line "
+        "joins differs in the size of the data alone. "
         "The paper's own curve is not tabulated, so no published point is drawn."
     )
     return text + panels.demo_sentence(found)

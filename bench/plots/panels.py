@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.analysis import demo
-from bench.analysis.key import by_key
+from bench.analysis.key import by_key, plain
 from bench.analysis.pareto import Better, on_frontier
 from bench.plots import labels, style
 
@@ -33,6 +34,9 @@ POINT_COLUMNS = (
     "chance",
     "demo",
 )
+LINE = ["panel", "framework", "label"]
+"""What the points of one line share, once `one_line_each` has named the lines."""
+_NAME_WIDTH = 14  # characters in the room that `style.room_for_names` leaves
 PUBLISHED_PANEL = "Published: Tolstikhin et al. (2021), TPUv3"
 
 
@@ -55,10 +59,11 @@ def in_order(points: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else points
 
 
-def name_line_ends(axes: Axes, part: pd.DataFrame, by: list[str]) -> None:
+def name_line_ends(axes: Axes, part: pd.DataFrame) -> None:
     """Write each line's label at its right end."""
-    ends = part.sort_values("x").drop_duplicates(by, keep="last")
-    labels.at_line_ends(axes, _as_labels(ends))
+    ends = part.sort_values("x").drop_duplicates(LINE, keep="last")
+    short = [textwrap.fill(str(text), _NAME_WIDTH) for text in ends["label"]]
+    labels.at_line_ends(axes, _as_labels(ends.assign(label=short)))
 
 
 def _as_labels(points: pd.DataFrame) -> list[labels.Label]:
@@ -71,8 +76,63 @@ def _as_labels(points: pd.DataFrame) -> list[labels.Label]:
 def split_by_key(
     rows: pd.DataFrame, *metrics: str, name: Callable[[Mapping[str, Any]], str]
 ) -> list[pd.DataFrame]:
-    """Rows of each comparability key, with the panel that they go to."""
-    return [part.assign(panel=name(key)) for key, part in by_key(rows, *metrics)]
+    """Rows of each comparability key, with a panel of their own."""
+    found = list(by_key(rows, *metrics))
+    keys = [key for key, _ in found]
+    titles = told_apart([name(key) for key in keys], keys)
+    return [
+        part.assign(panel=title) for title, (_, part) in zip(titles, found, strict=True)
+    ]
+
+
+def told_apart(names: Sequence[str], facts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """`names` made distinct: those that coincide are told apart by what differs.
+
+    >>> told_apart(["A", "A", "B"], [{"seed": 0}, {"seed": 1}, {"seed": 1}])
+    ['A, seed 0', 'A, seed 1', 'B']
+    """
+    alike: dict[str, list[Mapping[str, Any]]] = {}
+    for name, one in zip(names, facts, strict=True):
+        alike.setdefault(name, []).append(one)
+    return [
+        ", ".join([name, *_what_differs(one, alike[name])])
+        for name, one in zip(names, facts, strict=True)
+    ]
+
+
+def _what_differs(
+    one: Mapping[str, Any], alike: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """The facts of `one` that are not the same in all of `alike`, in words."""
+    differ = [name for name in one if len({plain(each[name]) for each in alike}) > 1]
+    return [f"{name.replace('_', ' ')} {_value(one[name])}" for name in differ]
+
+
+def _value(value: Any) -> str:
+    if plain(value) is None:
+        return "none"
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def _told_apart_by(lines: pd.DataFrame, by: Sequence[str]) -> list[str]:
+    facts = [dict(zip(by, row, strict=True)) for row in lines[[*by]].to_numpy()]
+    return told_apart([str(label) for label in lines["label"]], facts)
+
+
+def one_line_each(points: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Points whose line, the same in all of `by`, has two x or more, labels distinct.
+
+    A line is then what shares panel, framework and label: `LINE`.
+    """
+    lines = points.groupby([*LINE, *by], dropna=False, sort=False)
+    kept = points.assign(line=lines.ngroup())[lines["x"].transform("nunique") > 1]
+    ends = kept.drop_duplicates("line")
+    parts = [
+        part.assign(label=_told_apart_by(part, by))
+        for _, part in ends.groupby(["panel", "framework"], dropna=False, sort=False)
+    ]
+    named = {n: str(text) for p in parts for n, text in p[["line", "label"]].to_numpy()}
+    return kept.assign(label=[named[line] for line in kept["line"]])
 
 
 def measured_name(key: Mapping[str, Any]) -> str:
@@ -186,4 +246,5 @@ def listed(names: Any) -> str:
 
 def exact(points: pd.DataFrame, *extra: str) -> pd.DataFrame:
     """The columns that are kept beside a figure."""
-    return points[[*POINT_COLUMNS, *extra]].replace({np.nan: None})
+    kept = points.reindex(columns=[*POINT_COLUMNS, *extra])
+    return kept.astype(object).replace({np.nan: None})

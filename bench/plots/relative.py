@@ -2,15 +2,16 @@
 
 Rates of different machines cannot be compared; their ratios to one model can. Panels:
 TPUv3 as published by Tolstikhin et al. (2021), Table 3, 224 px; the GPUs of timm's own
-results; and every measured key in which Mixer-B/16 was timed at 224 px. A model that
-stands on the other side of the reference than on TPUv3 is printed in bold: the paper's
-ordering is not that of every machine.
+results; and every measured key in which Mixer-B/16 was timed at 224 px. Only like is
+divided by like: `_LIKE` is shared too. A model whose inference stands on the other side
+of the reference than on TPUv3 is printed in bold: the paper's ordering is not that of
+every machine. A measured one must show it in an interval that excludes 1.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis.join import speed_rows, typed
+from bench.analysis.join import MIN_REPETITIONS, speed_rows, typed
 from bench.analysis.key import by_key, equal
 from bench.plots import labels, panels, style
 from bench.units import significant
@@ -27,7 +28,8 @@ NEEDS = ("img_per_sec_core", "image_size", "model", "family", "machine", "mode")
 REFERENCE = "Mixer-B/16"
 NOTHING = f"no machine has a throughput of {REFERENCE} at 224 px to divide by"
 MOST_COLUMNS = 5
-_EXTRA = ("flipped", "citation")
+_LIKE = ("framework", "batch_rule", "num_classes", "environment_id", "device")
+_EXTRA = ("flipped", "n", "x_low", "x_high", "batch_rule", "batch_size", "citation")
 
 
 def points(rows: pd.DataFrame) -> pd.DataFrame:
@@ -53,28 +55,80 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ratios(rows: pd.DataFrame, origin: str) -> list[pd.DataFrame]:
-    """Rows of each key and framework that hold the reference, divided by it."""
-    made = []
-    for key, part in by_key(rows, "img_per_sec_core"):
-        for framework, one in part.groupby("framework", dropna=False, sort=False):
-            best = one.sort_values("img_per_sec_core", ascending=False)
-            best = best.drop_duplicates("model")
-            rate = best["img_per_sec_core"]
-            reference = rate[best["model"] == REFERENCE]
-            if len(reference):
-                name = _panel_name(origin, key, framework)
-                ratio = rate / float(reference.iloc[0])
-                made.append(best.assign(panel=name, x=ratio, label=best["model"]))
-    return made
+    """Rows that may be divided by each other and hold the reference, divided by it."""
+    found = [
+        ({**key, **like}, part)
+        for key, one in by_key(rows[_as_published(rows)], "img_per_sec_core")
+        for like, part in _alike(one)
+        if (part["model"] == REFERENCE).any()
+    ]
+    keys = [key for key, _ in found]
+    names = panels.told_apart([_panel_name(origin, key) for key in keys], keys)
+    return [_divided(part, name) for name, (_, part) in zip(names, found, strict=True)]
 
 
-def _panel_name(origin: str, key: Mapping[str, Any], framework: object) -> str:
+def _as_published(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Models as their papers have them: no other pooling, no other D_S."""
+    return ~equal(rows, "pool", "gap") & rows["tokens_mlp_dim"].isna()
+
+
+def _alike(rows: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Rows timed alike; a batch size fixed in advance is the same for all."""
+    fixed = rows["batch_size"].where(equal(rows, "batch_rule", "fixed"))
+    by = {**{name: rows[name] for name in _LIKE}, "batch_size": fixed}
+    for values, part in rows.groupby(list(by.values()), dropna=False, sort=False):
+        yield dict(zip(by, values, strict=True)), part
+
+
+def _divided(part: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Add x, its interval and n, the smaller of the two numbers of processes.
+
+    The interval is that of the difference of two logarithms whose own intervals are
+    known: the distances to the near ends add as squares (Zou and Donner, 2008).
+    """
+    best = part.sort_values("img_per_sec_core", ascending=False).drop_duplicates(
+        "model"
+    )
+    best = best.reset_index(drop=True).reindex(
+        columns=list(dict.fromkeys([*best.columns, "n", "low", "high"]))
+    )
+    rate, low, high = (
+        best[column].astype(float) for column in ("img_per_sec_core", "low", "high")
+    )
+    here = best.index[best["model"] == REFERENCE][0]
+    down = np.hypot(_apart(low, rate), _apart(rate[here], high[here]))
+    up = np.hypot(_apart(rate, high), _apart(low[here], rate[here]))
+    ratio, other = rate / rate[here], best["model"] != REFERENCE
+    return best.assign(
+        panel=_with_n(name, best["n"]),
+        x=ratio,
+        x_low=(ratio * np.exp(-down)).where(other),
+        x_high=(ratio * np.exp(up)).where(other),
+        n=np.minimum(best["n"].astype(float), float(best["n"][here])),
+        label=best["model"],
+    )
+
+
+def _apart(low: Any, high: Any) -> Any:
+    """Distance of two rates in logarithms, at least 0."""
+    return np.maximum(np.log(high / low), 0)
+
+
+def _with_n(name: str, counts: pd.Series[Any]) -> str:
+    """A panel's name with its numbers of fresh processes, where it was measured."""
+    known = sorted({int(n) for n in counts.dropna()})
+    if not known:
+        return name
+    return f"{name}, n={'–'.join(map(str, dict.fromkeys([known[0], known[-1]])))}"
+
+
+def _panel_name(origin: str, key: Mapping[str, Any]) -> str:
     if origin.startswith("Published"):
         return f"{origin}: inference"
     mode = {"infer": "inference", "train": "training"}[key["mode"]]
     words = [f"{origin}, {key['machine']}: {mode}"]
     if origin == "Measured":
-        words += [str(framework), str(key["dtype"])]
+        words += [str(key["framework"]), str(key["dtype"])]
     if key["track"] == "tuned":
         words.append("tuned")
     return ", ".join(words)
@@ -95,11 +149,18 @@ def _rank(family: object) -> int:
 
 
 def _flips(found: pd.DataFrame) -> pd.DataFrame:
-    """Mark models on the other side of the reference than the paper has them."""
+    """Mark inference on the other side of the reference than the paper has it.
+
+    What was measured here needs an interval that excludes 1; what timm published is one
+    number, and marked as such in the caption.
+    """
     paper = found[equal(found, "table", "mixer-table3")].set_index("model")["x"]
     here = np.sign(found["x"].astype(float) - 1)
     there = np.sign(found["model"].map(paper.astype(float)) - 1)
-    return found.assign(flipped=(here * there < 0).astype(bool))
+    clear = (found["x_low"] > 1) | (found["x_high"] < 1)
+    shown = equal(found, "table", "timm") | (clear & (found["n"] >= MIN_REPETITIONS))
+    flipped = (here * there < 0) & shown & equal(found, "mode", "infer")
+    return found.assign(flipped=flipped.astype(bool))
 
 
 def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
@@ -115,10 +176,11 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
     )
     across = style.across(count, width_in, columns=columns, narrow=2)
     names = found.drop_duplicates("model").sort_values("y")
+    every = pd.concat([found[name].dropna() for name in ("x", "x_low", "x_high")])
     for i, (axes, (name, part)) in enumerate(
         zip(grid, panels.by_panel(found), strict=True)
     ):
-        _panel(axes, part, found["x"], across)
+        _panel(axes, part, every, across)
         style.title(axes, name, across, bool(part["demo"].any()))
         axes.set_ylim(-0.7, lines - 0.3)
         axes.set_yticks(names["y"], names["model"] if i % across == 0 else [""] * lines)
@@ -140,11 +202,13 @@ def _panel(axes: Axes, part: pd.DataFrame, every: pd.Series[Any], across: int) -
     style.scatter(axes, part)
     room = 0.13 * across  # decades; a value's text needs more in a narrow panel
     style.log_axis(axes, "x", every, pad=(room + 0.1, room))
-    for x, y, flipped in part[["x", "y", "flipped"]].to_numpy():
+    for x, y, flipped, *ends, family in part[_DRAWN].to_numpy():
+        low, high = (x if end is None else end for end in ends)
+        axes.hlines(y, low, high, color=style.COLOURS[family], linewidth=0.9, gid="bar")
         right = x >= 1  # away from the line of the reference
         axes.annotate(
             _ratio(x),
-            (x, y),
+            (high if right else low, y),
             xytext=(5 if right else -5, 0),
             textcoords="offset points",
             ha="left" if right else "right",
@@ -156,18 +220,38 @@ def _panel(axes: Axes, part: pd.DataFrame, every: pd.Series[Any], across: int) -
         )
 
 
+_DRAWN = ["x", "y", "flipped", "x_low", "x_high", "family"]
+
+
 def caption(found: pd.DataFrame) -> str:
     """What the figure shows, and which models change sides."""
     text = (
         f"Throughput relative to {REFERENCE} (= 1) of the same machine, at 224 px, for "
         "models known on two panels or more. Hollow: published; filled: measured."
     )
+    if (found["source"] == "measured").any():
+        text += (
+            " A ratio is of rates with the same framework, environment, batch rule "
+            "(the same batch where fixed) and classes, of models as their papers have "
+            "them; n: fresh processes of each. Bars: 95 % interval of the ratio, not "
+            f"given below n={MIN_REPETITIONS}. Bold red: inference on the other side "
+            "of 1 than on TPUv3; where measured, only if the interval excludes 1."
+        )
     for name, part in panels.by_panel(found):
         flipped = part[part["flipped"].astype(bool)]
         if len(flipped):
-            values = panels.listed(
-                f"{model} ({_ratio(x)})"
-                for model, x in flipped[["model", "x"]].to_numpy()
-            )
-            text += f" {name} does not reproduce the paper's ordering: {values}."
+            text += f" {name} does not reproduce the paper's ordering: "
+            text += panels.listed(_verdict(*row) for row in flipped[_SAID].to_numpy())
+            text += "."
     return text
+
+
+_SAID = ["model", "x", "x_low", "x_high", "source"]
+
+
+def _verdict(
+    model: str, x: float, low: float | None, high: float | None, source: str
+) -> str:
+    if source == "published" or low is None or high is None:
+        return f"{model} ({_ratio(x)}: timm's figure, one number without interval)"
+    return f"{model} ({_ratio(x)}, {_ratio(low)} – {_ratio(high)})"

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.join import speed_rows, typed
-from bench.analysis.key import equal
+from bench.analysis.key import equal, key_columns
 from bench.plots import labels, panels, style
+from bench.specs import fields_of
 
 NEEDS = ("img_per_sec_core", "image_size", "model", "family", "mode")
 NOTHING = "no model has a throughput at two image sizes"
@@ -33,21 +34,28 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     both = pd.concat([paper, *parts], ignore_index=True)
     both = both.assign(label=both["model"])
     known = panels.finished(both, "image_size", "img_per_sec_core")
-    several = known.groupby(_LINE)["x"].transform("nunique") > 1
+    lines = panels.one_line_each(known, _LINE)
     return panels.exact(
-        panels.in_order(known[several], ["model", "framework", "x"]), "citation"
+        panels.in_order(lines, ["model", "framework", "label", "x"]), *_EXTRA
     )
 
 
-_LINE = ["panel", "model", "framework"]
+_EXTRA = ("batch_size", "batch_rule", "n", "citation")
+_AXES = ("mode", "image_size", "batch_size")
+_LINE = [*(name for name in fields_of("infer") if name not in _AXES), "environment_id"]
+"""What a line shares: all that its cells declare, except the image and batch size."""
 
 
 def _at_best_batch(rows: pd.DataFrame) -> pd.DataFrame:
-    """A model timed at several batch sizes keeps its fastest: rate is at best batch."""
+    """Of several batch sizes the fastest, as in the paper: its throughput is at best.
+
+    Anything else that differs makes another line.
+    """
     if rows.empty:
         return rows
     ranked = rows.sort_values("img_per_sec_core", ascending=False, kind="stable")
-    same = ["model", "framework", "image_size", "dtype", "track", "machine_id"]
+    key = key_columns("img_per_sec_core")
+    same = list(dict.fromkeys([*_LINE, "image_size", *key]))
     return ranked.drop_duplicates(same).sort_index()
 
 
@@ -66,13 +74,13 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
     style.legend(figure, found)
     labels.settle(figure)
     for axes, (_, part) in zip(grid, panels.by_panel(found), strict=True):
-        panels.name_line_ends(axes, part, _LINE)
+        panels.name_line_ends(axes, part)
     return figure
 
 
 def _panel(axes: Axes, part: pd.DataFrame, across: int) -> None:
     style.scatter(axes, part)
-    for _, line in part.groupby(_LINE):
+    for _, line in part.groupby(panels.LINE, dropna=False):
         colour = style.COLOURS[str(line["family"].iloc[0])]
         axes.plot(line["x"], line["y"], color=colour, linewidth=0.9, gid="line")
     style.log_axis(axes, "y", part["y"])
@@ -86,6 +94,8 @@ def caption(found: pd.DataFrame) -> str:
     text = (
         "Inference throughput against image size, for models timed at two sizes or "
         "more. Hollow: published; filled: measured. The published sizes are those of "
-        "fine-tuning, and Mixer's token-mixing layers are wider at the larger size."
+        "fine-tuning, and Mixer's token-mixing layers are wider at the larger size. "
+        "Each point is at its best batch size of those timed, the paper's rule; what a "
+        "line joins differs in image and batch size alone."
     )
     return text + panels.demo_sentence(found)

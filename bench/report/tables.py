@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench.analysis.against import Ratio, best_variants, other_side
@@ -20,18 +21,9 @@ from bench.report.bib import cited
 from bench.report.citation import citation
 from bench.report.markup import DASH, Best, Column, Grid, Group, render
 from bench.report.paper import paper_table as paper_table
+from bench.report.varying import title_of, varying_settings
 from bench.specs import SPEED_MODES
 from bench.units import decimals_for, percent, significant
-
-_VARYING = {
-    "num_classes": "classes",
-    "pool": "pool",
-    "tokens_mlp_dim": "D_S",
-    "unique_images": "train images",
-    "total_steps": "steps",
-    "shuffle": "shuffle",
-}
-"""Columns that are shown only where their values differ."""
 
 SHOTS = 5
 """Few-shot accuracy is shown at the paper's number of images per class."""
@@ -106,7 +98,7 @@ def failures_table(rows: pd.DataFrame, fmt: str = "table") -> str:
 
 def _grid(models: pd.DataFrame, baseline: str | None, sort: str) -> Grid:
     models = _with_others(best_variants(_with_ratio(models, baseline)))
-    varying, extra = _varying(models), _extra(models)
+    varying, extra = varying_settings(models), _extra(models)
     columns = [
         Column("model", text=True),
         Column("framework", text=True),
@@ -115,7 +107,7 @@ def _grid(models: pd.DataFrame, baseline: str | None, sort: str) -> Grid:
             for name, title in extra.items()
             if name == "variant"
         ),
-        *map(Column, ["px", "batch", *(_VARYING[name] for name in varying)]),
+        *map(Column, ["px", "batch", *map(title_of, varying)]),
         *map(Column, ["params (M)", "img/sec/core", "interval"]),
         *([Column(f"vs {baseline}")] if baseline else []),
         *(Column(title, text=True) for name, title in extra.items() if name == _OTHER),
@@ -137,11 +129,6 @@ def _grid(models: pd.DataFrame, baseline: str | None, sort: str) -> Grid:
     if any(is_demo(str(name)) for name in models["model"]):
         notes.append(f"{NOTE.capitalize()}.")
     return Grid(columns, groups, notes, "comparable rows", cited(models))
-
-
-def _varying(models: pd.DataFrame) -> list[str]:
-    """Settings that tell these rows apart and so need a column."""
-    return [name for name in _VARYING if models[name].dropna().nunique() > 1]
 
 
 def _extra(models: pd.DataFrame) -> dict[str, str]:
@@ -347,12 +334,25 @@ def _failed(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _failure_notes(rows: pd.DataFrame) -> list[str]:
-    """One sentence for each attempt that has no line above."""
+    """One sentence for each attempt that has no line above and was not made good."""
     return [
         f"Not above: {row['mode']} {row['model']} {_text(row['framework'])} "
         f"{_whole(row['image_size'])} px {row['status']}: {_reason(row)}"
-        for row in _records(_failed(rows))
+        for row in _records(_not_made_good(rows))
     ]
+
+
+def _not_made_good(rows: pd.DataFrame) -> pd.DataFrame:
+    """Failures whose work item has no `ok` row, on the same machine."""
+    item = ["cell_id", "repetition", "role", "machine_id"]
+    done = set(_tuples(rows.loc[equal(rows, "status", "ok"), item]))
+    failed = _failed(rows)
+    again = [row in done for row in _tuples(failed[item])]
+    return failed[~np.array(again, dtype=bool)]
+
+
+def _tuples(rows: pd.DataFrame) -> Iterable[tuple[Any, ...]]:
+    return (tuple(map(plain, row)) for row in rows.itertuples(index=False))
 
 
 def _reason(row: Mapping[str, Any]) -> str:
@@ -361,7 +361,9 @@ def _reason(row: Mapping[str, Any]) -> str:
 
 
 def _setting(value: Any) -> str:
-    return f"{value:,.0f}" if isinstance(value, float) else _text(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value.is_integer() else f"{value:g}"
+    return _text(value)
 
 
 def _text(value: Any) -> str:

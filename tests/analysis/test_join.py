@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,10 +88,51 @@ def test_nothing_is_taken_from_another_lineage(other):
 
 def test_failed_attempts_and_anchors_are_no_evidence():
     rows = frame(
-        infer(1.0, status="oom"), infer(2.0, role="anchor"), infer(3.0), infer(5.0)
+        infer(1.0, status="oom"),
+        infer(2.0, role="anchor"),
+        infer(3.0, repetition=0),
+        infer(5.0, repetition=1),
     )
     (row,) = model_rows(rows).to_dict("records")
     assert (row["img_per_sec_core"], row["n"]) == (4.0, 2)
+
+
+def test_a_repetition_counts_once_by_its_newest_attempt():
+    new, old = (datetime(2026, 1, day, tzinfo=UTC) for day in (2, 1))
+    rows = frame(
+        infer(100.0, repetition=0, finished_at=old),
+        infer(300.0, repetition=1, finished_at=new),
+        infer(200.0, repetition=1, finished_at=old),
+        pretrain(0.5, repetition=0, seed=0, finished_at=new),
+        pretrain(0.1, repetition=0, seed=0, finished_at=old),
+        pretrain(0.7, repetition=0, seed=1, finished_at=old),
+    )
+    (row,) = model_rows(rows).to_dict("records")
+    assert (row["img_per_sec_core"], row["n"]) == (200, 2)
+    assert (row["top1_low"], row["top1_high"], row["n_train"]) == (0.5, 0.7, 2)
+
+
+def test_five_attempts_at_four_repetitions_give_no_interval():
+    rows = _repetitions(4)
+    (row,) = speed_rows(frame(*rows, rows[0])).to_dict("records")
+    assert row["n"] == 4
+    assert np.isnan(row["low"])
+
+
+@pytest.mark.parametrize("differs", ["eval_preprocess", "eval_split", "core_kind"])
+def test_rows_of_two_keys_are_never_averaged(differs):
+    rows = frame(pretrain(0.5, **{differs: "a"}), pretrain(0.7, **{differs: "b"}))
+    assert sorted(model_rows(rows)["top1"]) == [0.5, 0.7]
+    if differs == "core_kind":
+        rows = frame(infer(1.0, core_kind="a"), infer(3.0, core_kind="b"))
+        assert sorted(speed_rows(rows)["img_per_sec_core"]) == [1, 3]
+
+
+def test_training_and_timing_each_keep_their_batch_size():
+    (row,) = model_rows(frame(infer(1.0), pretrain(0.5, batch_size=64))).to_dict(
+        "records"
+    )
+    assert (row["batch_size"], row["train_batch_size"]) == (8, 64)
 
 
 def test_the_modes_are_kept_apart():

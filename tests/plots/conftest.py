@@ -6,42 +6,22 @@ from collections.abc import Iterator
 
 import pandas as pd
 import pytest
+from measured_rows import base, timed
 
 from bench.record import table
 from bench.results import read_published, to_frame
 
-FAMILY = {"M": "mixer", "V": "vit", "B": "resnet"}
 RATES = {"Mixer-XS/4": 900.0, "ViT-XS/4": 500.0, "BiT-R14x1/4": 300.0}
 ACCURACY = {"Mixer-XS/4": 0.62, "ViT-XS/4": 0.58, "BiT-R14x1/4": 0.66}
-
-
-def _base(model: str, framework: str) -> dict:
-    return {
-        "status": "ok",
-        "role": "cell",
-        "source": "measured",
-        "protocol": 1,
-        "machine_id": "m1",
-        "machine": "Xeon, 2 vcpu",
-        "environment_id": framework,
-        "core_kind": "vcpu",
-        "cores": 2.0,
-        "model": model,
-        "family": FAMILY[model[0]],
-        "framework": framework,
-        "dtype": "float32",
-        "image_size": 16,
-        "batch_size": 32,
-    }
 
 
 def _rows() -> Iterator[dict]:
     for framework, slower in (("jax", 1.0), ("torch", 0.8)):
         for model, rate in RATES.items():
-            base = _base(model, framework)
+            mine = base(model, framework)
             for size in (16, 32):
                 yield {
-                    **base,
+                    **mine,
                     "cell_id": f"infer {model} {framework} {size}",
                     "mode": "infer",
                     "track": "protocol",
@@ -56,7 +36,7 @@ def _rows() -> Iterator[dict]:
                 }
             for images, share in ((250, 0.5), (4000, 1.0)):
                 yield {
-                    **base,
+                    **mine,
                     "cell_id": f"train {model} {framework} {images}",
                     "mode": "pretrain",
                     "pretrain_dataset": "fractals",
@@ -91,7 +71,7 @@ def _token_rows() -> Iterator[dict]:
             for repetition, noise in enumerate((1.01, 0.99)):
                 step_ms = noise * (a + b * tokens + c * tokens**2)
                 yield {
-                    **_base(model, "torch"),
+                    **base(model, "torch"),
                     "machine_id": "m3",
                     "cell_id": f"tokens {model} {ratio} {tokens}",
                     "repetition": repetition,
@@ -135,17 +115,7 @@ def both(
 
 @pytest.fixture(scope="session")
 def reference_here() -> pd.DataFrame:
-    """Paper models timed on one machine, at 224 px."""
+    """Paper models timed on one machine, at 224 px, in five processes each."""
     rates = {"Mixer-B/16": 10.0, "ViT-B/16": 12.0, "Mixer-S/16": 30.0}
-    rows = [
-        {
-            **_base(model, "jax"),
-            "mode": "infer",
-            "track": "protocol",
-            "cell_id": model,
-            "image_size": 224,
-            "img_per_sec_core": rate,
-        }
-        for model, rate in rates.items()
-    ]
-    return to_frame(table(rows))
+    rows = [row for model, rate in rates.items() for row in timed(model, rate)]
+    return to_frame(table(rows), samples=True)

@@ -7,12 +7,16 @@ import importlib
 import numpy as np
 import pandas as pd
 import pytest
+from measured_rows import timed
 
 from bench.analysis import demo
 from bench.plots import data_scale, gallery, pareto, relative, resolution, style
 from bench.plots import throughput as throughput_plot
+from bench.record import table
+from bench.results import to_frame
 
 MODULES = [importlib.import_module(f"bench.plots.{name}") for name in gallery.FIGURES]
+LEARNED = [pareto, throughput_plot, data_scale]
 COLUMN_IN = 3.25
 
 
@@ -112,6 +116,111 @@ def test_two_machines_never_share_a_panel(measured):
         assert module.points(rows)["panel"].nunique() == 2
 
 
+@pytest.mark.parametrize(
+    ("module", "differs", "mode"),
+    [
+        *((module, "machine_id", None) for module in MODULES[:-1]),
+        *((module, "eval_split", "pretrain") for module in LEARNED),
+        *((module, "eval_preprocess", "pretrain") for module in LEARNED),
+        (resolution, "input", "infer"),
+        (resolution, "protocol", None),
+    ],
+)
+def test_rows_that_differ_in_one_part_of_the_key_share_no_panel(
+    measured, module, differs, mode
+):
+    changed = measured["mode"].eq(mode) if mode else pd.Series(True, measured.index)
+    value = 2 if differs == "protocol" else "other"
+    other = measured.copy()
+    other.loc[changed, differs] = value
+    points = module.points(pd.concat([measured, other], ignore_index=True))
+    alone = module.points(measured)
+    names = points["panel"].unique()
+    assert len(names) == 2
+    assert len(points) == 2 * len(alone)
+    assert any(f"{differs.replace('_', ' ')} {value}" in name for name in names)
+    assert set(points["panel"].value_counts()) == {len(alone)}
+
+
+def _with(measured, mode, factor, **changes):
+    """These rows twice: as they are, and changed, with other results."""
+    other = measured[measured["mode"] == mode].assign(**changes)
+    other["cell_id"] = other["cell_id"] + " other"
+    for name in ("top1", "img_per_sec_core"):
+        other[name] = other[name] * factor
+    return pd.concat([measured, other], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"learning_rate": 0.01}, "learning rate 0.01"),
+        ({"batch_size": 64}, "batch size 64"),
+        ({"total_epochs": 2.5}, "total epochs 2.5"),
+        ({"subset": "balanced"}, "subset balanced"),
+        ({"loss": "sigmoid"}, "loss sigmoid"),
+        ({"clip_norm": 0.5}, "clip norm 0.5"),
+        ({"shuffle": "global"}, "shuffle none"),
+        ({"environment_id": "e2"}, "environment id e2"),
+    ],
+)
+def test_a_line_joins_one_setting_alone(measured, changes, words):
+    points = data_scale.points(_with(measured, "pretrain", 0.9, **changes))
+    lines = points.groupby(["panel", "framework", "label"])
+    assert lines.ngroups == 12
+    assert lines["x"].apply(list).tolist() == [[250, 4000]] * 12
+    if "shuffle" in changes:
+        words = ", global"
+    assert points["label"].str.endswith(words).sum() == 12
+
+
+def test_each_line_is_drawn_on_its_own(measured):
+    rows = _with(measured, "pretrain", 0.9, learning_rate=0.01, subset="balanced")
+    with style.style():
+        figure = data_scale.draw(rows, COLUMN_IN)
+    drawn = [line for axes in figure.axes for line in axes.lines]
+    assert sum(line.get_gid() == "line" for line in drawn) == 12
+    for axes in figure.axes:
+        names = [text for text in axes.texts if text.get_gid() == "label"]
+        assert any("learning rate" in text.get_text() for text in names)
+        for text in names:
+            assert text.get_window_extent().x1 <= figure.bbox.x1
+
+
+def test_the_size_of_the_data_and_the_seed_make_no_line(measured):
+    share = measured.assign(data_fraction=measured["unique_images"] / 4000, recipe="a")
+    both = pd.concat([share, share.assign(seed=1, recipe="b")], ignore_index=True)
+    points = data_scale.points(both)
+    assert points["label"].tolist() == data_scale.points(measured)["label"].tolist()
+    assert points["n_train"].eq(2).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"pool": "gap"}, "pool gap"),
+        ({"num_classes": 10}, "num classes 10"),
+        ({"tokens_mlp_dim": 7}, "tokens mlp dim 7"),
+        ({"environment_id": "e2"}, "environment id e2"),
+    ],
+)
+def test_a_resolution_line_joins_one_model_alone(measured, changes, words):
+    points = resolution.points(_with(measured, "infer", 0.9, **changes))
+    lines = points.groupby(["panel", "framework", "label"])
+    assert lines.ngroups == 12
+    assert lines["x"].apply(list).tolist() == [[16, 32]] * 12
+    assert points["label"].str.endswith(words).sum() == 12
+
+
+def test_of_several_batch_sizes_the_best_is_drawn_and_the_caption_says_so(measured):
+    points = resolution.points(_with(measured, "infer", 1.5, batch_size=64))
+    assert set(points["batch_size"]) == {64}
+    assert len(points) == len(resolution.points(measured))
+    assert "best batch size of those timed, the paper's rule" in resolution.caption(
+        points
+    )
+
+
 def test_published_is_hollow_and_measured_filled(both):
     left, right = _drawn(pareto, both).axes
     for axes, hollow in ((left, True), (right, False)):
@@ -173,7 +282,9 @@ def test_a_model_on_the_other_side_than_in_the_paper_is_marked(published):
         if text.get_fontweight() == "bold"
     ]
     assert bold == ["1.07"]
-    assert "RTX 4090: inference does not reproduce" in relative.caption(points)
+    caption = relative.caption(points)
+    assert "RTX 4090: inference does not reproduce" in caption
+    assert "ViT-B/16 (1.07: timm's figure, one number without interval)" in caption
 
 
 def test_a_machine_with_the_reference_gets_a_panel(published, reference_here):
@@ -185,7 +296,91 @@ def test_a_machine_with_the_reference_gets_a_panel(published, reference_here):
         "Mixer-S/16": 3.0,
         "ViT-B/16": 1.2,
     }
-    assert here["flipped"].to_dict()["ViT-B/16"]
+    assert here["flipped"].to_dict() == {
+        "Mixer-B/16": False,
+        "Mixer-S/16": False,
+        "ViT-B/16": True,
+    }
+    vit = here.loc["ViT-B/16"]
+    assert vit["n"] == 5
+    assert 1.15 < vit["x_low"] < 1.2 < vit["x_high"] < 1.25
+    assert here.loc["Mixer-B/16", "x_low"] is None
+    assert vit["panel"] == "Measured, Xeon, 2 vcpu: inference, jax, float32, n=5"
+    assert "ViT-B/16 (1.20, 1.1" in relative.caption(points)
+    axes = relative.draw(rows).axes[-1]
+    bars = [c.get_segments()[0] for c in axes.collections if c.get_gid() == "bar"]
+    ends = {(float(a[0]), float(b[0])) for a, b in bars}
+    assert (vit["x_low"], vit["x_high"]) in ends
+
+
+def _here(published, *runs) -> pd.DataFrame:
+    """What is drawn of these measured runs, beside the published rows."""
+    made = to_frame(table(row for run in runs for row in run), samples=True)
+    points = relative.points(pd.concat([published, made], ignore_index=True))
+    return points[points["source"] == "measured"]
+
+
+@pytest.mark.parametrize(
+    "vit",
+    [
+        timed("ViT-B/16", 12.0, count=4),  # too few processes
+        timed("ViT-B/16", 10.05),  # the interval holds 1
+        timed("ViT-B/16", 12.0, mode="train"),  # the paper's order is of inference
+    ],
+)
+def test_without_evidence_no_model_is_marked(published, vit):
+    mode = vit[0]["mode"]
+    here = _here(published, timed("Mixer-B/16", 10.0, mode=mode), vit)
+    assert set(here["model"]) == {"Mixer-B/16", "ViT-B/16"}
+    assert not here["flipped"].any()
+
+
+@pytest.mark.parametrize(
+    "unlike",
+    [
+        {"batch_size": 64},
+        {"batch_rule": "auto"},
+        {"num_classes": 10},
+        {"environment_id": "e2"},
+        {"framework": "torch"},
+        {"machine_id": "m2"},
+        {"input": "h2d"},
+        {"pool": "gap"},
+    ],
+)
+def test_only_like_is_divided_by_like(published, unlike):
+    here = _here(
+        published, timed("Mixer-B/16", 10.0), timed("ViT-B/16", 12.0, **unlike)
+    )
+    assert set(here["model"]) == {"Mixer-B/16"}
+
+
+@pytest.mark.parametrize(
+    ("differs", "word"),
+    [
+        ({"batch_size": 64}, "batch size 64"),
+        ({"environment_id": "e2"}, "environment id e2"),
+        ({"machine_id": "m2"}, "machine id m2"),
+    ],
+)
+def test_two_references_are_two_panels(published, differs, word):
+    alone = timed("Mixer-B/16", 10.0), timed("ViT-B/16", 12.0)
+    other = timed("Mixer-B/16", 20.0, **differs), timed("ViT-B/16", 21.0, **differs)
+    here = _here(published, *alone, *other)
+    assert here["panel"].nunique() == 2
+    (named,) = [name for name in here["panel"].unique() if word in name]
+    ratio = here.set_index(["panel", "model"])["x"]
+    assert ratio[named, "ViT-B/16"] == 21 / 20
+
+
+def test_batches_picked_by_a_sweep_may_differ(published):
+    auto = {"batch_rule": "auto"}
+    here = _here(
+        published,
+        timed("Mixer-B/16", 10.0, **auto),
+        timed("ViT-B/16", 12.0, batch_size=64, **auto),
+    )
+    assert here.set_index("model")["x"]["ViT-B/16"] == 1.2
 
 
 def test_without_the_reference_nothing_is_drawn(measured):

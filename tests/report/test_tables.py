@@ -201,6 +201,58 @@ def test_settings_get_a_column_only_where_they_differ():
     assert "train images" not in lines(frame(rows[0]))[0]
 
 
+@pytest.mark.parametrize(
+    ("field", "title", "values", "printed"),
+    [
+        ("learning_rate", "learning rate", (0.001, 0.01), ["0.001", "0.01"]),
+        ("batch_size", "train batch", (32, 64), ["32", "64"]),
+        ("total_epochs", "epochs", (1.5, 2.0), ["1.5", "2"]),
+        ("subset", "subset", ("balanced", "random"), ["balanced", "random"]),
+        ("loss", "loss", ("sigmoid", "softmax"), ["sigmoid", "softmax"]),
+        ("optimizer", "optimizer", ("adam", "sgd"), ["adam", "sgd"]),
+        ("clip_norm", "clip norm", (1.0, None), ["1", "—"]),
+        ("warmup_steps", "warmup steps", (0, 10), ["0", "10"]),
+        ("device", "train device", ("cpu", "cuda"), ["cpu", "cuda"]),
+        ("data_fraction", "data fraction", (0.5, None), ["0.5", "—"]),
+    ],
+)
+def test_every_setting_of_training_that_differs_is_shown(field, title, values, printed):
+    rows = [pretrain("Mixer-S/4", 0.5, **{field: value}) for value in values]
+    assert sorted(row[title] for row in lines(frame(*rows))) == sorted(printed)
+    assert title not in lines(frame(rows[0], infer("Mixer-S/4", 1.0)))[0]
+
+
+@pytest.mark.parametrize(
+    ("field", "title", "values"),
+    [
+        ("num_classes", "classes", (10, 1000)),
+        ("device", "device", ("auto", "cpu")),
+        ("pool", "pool", ("gap", None)),
+        ("batch_rule", "batch rule", ("auto", "fixed")),
+    ],
+)
+def test_every_setting_of_timing_that_differs_is_shown(field, title, values):
+    rows = [
+        infer("ViT-S/4", 9.0, cell_id=str(value), **{field: value}) for value in values
+    ]
+    assert len({row[title] for row in lines(frame(*rows))}) == 2
+    assert title not in lines(frame(rows[0]))[0]
+
+
+def test_a_failure_that_was_made_good_is_not_listed():
+    failed = {"status": "oom", "error_message": "needs 9 GB", "repetition": 1}
+    rows = [
+        infer("Mixer-S/4", 1.0, **failed),
+        infer("Mixer-S/4", 1.0, repetition=0),
+        infer("Mixer-S/4", 1.0, repetition=1, role="anchor"),
+        infer("Mixer-S/4", 1.0, repetition=1, machine_id="m2"),
+    ]
+    assert "needs 9 GB" in comparison_table(frame(*rows))
+    rows.append(infer("Mixer-S/4", 1.0, repetition=1))
+    assert "needs 9 GB" not in comparison_table(frame(*rows))
+    assert "needs 9 GB" in failures_table(frame(*rows))
+
+
 def test_published_rows_keep_their_own_groups_and_names():
     rows = pd.concat([read_published(), frame(infer("Mixer-S/4", 9.0))])
     found = lines(rows)

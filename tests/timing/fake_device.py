@@ -12,6 +12,9 @@ class FakeClock:
     def __call__(self):
         return self.now
 
+    def sleep(self, seconds):
+        self.now += round(1e9 * seconds)
+
 
 class FakeWorkload:
     """An asynchronous device: steps queue up, a barrier waits, a checksum copies.

@@ -98,6 +98,24 @@ def test_a_library_that_fails_is_kept_with_its_reason():
     assert found["method"].startswith("no-such-library failed: KeyError")
 
 
+def test_a_library_that_hangs_is_given_up(monkeypatch):
+    monkeypatch.setattr(executor, "PATIENCE_S", 0.01)
+    (found,) = executor.fresh_process("numpy", "float32", "cpu")
+    assert found["method"] == "numpy failed: no rate after 0.01 s"
+
+
+def test_a_failure_is_told_and_not_kept(tmp_path, monkeypatch):
+    told = []
+    with monkeypatch.context() as patch:
+        patch.setitem(RATES, "jax", [0.0])
+        best = executor.ceiling_of(
+            HOST, "float32", tmp_path, attempt=library, on_note=told.append
+        )
+    assert best == Limit(5e9, "torch 5000000000.0")
+    assert "measured again" in told[-1]
+    assert list(tmp_path.rglob("*.json")) == []
+
+
 def test_prepacked_onednn_computes_what_it_says():
     pytest.importorskip("torch")
     from bench.timing.prepacked_torch import Prepacked, _offered

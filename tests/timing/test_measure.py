@@ -89,6 +89,25 @@ def test_a_checksum_with_cold_caches_does_not_condemn_an_honest_barrier(step_ns)
     assert window.step_s == pytest.approx(step_ns / 1e9, rel=OVERHEAD)
 
 
+def test_caches_that_stay_cold_after_a_rest_do_not_condemn_an_honest_barrier():
+    """Hundreds of arrays: 0.35 ms more after a step of 9 ms, rested or not."""
+    clock = FakeClock()
+    workload = FakeWorkload(clock, step_ns=9_000_000)
+    quick = workload.checksum
+    seen = []
+
+    def cold_after_work():
+        clock.now += 350_000 if workload.steps not in seen else 0
+        seen.append(workload.steps)
+        return quick()
+
+    workload.checksum = cold_after_work
+    goal = {"precision": 0.02, "window_s": 0.1}
+    assert measure(workload, **goal, clock=clock)
+    with pytest.raises(UntrustedMeasurement, match="barrier returned early"):
+        run(step_ns=9_000_000, early=350 / 9000)
+
+
 def test_a_slow_copy_does_not_make_a_barrier_dishonest():
     window, _, _ = run(copy_ns=50_000_000)
     assert window.step_s == pytest.approx(0.001, rel=OVERHEAD)
@@ -106,7 +125,7 @@ def test_one_interruption_does_not_condemn_an_honest_barrier():
 
     workload.checksum = interrupted
     measure(workload, precision=0.02, window_s=1.0, clock=clock)
-    assert workload.checksums == 6  # one more try, and it is proven
+    assert workload.checksums == 9  # three after rests, one more try: it is proven
 
 
 def test_a_compilation_in_the_window_is_refused():
