@@ -56,7 +56,8 @@ class Contrast:
         """
         sides = self.freedom / 2 + 1  # of equal sides with this many degrees
         need = 2 * stdtrit(1e6, 0.5 + level / 2) * self.error / math.log1p(effect)
-        return max(MIN_REPETITIONS, math.ceil(sides * need**2))
+        whole: int = math.ceil(sides * need**2)
+        return max(MIN_REPETITIONS, whole)
 
     def _half(self, level: float) -> float:
         return float(self.error * stdtrit(self.freedom, 0.5 + level / 2))

@@ -55,6 +55,8 @@ _SPEED = (
     "device",
     "batch_size",
     "batch_rule",
+    "sweep_min",
+    "sweep_max",
     "variant",
     "layout",
     "peer_version",

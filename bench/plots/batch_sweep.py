@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.analysis.key import by_key, equal
+from bench.analysis.key import equal
 from bench.plots import labels, panels, style
 
 NEEDS = ("sweep", "batch_size", "batch_knee", "cores", "image_size", "mode")
@@ -32,12 +32,9 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
         & rows["cores"].notna()
     ]
     parts = []
-    for key, part in by_key(done, "img_per_sec_core"):
+    for title, _, part in panels.titled(done, "img_per_sec_core"):
         for _, row in part.drop_duplicates("cell_id").iterrows():
-            name = (
-                f"{panels.measured_name(key)}, {row['framework']}, "
-                f"{row['image_size']} px"
-            )
+            name = f"{title}, {row['framework']}, {row['image_size']} px"
             parts.append(_sweep(row).assign(panel=name))
     if not parts:
         return pd.DataFrame(columns=[*panels.POINT_COLUMNS, *_EXTRA])

@@ -77,12 +77,21 @@ def split_by_key(
     rows: pd.DataFrame, *metrics: str, name: Callable[[Mapping[str, Any]], str]
 ) -> list[pd.DataFrame]:
     """Rows of each comparability key, with a panel of their own."""
+    return [
+        part.assign(panel=title) for title, _, part in titled(rows, *metrics, name=name)
+    ]
+
+
+def titled(
+    rows: pd.DataFrame,
+    *metrics: str,
+    name: Callable[[Mapping[str, Any]], str] | None = None,
+) -> list[tuple[str, dict[str, Any], pd.DataFrame]]:
+    """Each comparability key's own title, the key, and its rows."""
     found = list(by_key(rows, *metrics))
     keys = [key for key, _ in found]
-    titles = told_apart([name(key) for key in keys], keys)
-    return [
-        part.assign(panel=title) for title, (_, part) in zip(titles, found, strict=True)
-    ]
+    titles = told_apart([(name or measured_name)(key) for key in keys], keys)
+    return [(title, *one) for title, one in zip(titles, found, strict=True)]
 
 
 def told_apart(names: Sequence[str], facts: Sequence[Mapping[str, Any]]) -> list[str]:

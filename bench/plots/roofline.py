@@ -7,14 +7,13 @@ bandwidth. So there is no such axis, and no guess in its place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis.key import by_key, equal
+from bench.analysis.key import equal
 from bench.plots import labels, panels, style
 from bench.units import significant
 
@@ -42,8 +41,8 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
         & rows["ceiling_share"].notna()
     ]
     parts = [
-        _cell(part, key)
-        for key, same in by_key(done, "img_per_sec_core")
+        _cell(part, title)
+        for title, _, same in panels.titled(done, "img_per_sec_core")
         for _, part in same.groupby(["cell_id", "environment_id"], sort=False)
     ]
     if not parts:
@@ -55,13 +54,13 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     return panels.exact(panels.in_order(known, ["y", "framework"]), *_EXTRA)
 
 
-def _cell(part: pd.DataFrame, key: Mapping[str, Any]) -> dict[str, Any]:
+def _cell(part: pd.DataFrame, panel: str) -> dict[str, Any]:
     first = {name: part.iloc[0][name] for name in part.columns}
     achieved = part["flop_per_sec"].astype(float).median()
     ceiling = part["ceiling_flop_per_sec"].astype(float).median()
     return {
         **{name: first.get(name) for name in panels.POINT_COLUMNS},
-        "panel": panels.measured_name(key),
+        "panel": panel,
         "label": f"{first['model']}, {first['image_size']} px",
         "batch_size": first["batch_size"],
         "share": 100 * part["ceiling_share"].astype(float).median(),

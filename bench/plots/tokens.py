@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.analysis import tokens as analysis
-from bench.analysis.key import by_key, equal, plain
+from bench.analysis.key import equal, plain
 from bench.plots import labels, panels, style
 from bench.units import significant
 
@@ -139,12 +139,12 @@ def _labels(rows: pd.DataFrame) -> list[str]:
 
 def _measured(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """One panel per comparability key and framework, each line with its own fit."""
-    for key, part in by_key(rows, "img_per_sec_core"):
+    for title, _, part in panels.titled(rows, "img_per_sec_core"):
         for (framework, _), line in part.groupby(["framework", "label"]):
             cost = 1e3 * line["step_s"].astype(float) / line["batch_size"].astype(float)
             found = analysis.fit(line["tokens"].astype(float).to_list(), cost.to_list())
             if found is not None:
-                name = f"{panels.measured_name(key)}, {framework}"
+                name = f"{title}, {framework}"
                 yield line.assign(panel=name, cost=cost, **_columns(found))
 
 

@@ -21,8 +21,9 @@ _BOTH = tuple(
     for name in fields_of("infer")
     if name in fields_of("pretrain") and name not in (*_SHOWN, "device")
 )
+_SWEEP = ("sweep_min", "sweep_max")  # the batch that came of it has a column
 _OF_SPEED = (
-    *(name for name in fields_of("infer") if name not in (*_SHOWN, *_BOTH)),
+    *(n for n in fields_of("infer") if n not in (*_SHOWN, *_BOTH, *_SWEEP)),
     "batch_rule",
 )
 _DATA_SIZE = ("data_examples", "data_fraction")
