@@ -1,9 +1,9 @@
 """torch on one device: eager, as people run it. Twin of `backend_jax`.
 
 Eager is the protocol's policy for every family; `variants_torch` holds the tuned
-track's. TF32 is off unless the dtype says so. Our images are NHWC; Mixer and ViT hand
-their one convolution a view of that, which torch calls channels_last, and ResNets
-turn it into NCHW.
+track's. TF32 is off unless the dtype says so. Images come as NHWC; the ResNets copy
+them to NCHW in the step, as torch's group norm is one-pass in channels_last, and their
+rows say so.
 """
 
 from __future__ import annotations

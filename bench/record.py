@@ -9,7 +9,7 @@ Schema history
    earlier versions it was that of the framework that ran.
 5: attention_kernel.
 6: peer, peer_version, probe_outputs, probe_reference, variant as a cell field.
-   `layout` is the one computed in; earlier, torch ResNets said NHWC and had NCHW.
+   `layout` is the one computed in; earlier rows of torch ResNets may say NHWC.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.

@@ -345,3 +345,14 @@ except UntrustedMeasurement as error:
 def test_jax_without_its_barrier_is_caught():
     """Even on a CPU jax returns before the work is done."""
     assert ask("jax", NO_BARRIER).startswith("the barrier returned early")
+
+
+@pytest.mark.parametrize(
+    "model, layout", [("Mixer-XXS/4", "NHWC"), ("BiT-R14x1/4", "NCHW")]
+)
+def test_torch_rows_say_the_layout_that_the_network_computes_in(model, layout):
+    spec = models.spec_for(model, image_size=16, num_classes=2)
+    images = np.zeros((1, 16, 16, 3), np.float32)
+    made = backend.load("torch", "cpu")
+    step = made.infer(spec, weights.random(spec, seed=0), images, dtype="float32")
+    assert step.layout == layout

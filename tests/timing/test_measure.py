@@ -125,7 +125,7 @@ def test_one_interruption_does_not_condemn_an_honest_barrier():
 
     workload.checksum = interrupted
     measure(workload, precision=0.02, window_s=1.0, clock=clock)
-    assert workload.checksums == 9  # three after rests, one more try: it is proven
+    assert workload.checksums == 9  # one, three after rests, one more: it is proven
 
 
 def test_a_compilation_in_the_window_is_refused():
