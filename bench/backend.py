@@ -31,6 +31,9 @@ Weights = Mapping[str, np.ndarray]
 """Canonical name (as in the released files) -> array, float32."""
 
 
+PROBE_IMAGES, PROBE_CLASSES, PROBE_LOSSES = 4, 64, 2
+
+
 class Model(Protocol):
     """A network with weights, numpy in and numpy out."""
 
@@ -79,6 +82,13 @@ class Workload(Protocol):
     def checksum(self) -> float:
         """Read back one number that depends on every output of the last step."""
 
+    def outputs(self) -> list[float]:
+        """What the step computes, for comparison with another framework's.
+
+        Logits of the first `PROBE_IMAGES` images and `PROBE_CLASSES` classes; of a
+        training step, the losses of its first `PROBE_LOSSES` calls.
+        """
+
     def compilations(self) -> int:
         """Compilations so far; a rise inside the window spoils the window."""
 
@@ -115,7 +125,14 @@ class Backend(Protocol):
 
     def model(self, spec: ModelSpec, weights: Weights, *, dtype: str) -> Model: ...
     def infer(
-        self, spec: ModelSpec, weights: Weights, images: Images, *, dtype: str
+        self,
+        spec: ModelSpec,
+        weights: Weights,
+        images: Images,
+        *,
+        dtype: str,
+        variant: str | None = None,
+        peer: str | None = None,
     ) -> Workload: ...
     def train(
         self,
@@ -126,6 +143,8 @@ class Backend(Protocol):
         recipe: Recipe,
         *,
         dtype: str,
+        variant: str | None = None,
+        peer: str | None = None,
     ) -> Workload: ...
     def learner(
         self,

@@ -17,8 +17,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from bench import compile_cache, cores, models, probe
-from bench.backend import Features, Images, Labels, Logits, Weights
+from bench import compile_cache, cores, models, probe, variants
+from bench.backend import (
+    PROBE_CLASSES,
+    PROBE_IMAGES,
+    PROBE_LOSSES,
+    Features,
+    Images,
+    Labels,
+    Logits,
+    Weights,
+)
 from bench.errors import StudyError, unknown
 from bench.learner_jax import (
     PRECISION,
@@ -120,14 +129,15 @@ class JaxModel:
 class _Timed:
     """What both kinds of step share: the barrier, the checksum, the counter."""
 
-    variant = "jit"
+    variant: str
     layout = "NHWC"
     compile_s: float
     compile_cached: bool
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, spec: ModelSpec, variant: str | None) -> None:
         twin = models.twin(spec, "jax")
         self.attention: str | None = twin.attention_kernel() if spec.attends else None
+        self.variant = variant or variants.DEFAULT["jax"]
         # Every output since the last barrier: nothing promises that programs which do
         # not depend on each other end in the order in which they were started.
         self._pending: list[Any] = []
@@ -153,8 +163,8 @@ def _one_of_each(outputs: Any) -> Array:
 class _Infer(_Timed):
     """Forward passes over one resident batch."""
 
-    def __init__(self, network: Network, images: Array):
-        super().__init__(network.spec)
+    def __init__(self, network: Network, images: Array, variant: str | None):
+        super().__init__(network.spec, variant)
         self._arguments = (network.params, images)
         built = compiled(network.logits, network.dtype, *self._arguments)
         self._forward = built.call
@@ -163,14 +173,25 @@ class _Infer(_Timed):
     def enqueue(self) -> None:
         self._pending.append(self._forward(*self._arguments))
 
+    def outputs(self) -> list[float]:
+        logits = self._pending[-1][:PROBE_IMAGES, :PROBE_CLASSES]
+        return [float(value) for value in np.asarray(logits).ravel()]
+
 
 class _Train(_Timed):
     """Optimiser steps on one resident batch."""
 
     def __init__(
-        self, spec: ModelSpec, update: Update, images: Array, labels: Array, rate: float
+        self,
+        spec: ModelSpec,
+        update: Update,
+        images: Array,
+        labels: Array,
+        rate: float,
+        variant: str | None,
     ):
-        super().__init__(spec)
+        super().__init__(spec, variant)
+        self._losses: list[Array] = []
         self._update, self._batch, self._rate = update, (images, labels), rate
         self.compile_s, self.compile_cached = update.compile_s, update.compile_cached
 
@@ -179,6 +200,11 @@ class _Train(_Timed):
         # Each state is donated to the next step, so only the last one exists; it
         # depends on all before it.
         self._pending = [(self._update.state, loss)]
+        if len(self._losses) < PROBE_LOSSES:
+            self._losses.append(loss)
+
+    def outputs(self) -> list[float]:
+        return [float(loss) for loss in self._losses]
 
 
 class JaxBackend:
@@ -195,10 +221,18 @@ class JaxBackend:
         return JaxModel(split(spec, weights, dtype, self._device))
 
     def infer(
-        self, spec: ModelSpec, weights: Weights, images: Images, *, dtype: str
+        self,
+        spec: ModelSpec,
+        weights: Weights,
+        images: Images,
+        *,
+        dtype: str,
+        variant: str | None = None,
+        peer: str | None = None,
     ) -> _Infer:
+        assert peer is None, "no peer is written in jax; studies refuses it"
         network = split(spec, weights, dtype, self._device)
-        return _Infer(network, self._put(images))
+        return _Infer(network, self._put(images), variant)
 
     def train(
         self,
@@ -209,11 +243,14 @@ class JaxBackend:
         recipe: Recipe,
         *,
         dtype: str,
+        variant: str | None = None,
+        peer: str | None = None,
     ) -> _Train:
+        assert peer is None, "no peer is written in jax; studies refuses it"
         network = split(spec, weights, probe.check_trainable(dtype), self._device)
         batch = self._put(images), self._put(labels.astype(np.int32))
         update = Update(network, recipe, *batch)
-        return _Train(spec, update, *batch, recipe.learning_rate)
+        return _Train(spec, update, *batch, recipe.learning_rate, variant)
 
     def learner(
         self,

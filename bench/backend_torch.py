@@ -1,20 +1,31 @@
 """torch on one device: eager, as people run it. Twin of `backend_jax`.
 
-Eager is the policy for every family; compiled variants would be another track. TF32 is
-off unless the dtype says so. Images come as NHWC; the ResNets copy them to NCHW in the
-step, as torch's group norm is one-pass in channels_last, and their rows say so.
+Eager is the protocol's policy for every family; `variants_torch` holds the tuned
+track's. TF32 is off unless the dtype says so. Images come as NHWC; the ResNets copy
+them to NCHW in the step, as torch's group norm is one-pass in channels_last, and their
+rows say so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench import cores, models, probe
-from bench.backend import Features, Images, Labels, Logits, Weights
+from bench import cores, models, peers, probe, variants, variants_torch
+from bench.backend import (
+    PROBE_CLASSES,
+    PROBE_IMAGES,
+    PROBE_LOSSES,
+    Features,
+    Images,
+    Labels,
+    Logits,
+    Weights,
+)
 from bench.errors import StudyError, unknown
 from bench.learner_torch import TorchLearner, Update, on_device
 from bench.models import ModelSpec
@@ -48,11 +59,16 @@ def _accelerators() -> list[str]:
 
 
 def build(
-    spec: ModelSpec, weights: Weights, dtype: str, device: torch.device
+    spec: ModelSpec,
+    weights: Weights,
+    dtype: str,
+    device: torch.device,
+    peer: str | None = None,
 ) -> nn.Module:
     """The network on the device, with TF32 switched as the dtype says."""
     _switch_tf32(probe.check_dtype(dtype) == "tf32")
-    module: nn.Module = models.twin(spec, "torch").build(spec, weights, dtype=dtype)
+    twin = models.twin(spec, "torch") if peer is None else peers.twin(peer)
+    module: nn.Module = twin.build(spec, weights, dtype=dtype)
     return module.to(device)
 
 
@@ -115,61 +131,74 @@ class TorchModel:
             return forward(on_device(images, self._device)).cpu().numpy()
 
 
-def _layout(spec: ModelSpec) -> str:
-    """The layout that the network computes in."""
-    return "NCHW" if spec.family.startswith("resnet") else "NHWC"
+@dataclass(frozen=True)
+class _How:
+    """How a step is built: what its row says of it."""
+
+    variant: str
+    layout: str
+    kernel: str | None = None
+    """Of attention; null where nothing attends."""
 
 
 class _Infer:
     """Forward passes over one resident batch."""
 
-    variant = "eager"
-    layout = "NHWC"
-    compile_s = None
-    compile_cached = None
-
-    def __init__(self, module: nn.Module, images: Tensor, attention: str | None):
-        self._module, self._images, self.attention = module, images, attention
+    def __init__(self, module: nn.Module, images: Tensor, how: _How):
+        self.variant, self.layout, self.attention = how.variant, how.layout, how.kernel
+        self._forward = variants_torch.wrapped(module, how.variant)
+        self._images = images
         self._logits = images.new_zeros(())
         self.barrier = barrier_of(images.device)
         self.events = events_of(images.device)
+        built = variants_torch.first_call(how.variant, self._once)
+        self.compile_s, self.compile_cached = built.seconds, built.cached
 
     def enqueue(self) -> None:
-        with torch.inference_mode():
-            self._logits = self._module(self._images)
+        with torch.inference_mode(), variants_torch.attention(self.variant):
+            self._logits = self._forward(self._images)
+
+    def _once(self) -> None:
+        self.enqueue()
+        self.barrier()
 
     def checksum(self) -> float:
         with torch.inference_mode():
             return float(self._logits.sum())
 
+    def outputs(self) -> list[float]:
+        logits = self._logits[:PROBE_IMAGES, :PROBE_CLASSES]
+        return [float(value) for value in logits.flatten().tolist()]
+
     def compilations(self) -> int:
-        return 0  # nothing in eager torch compiles
+        return variants_torch.compilations()
 
 
 class _Train:
     """Optimiser steps on one resident batch."""
 
-    variant = "eager"
-    layout = "NHWC"
-    compile_s = None
-    compile_cached = None
-
     def __init__(
-        self,
-        update: Update,
-        images: Tensor,
-        labels: Tensor,
-        rate: float,
-        attention: str | None,
+        self, update: Update, images: Tensor, labels: Tensor, rate: float, how: _How
     ):
+        self.variant, self.layout, self.attention = how.variant, how.layout, how.kernel
         self._update, self._batch, self._rate = update, (images, labels), rate
-        self.attention = attention
+        update.objective = variants_torch.wrapped(update.objective, how.variant)
         self._loss = images.new_zeros(())
+        self._losses: list[Tensor] = []
         self.barrier = barrier_of(images.device)
         self.events = events_of(images.device)
+        built = variants_torch.first_call(how.variant, self._once)
+        self.compile_s, self.compile_cached = built.seconds, built.cached
 
     def enqueue(self) -> None:
-        self._loss = self._update(*self._batch, self._rate)
+        with variants_torch.attention(self.variant):
+            self._loss = self._update(*self._batch, self._rate)
+        if len(self._losses) < PROBE_LOSSES:
+            self._losses.append(self._loss.clone())
+
+    def _once(self) -> None:
+        self.enqueue()
+        self.barrier()
 
     def checksum(self) -> float:
         # One number of each output: a whole one is ready, or none of it is.
@@ -177,8 +206,11 @@ class _Train:
             firsts = [tensor.flatten()[0] for tensor in self._update.state()]
             return float(torch.stack([*firsts, self._loss]).sum())
 
+    def outputs(self) -> list[float]:
+        return [float(loss) for loss in self._losses]
+
     def compilations(self) -> int:
-        return 0
+        return variants_torch.compilations()
 
 
 class TorchBackend:
@@ -196,13 +228,19 @@ class TorchBackend:
         return TorchModel(spec, module, self._device)
 
     def infer(
-        self, spec: ModelSpec, weights: Weights, images: Images, *, dtype: str
+        self,
+        spec: ModelSpec,
+        weights: Weights,
+        images: Images,
+        *,
+        dtype: str,
+        variant: str | None = None,
+        peer: str | None = None,
     ) -> _Infer:
-        module = build(spec, weights, dtype, self._device)
-        attention = self._attention(spec, dtype, training=False)
-        made = _Infer(module, on_device(images, self._device), attention)
-        made.layout = _layout(spec)
-        return made
+        module = build(spec, weights, dtype, self._device, peer).eval()
+        how = self._how(spec, dtype, variant, peer, training=False)
+        variants_torch.arrange(module, how.variant)
+        return _Infer(module, self._images(images, how.variant, peer), how)
 
     def train(
         self,
@@ -213,13 +251,23 @@ class TorchBackend:
         recipe: Recipe,
         *,
         dtype: str,
+        variant: str | None = None,
+        peer: str | None = None,
     ) -> _Train:
-        update = self._update(spec, weights, recipe, dtype)
-        batch = on_device(images, self._device), on_device(labels, self._device)
-        attention = self._attention(spec, dtype, training=True)
-        made = _Train(update, *batch, recipe.learning_rate, attention)
-        made.layout = _layout(spec)
-        return made
+        update = self._update(spec, weights, recipe, dtype, peer)
+        how = self._how(spec, dtype, variant, peer, training=True)
+        variants_torch.arrange(update.module, how.variant)
+        batch = self._images(images, how.variant, peer)
+        wanted = on_device(labels, self._device)
+        return _Train(update, batch, wanted, recipe.learning_rate, how)
+
+    def _images(self, images: Images, variant: str, peer: str | None) -> Tensor:
+        """The resident batch: our networks take NHWC, a peer's NCHW."""
+        batch = on_device(images, self._device)
+        if peer is None:
+            return batch
+        form = variants_torch.memory_format(variant)
+        return batch.permute(0, 3, 1, 2).contiguous(memory_format=form)
 
     def learner(
         self,
@@ -236,19 +284,37 @@ class TorchBackend:
         )
 
     def _update(
-        self, spec: ModelSpec, weights: Weights, recipe: Recipe, dtype: str
+        self,
+        spec: ModelSpec,
+        weights: Weights,
+        recipe: Recipe,
+        dtype: str,
+        peer: str | None = None,
     ) -> Update:
-        module = build(spec, weights, probe.check_trainable(dtype), self._device)
-        names = models.twin(spec, "torch").canonical_names(module)
-        return Update(module, names, recipe)
+        module = build(spec, weights, probe.check_trainable(dtype), self._device, peer)
+        twin = models.twin(spec, "torch") if peer is None else peers.twin(peer)
+        return Update(module, twin.canonical_names(module), recipe)
 
-    def _attention(self, spec: ModelSpec, dtype: str, *, training: bool) -> str | None:
+    def _how(
+        self,
+        spec: ModelSpec,
+        dtype: str,
+        variant: str | None,
+        peer: str | None,
+        *,
+        training: bool,
+    ) -> _How:
+        """What the row says of a step; asked under the variant's own switches."""
+        chosen = variant or variants.DEFAULT["torch"]
+        layout = variants_torch.layout(spec.family, chosen, peer)
         if not spec.attends:
-            return None
-        kernel: str = models.twin(spec, "torch").attention_kernel(
-            spec, DTYPES[dtype], self._device, training=training
-        )
-        return kernel
+            return _How(chosen, layout)
+        twin = models.twin(spec, "torch") if peer is None else peers.twin(peer)
+        with variants_torch.attention(chosen):
+            kernel: str = twin.attention_kernel(
+                spec, DTYPES[dtype], self._device, training=training
+            )
+        return _How(chosen, layout, kernel)
 
     def matmul_rate(self, size: int, dtype: str) -> float:
         _switch_tf32(probe.check_dtype(dtype) == "tf32")

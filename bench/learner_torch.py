@@ -27,6 +27,8 @@ class Update:
 
     def __init__(self, module: nn.Module, names: Mapping[str, str], recipe: Recipe):
         self.module, self._recipe = module, recipe
+        self.objective: Callable[[Tensor, Tensor], Tensor] = self._loss
+        """Mean loss of a batch; a tuned step puts a compiled one here."""
         self._parameters = list(module.parameters())
         named = list(module.named_parameters())
         kernels = [p for name, p in named if is_kernel(names[name])]
@@ -36,7 +38,7 @@ class Update:
     def __call__(self, images: Tensor, labels: Tensor, learning_rate: float) -> Tensor:
         """One step; returns the mean loss before it, still on the device."""
         self._optimizer.zero_grad(set_to_none=True)
-        loss = mean_loss(self.module(images), labels, self._recipe.loss)
+        loss = self.objective(images, labels)
         loss.backward()
         if self._recipe.clip_norm is not None:
             clip(self._parameters, self._recipe.clip_norm)
@@ -45,6 +47,9 @@ class Update:
         self._decay(learning_rate)
         self._optimizer.step()
         return loss.detach()
+
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        return mean_loss(self.module(images), labels, self._recipe.loss)
 
     def state(self) -> list[Tensor]:
         """Everything that a step changes: parameters and moments."""

@@ -8,6 +8,8 @@ Schema history
    memory. `ceiling_flop_per_sec` is the machine's (every library, fresh processes); in
    earlier versions it was that of the framework that ran.
 5: attention_kernel.
+6: peer, peer_version, probe_outputs, probe_reference, variant as a cell field.
+   `layout` is the one computed in; earlier rows of torch ResNets may say NHWC.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -25,7 +27,7 @@ import pyarrow as pa
 
 from bench.specs import Cell
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 CEILING_OF_MACHINE = 4
 CHANGED_MEANING = ("ceiling_flop_per_sec", "ceiling_method", "ceiling_share")
@@ -121,8 +123,8 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("command", pa.string(), "", "command line that asked for it"),
     # speed
     ("batch_rule", pa.string(), "", "fixed, or auto (pilot sweep, then fresh)"),
-    ("variant", pa.string(), "", "how the step was built: jit, eager, compile, ..."),
-    ("layout", pa.string(), "", "memory layout of images: NHWC or NCHW"),
+    ("peer_version", pa.string(), "", "version of the peer; null is our own code"),
+    ("layout", pa.string(), "", "memory layout computed in: NHWC or NCHW"),
     ("attention_kernel", pa.string(), "", "how attention ran; null without attention"),
     ("input", pa.string(), "", "resident, h2d or pipeline"),
     ("effective_precision", pa.string(), "", "measured by a probe matmul"),
@@ -153,6 +155,18 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
         pa.bool_(),
         "",
         "compile_s read a program from the compile cache: not a cold compile",
+    ),
+    (
+        "probe_outputs",
+        pa.list_(pa.float64()),
+        "",
+        "outputs of the step that was timed: logits of its first images, or losses",
+    ),
+    (
+        "probe_reference",
+        pa.list_(pa.float64()),
+        "",
+        "the same logits in float64, where the dtype is narrower than float32",
     ),
     ("first_step_s", pa.float64(), "s", "first executed step"),
     ("barrier_s", pa.float64(), "s", "cost of an idle barrier"),

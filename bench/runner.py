@@ -354,10 +354,12 @@ def estimate_s(study: Study) -> float:
     Start-up and compilation of a fresh process, plus the window or the training, and
     the machine's ceiling once for each dtype.
     """
-    start_up = {"jax": 8.0, "torch": 4.0}
+    start_up, inductor = {"jax": 8.0, "torch": 4.0}, 20.0
     dtypes = {cell.dtype for cell in study.cells if cell.mode in SPEED_MODES}
     window = dict.fromkeys(SPEED_MODES, study.effort.window_s * 1.5)
     return CEILING_S * len(dtypes) + sum(
-        start_up[item.cell.framework] + window.get(item.cell.mode, 6.0)
+        start_up[item.cell.framework]
+        + window.get(item.cell.mode, 6.0)
+        + (inductor if (item.cell.variant or "").startswith("compile") else 0.0)
         for item in work_items(study)
     )

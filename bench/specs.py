@@ -56,8 +56,15 @@ class Cell:
     sweep_min: int = _on(SPEED_MODES, 8, "batch auto: the pilot doubles from here")
     sweep_max: int = _on(SPEED_MODES, 1024, "... to here; batch 1 is measured too")
     track: str = _on(
-        SPEED_MODES, "protocol", "same policy for every family", ("protocol",)
+        SPEED_MODES,
+        "protocol",
+        "protocol: same policy for every family; tuned: the best variant",
+        ("protocol", "tuned"),
     )
+    variant: str | None = _on(
+        SPEED_MODES, None, "how the step is built; protocol is jit or eager"
+    )
+    peer: str | None = _on(SPEED_MODES, None, "whose code; None is ours", ("timm",))
 
     # What is learned
     dataset: str | None = _on(TRAINING_MODES, None, "name in bench.data.DATASETS")
@@ -144,6 +151,8 @@ _LABEL_FIELDS = {
     "dtype": "",
     "pool": "",
     "track": "",
+    "variant": "",
+    "peer": "",
     "dataset": "",
     "data_examples": "n=",
     "data_fraction": "f=",

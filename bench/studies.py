@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from bench import data, feasible, models, yaml_strict
+from bench import data, devices, feasible, models, peers, variants, yaml_strict
 from bench._shipped import shipped
 from bench.backend import FRAMEWORKS
 from bench.errors import StudyError, UserError, unknown
@@ -190,7 +190,8 @@ class _Reader:
             values = dict(zip(axes, point, strict=True))
             declared = fields_of(values["mode"])
             below = {k: v for k, v in shared.items() if k in declared}
-            yield self.with_recipe(where, {**below, **values})
+            filled = self.with_recipe(where, {**below, **values})
+            yield from self.with_variants(filled)
 
     def axis(self, where: str, key: str, value: Any) -> list[Any]:
         values = value if isinstance(value, list) else [value]
@@ -208,6 +209,16 @@ class _Reader:
         except UserError as error:
             raise self.fail(f"{where}.recipe", str(error)) from error
         return {**filled, **values}
+
+    def with_variants(self, values: Values) -> Iterator[Values]:
+        """The tuned track tries every variant, unless one is given."""
+        if values.get("track") != "tuned" or values.get("variant") is not None:
+            yield values
+            return
+        family = models.family_of(values["model"])
+        kind = devices.describe(values.get("device", "auto")).kind
+        tried = variants.tried(values["framework"], values["mode"], family, kind)
+        yield from ({**values, "variant": variant} for variant in tried)
 
     # selection ---------------------------------------------------------------
 
@@ -298,7 +309,7 @@ class _Reader:
 
     def cell(self, values: Values) -> Cell:
         """One checked cell: what only the whole combination can tell."""
-        cell = Cell(**values)
+        cell = self.with_canonical_variant(Cell(**values))
         if cell.batch_size != "auto":  # without a sweep its range says nothing
             cell = dataclasses.replace(
                 cell, sweep_min=Cell.sweep_min, sweep_max=Cell.sweep_max
@@ -308,6 +319,17 @@ class _Reader:
         except UserError as error:
             raise StudyError(f"{self.where}: {error}") from error
         return cell
+
+    def with_canonical_variant(self, cell: Cell) -> Cell:
+        """One name for one way to build a step."""
+        family, kind = models.family_of(cell.model), devices.describe(cell.device).kind
+        try:
+            peers.check_framework(cell.peer, cell.framework)
+            return dataclasses.replace(
+                cell, variant=variants.of_cell(cell, family, kind)
+            )
+        except UserError as error:
+            raise StudyError(f"{self.where}: {error}") from error
 
     # shapes ------------------------------------------------------------------
 

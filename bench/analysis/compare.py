@@ -178,6 +178,8 @@ def _cell_name(row: Mapping[Any, Any], across: set[str]) -> str:
         item, value = _FIELDS[name], plain(row[name])
         if name in across or not item.metadata.get("hashed", True):
             continue
+        if name == "variant" and plain(row["track"]) != "tuned":
+            continue  # not declared there: the framework's own
         if name == "batch_size" and row["batch_rule"] == "auto":
             value = "auto"
         if item.default is dataclasses.MISSING:

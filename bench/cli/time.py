@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import compile_cache, studies
+from bench import compile_cache, peers, results, studies
 from bench.backend import FRAMEWORKS, installed
 from bench.cli import _session
 from bench.errors import MissingPackage, StudyError, unknown
+from bench.report.against import ours_over
 from bench.specs import DTYPES, SPEED_MODES, Limit, OwnCore, Study
 
 _SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -35,6 +36,12 @@ def command(
     dtype: Annotated[
         str, typer.Option(help="float32, bfloat16, float16, tf32")
     ] = "float32",
+    track: Annotated[
+        str, typer.Option(help="protocol, or tuned: every variant, the best one named.")
+    ] = "protocol",
+    against: Annotated[
+        str, typer.Option(help="Time somebody else's code beside ours: timm.")
+    ] = "",
     repetitions: Annotated[
         int, typer.Option(help="Fresh processes per cell; an interval needs 5.")
     ] = 5,
@@ -73,25 +80,44 @@ def command(
         "image_size": image_size,
         "batch_size": [_batch(word) for word in _words(batch_size)],
         "dtype": _words(dtype),
+        "track": track,
     }
     if no_compile_cache:
         compile_cache.switch_off()
     study = dataclasses.replace(
-        _study(grid, repetitions, window),
+        _study(_with_peer(grid, against), repetitions, window),
         peaks=dict(map(_peak, peak or [])),
         own_core=_own_core(core_kind, cores_per_device),
     )
     summary = _session.measure(study, out=out)
-    return _session.finish(summary, plots=None)
+    code = _session.finish(summary, plots=None)
+    if against and summary.attempts:
+        frame = results.read_results(summary.out, samples=True)
+        mine = frame[frame["attempt_id"].isin(summary.attempts)]
+        print("\n".join(ours_over(mine, against)))
+    return code
 
 
-def _study(grid: dict[str, Any], repetitions: int, window: float) -> Study:
+def _with_peer(grid: dict[str, Any], peer: str) -> list[dict[str, Any]]:
+    """The grid, and the same for a peer in the framework that it is written in."""
+    if not peer:
+        return [grid]
+    peers.check(peer)
+    framework = peers.FRAMEWORK[peer]
+    if framework not in grid["framework"]:
+        raise StudyError(
+            f"--against {peer}: is written in {framework}; add --framework {framework}"
+        )
+    return [grid, {**grid, "framework": framework, "peer": peer}]
+
+
+def _study(grids: list[dict[str, Any]], repetitions: int, window: float) -> Study:
     return studies.from_values(
         "time",
         {
             "question": "How many images per second and core?",
             "settings": {"window_s": window, "sweep_min": 2, "sweep_max": 1024},
-            "grids": [grid],
+            "grids": grids,
             "repetitions": repetitions,
         },
     )

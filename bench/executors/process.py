@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import cores
+from bench import cores, variants
 from bench.errors import AttemptError, OutOfMemory, TimedOut
 from bench.executors.ceiling import ceiling_of
 from bench.executors.work import failure, perform
@@ -51,7 +51,7 @@ def _worker(item: WorkItem, answer: Path, stderr: Any) -> int:
     command = [sys.executable, "-P", "-m", "bench.executors.process", str(answer)]
     worker = subprocess.Popen(
         command,
-        env=variables(),
+        env={**variables(), **variants.process_environment(item.cell.variant)},
         stdin=subprocess.PIPE,
         stdout=stderr,
         stderr=stderr,

@@ -114,6 +114,9 @@ class Stage(nn.Module):
 class ResNetV1(nn.Module):
     """Root, stages, mean over space, head."""
 
+    memory_format = torch.contiguous_format
+    """Of the activations; a tuned variant sets channels_last."""
+
     def __init__(
         self, spec: ResNetV1Spec, weights: Weights, dtype: torch.dtype
     ) -> None:
@@ -128,7 +131,7 @@ class ResNetV1(nn.Module):
     def features(
         self, images: Float[Tensor, "batch height width 3"]
     ) -> Float[Tensor, "batch width"]:
-        x = images.permute(0, 3, 1, 2).contiguous()
+        x = images.permute(0, 3, 1, 2).contiguous(memory_format=self.memory_format)
         x = self.conv_root(same_padded(x, window=7, stride=2))
         x = F.relu(self.gn_root(x))
         # after a ReLU a border of zeros is as good as one of -inf

@@ -60,6 +60,8 @@ def draw_all(
     """
     _check(names or FIGURES, formats, width_in)
     made = Gallery()
+    if "peer" in rows:  # a model's point is our own code; tables show the others
+        rows = rows[rows["peer"].isna()]
     for name in names or FIGURES:
         _draw_one(name, rows, Path(out_dir), formats, width_in, made)
     return made

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.analysis.against import ours
 from bench.analysis.join import model_rows
 from bench.analysis.key import equal
 from bench.plots import panels, style
@@ -22,7 +23,7 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     paper = model_rows(rows[_figure_3(rows)]).assign(
         panel=f"{panels.PUBLISHED_PANEL}, JFT-300M, 224 px"
     )
-    mine = model_rows(rows[equal(rows, "source", "measured")])
+    mine = ours(model_rows(rows[equal(rows, "source", "measured")]))
     parts = panels.split_by_key(
         mine[mine["img_per_sec_core"].notna() & mine["top1"].notna()],
         "img_per_sec_core",

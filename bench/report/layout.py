@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.against import ours
 from bench.analysis.join import model_rows
 from bench.analysis.key import by_key, equal, plain
 from bench.errors import UserError
@@ -24,7 +25,7 @@ _ORDER = [True, False, True]
 
 def layout_table(rows: pd.DataFrame, fmt: str = "table") -> str:
     """Table 3 of the paper, filled from measured rows."""
-    models = model_rows(rows[equal(rows, "source", "measured")])
+    models = ours(model_rows(rows[equal(rows, "source", "measured")]))
     if models.empty:
         raise UserError(
             "--layout paper: no finished measured row among these results; "

@@ -12,43 +12,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.analysis.against import Ratio, best_variants, other_side
 from bench.analysis.demo import NOTE, is_demo
-from bench.analysis.join import MIN_REPETITIONS, TRAIN_SETTINGS, model_rows
+from bench.analysis.join import MIN_REPETITIONS, model_rows
 from bench.analysis.key import by_key, equal, key_columns, plain
 from bench.errors import UserError, unknown
 from bench.report.bib import cited
 from bench.report.citation import citation
 from bench.report.markup import DASH, Best, Column, Grid, Group, render
 from bench.report.paper import paper_table as paper_table
-from bench.specs import SPEED_MODES, fields_of
+from bench.report.varying import title_of, varying_settings
+from bench.specs import SPEED_MODES
 from bench.units import decimals_for, percent, significant
-
-_SHOWN = ("mode", "model", "framework", "image_size", "batch_size", "dtype", "track")
-"""Fields of a cell that have a column, or a place in the heading, of their own."""
-
-_BOTH = tuple(
-    name
-    for name in fields_of("infer")
-    if name in fields_of("pretrain") and name not in (*_SHOWN, "device")
-)
-_SWEEP = ("sweep_min", "sweep_max")  # the batch that came of it has a column
-_OF_SPEED = (
-    *(n for n in fields_of("infer") if n not in (*_SHOWN, *_BOTH, *_SWEEP)),
-    "batch_rule",
-)
-_DATA_SIZE = ("data_examples", "data_fraction")
-_TITLES = {
-    "num_classes": "classes",
-    "tokens_mlp_dim": "D_S",
-    "unique_images": "train images",
-    "total_steps": "steps",
-    "total_epochs": "epochs",
-    "train_batch_size": "train batch",
-}
-"""Titles of settings that are not called by their own name."""
 
 SHOTS = 5
 """Few-shot accuracy is shown at the paper's number of images per class."""
+
+_OTHER = "other_side"
+_BEST = (
+    "Tuned: the fastest of the variants tried, on the runs that chose it, so slightly "
+    "flattered; every variant tried is a row."
+)
 
 SORTS = {
     "img_per_sec_core": True,
@@ -113,14 +97,20 @@ def failures_table(rows: pd.DataFrame, fmt: str = "table") -> str:
 
 
 def _grid(models: pd.DataFrame, baseline: str | None, sort: str) -> Grid:
-    models = _with_ratio(models, baseline)
-    varying = _varying(models)
+    models = _with_others(best_variants(_with_ratio(models, baseline)))
+    varying, extra = varying_settings(models), _extra(models)
     columns = [
         Column("model", text=True),
         Column("framework", text=True),
-        *map(Column, ["px", "batch", *map(_title, varying)]),
+        *(
+            Column(title, text=True)
+            for name, title in extra.items()
+            if name == "variant"
+        ),
+        *map(Column, ["px", "batch", *map(title_of, varying)]),
         *map(Column, ["params (M)", "img/sec/core", "interval"]),
         *([Column(f"vs {baseline}")] if baseline else []),
+        *(Column(title, text=True) for name, title in extra.items() if name == _OTHER),
         *map(Column, ["top-1 % (chance)", "core-days"]),
         Column(f"{SHOTS}-shot % (raw pixels, random init)", text=True),
     ]
@@ -128,42 +118,37 @@ def _grid(models: pd.DataFrame, baseline: str | None, sort: str) -> Grid:
     marks: dict[str, str] = {}  # groups with the same sentence share it
     for number, (key, part) in enumerate(_by_group(models), start=1):
         ranked, best = _sorted(part, sort), _best(part)
-        lines = [_line(row, varying, baseline, best) for row in ranked]
+        lines = [_line(row, varying, baseline, best, extra) for row in ranked]
         behind = [_attempts(row) for row in ranked]
         groups.append(Group(f"[{number}] {_heading(key)}", lines, behind))
         sentence = citation(part)
         marks[sentence] = marks.get(sentence, "") + f"[{number}]"
     notes = [f"{mark} {sentence}" for sentence, mark in marks.items()]
+    if "variant" in extra:
+        notes.append(_BEST)
     if any(is_demo(str(name)) for name in models["model"]):
         notes.append(f"{NOTE.capitalize()}.")
     return Grid(columns, groups, notes, "comparable rows", cited(models))
 
 
-def _varying(models: pd.DataFrame) -> list[str]:
-    """Settings that tell these rows apart and so need a column."""
-    trained = models[models["n_train"].notna()]
-    timed = models[equal(models, "source", "measured") & models["n"].notna()]
-    differ = [
-        *_differing(models[equal(models, "source", "measured")], _BOTH),
-        *_differing(timed, _OF_SPEED),
-        *_differing(trained, ("unique_images", *TRAIN_SETTINGS)),
-    ]
-    told = trained["unique_images"].notna().all()  # how many images, however asked
-    return [name for name in differ if not (told and name in _DATA_SIZE)]
+def _extra(models: pd.DataFrame) -> dict[str, str]:
+    """Columns that only some tables need, by name, with their titles."""
+    tuned = equal(models, "track", "tuned").any()
+    paired = models[_OTHER].notna().any()
+    found = {"variant": "best variant"} if tuned else {}
+    return found | ({_OTHER: "over the other side"} if paired else {})
 
 
-def _differing(rows: pd.DataFrame, names: Iterable[str]) -> list[str]:
-    return [name for name in names if rows[name].nunique(dropna=False) > 1]
-
-
-def _title(name: str) -> str:
-    return _TITLES.get(name, name.replace("_", " "))
+def _with_others(models: pd.DataFrame) -> pd.DataFrame:
+    """Add each row's certified ratio to the other framework, or to the other author."""
+    ratios = [other_side(row, models) for _, row in models.iterrows()]
+    return models.assign(**{_OTHER: pd.Series(ratios, models.index, dtype=object)})
 
 
 def _with_ratio(models: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
     """Add throughput over the baseline's: same key, framework and image size."""
     rate = models["img_per_sec_core"]
-    within = [*key_columns("img_per_sec_core"), "framework", "image_size"]
+    within = [*key_columns("img_per_sec_core"), "framework", "peer", "image_size"]
     mine = rate.where(equal(models, "model", baseline or ""))
     by = [models[name] for name in within]
     return models.assign(ratio=rate / mine.groupby(by, dropna=False).transform("max"))
@@ -225,12 +210,17 @@ def _heading(key: Mapping[str, Any]) -> str:
 
 
 def _line(
-    row: Mapping[str, Any], varying: list[str], baseline: str | None, best: BestOf
+    row: Mapping[str, Any],
+    varying: list[str],
+    baseline: str | None,
+    best: BestOf,
+    extra: Mapping[str, str],
 ) -> list[str]:
     ratio = row["ratio"]
     return [
         str(row["printed_model"] or row["model"]),
-        _text(row["framework"]),
+        _author(row),
+        *([_variant(row)] if "variant" in extra else []),
         _whole(row["image_size"]),
         _whole(row["batch_size"]),
         *(_setting(row[name]) for name in varying),
@@ -238,10 +228,37 @@ def _line(
         _emphasised(_rate(row), row, "img_per_sec_core", best),
         _interval(row),
         *([DASH if ratio is None else f"{ratio:.2f}x"] if baseline else []),
+        *([_compared(row[_OTHER])] if _OTHER in extra else []),
         _emphasised(_accuracy(row), row, "top1", best),
         _emphasised(_core_days(row), row, "core_days", best),
         _fewshot(row["fewshot"]),
     ]
+
+
+def _author(row: Mapping[str, Any]) -> str:
+    """The framework, and whose code where it is not ours."""
+    name = _text(row["framework"])
+    return f"{name} ({row['peer']})" if row["peer"] else name
+
+
+def _variant(row: Mapping[str, Any]) -> str:
+    """The best variant and of how many; the protocol's own stands alone."""
+    tried = row["variants_tried"]
+    return _text(row["variant"]) + (f" (of {tried:.0f})" if tried else "")
+
+
+def _compared(ratio: Ratio | None) -> str:
+    """The ratio to the other side, or why there is none."""
+    if ratio is None:
+        return DASH
+    if ratio.value is None:
+        return f"none to {ratio.other}: {ratio.certificate}"
+    within = (
+        ""
+        if ratio.low is None or ratio.high is None
+        else f" [{ratio.low:.2f} – {ratio.high:.2f}]"
+    )
+    return f"{ratio.value:.2f}x {ratio.other}{within}"
 
 
 def _rate(row: Mapping[str, Any]) -> str:

@@ -43,6 +43,9 @@ class _Wrapped:
     def checksum(self) -> float:
         return self.real.checksum()
 
+    def outputs(self) -> list[float]:
+        return self.real.outputs()
+
     def compilations(self) -> int:
         self.in_window = not self.in_window
         return self.real.compilations()

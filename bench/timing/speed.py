@@ -8,13 +8,14 @@ the forward pass, `train` forward, backward and update.
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from typing import Any
 
 import numpy as np
 
-from bench import cores, devices, machine, models, probe
-from bench.backend import Backend, Workload
+from bench import cores, devices, machine, models, peers, probe, variants
+from bench.backend import PROBE_IMAGES, Backend, Workload
 from bench.devices.peaks import peak
 from bench.errors import StudyError, UntrustedMeasurement
 from bench.models import ModelSpec
@@ -46,11 +47,13 @@ def measure_cell(
     """
     cell, effort = item.cell, item.effort
     host = checked_machine(item, backend)
+    check_variant(cell, host.device_kind)
     precision = checked_precision(backend, cell.dtype)
     rig = _Rig(cell, backend, effort, clock)
     curve = rig.pilots(sweep=cell.batch_size == "auto" and item.picked_batch is None)
     chosen = _chosen(item, curve)
     values, window = rig.report(chosen)
+    values["probe_reference"] = rig.reference()
     shares = shares_of(values["flop_per_sec"], item, host.device_name)
     over = cautions.over_ceiling(shares["ceiling_share"] or 0.0)
     seen = [*window.cautions, *rig.load_cautions, over]
@@ -78,6 +81,25 @@ def checked_machine(item: WorkItem, backend: Backend) -> machine.Machine:
             f"{backend.name} for {here.kind}"
         )
     return machine.fingerprint(asked, item.own_core)
+
+
+def check_variant(cell: Cell, device_kind: str) -> None:
+    """The variant must exist here, and this process must have been started for it."""
+    if cell.variant is None:
+        return
+    variants.canonical(
+        cell.variant,
+        framework=cell.framework,
+        mode=cell.mode,
+        family=models.family_of(cell.model),
+        device_kind=device_kind,
+    )
+    for name, value in variants.process_environment(cell.variant).items():
+        if os.environ.get(name) != value:
+            raise StudyError(
+                f"variant {cell.variant}: this process was not started with "
+                f"{name}={value}; use --executor process"
+            )
 
 
 def checked_precision(backend: Backend, dtype: str) -> str:
@@ -169,12 +191,36 @@ class _Rig:
         cell, rng = self.cell, np.random.default_rng(0)
         shape = (size, cell.image_size, cell.image_size, 3)
         images = rng.standard_normal(shape, dtype=np.float32)
+        how: dict[str, Any] = {"variant": cell.variant, "peer": cell.peer}
         if cell.mode == "infer":
-            return self.backend.infer(self.spec, self.weights, images, dtype=cell.dtype)
+            return self.backend.infer(
+                self.spec, self.weights, images, dtype=cell.dtype, **how
+            )
         labels = rng.integers(cell.num_classes, size=size)
         return self.backend.train(
-            self.spec, self.weights, images, labels, of_cell(cell), dtype=cell.dtype
+            self.spec,
+            self.weights,
+            images,
+            labels,
+            of_cell(cell),
+            dtype=cell.dtype,
+            **how,
         )
+
+    def reference(self) -> list[float] | None:
+        """The probe's logits in float64, for a dtype narrower than float32.
+
+        Our own code computes it, whoever's was timed. Training in such a dtype has no
+        reference: it would take float64 steps on the whole batch.
+        """
+        if self.cell.mode != "infer" or self.cell.dtype in ("float32", "float64"):
+            return None
+        exact = dataclasses.replace(self.cell, dtype="float64", variant=None, peer=None)
+        rig = _Rig(exact, self.backend, self.effort, self.clock)
+        workload = rig.workload(PROBE_IMAGES)
+        workload.enqueue()
+        workload.barrier()
+        return workload.outputs()
 
     def pilots(self, *, sweep: bool) -> list[Pilot]:
         """The whole sweep, or batch 1 alone: the latency, which training has not."""
@@ -235,6 +281,8 @@ class _Rig:
             "variant": workload.variant,
             "layout": workload.layout,
             "attention_kernel": workload.attention,
+            "peer_version": peers.version(self.cell.peer),
+            "probe_outputs": workload.outputs(),
             "compile_s": workload.compile_s,
             "compile_cached": workload.compile_cached,
             "img_per_sec": rate,

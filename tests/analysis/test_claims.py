@@ -109,6 +109,15 @@ CASES = [
     ("equal-size-speed", [timed("Mixer-B/16", 150), timed("ViT-B/16", 100)], "yes"),
     ("equal-size-speed", [timed("Mixer-B/16", 90), timed("ViT-B/16", 100)], "no"),
     (
+        "equal-size-speed",  # other people's code speaks for nobody
+        [
+            timed("Mixer-B/16", 90),
+            timed("Mixer-B/16", 900, peer="timm", cell_id="timm"),
+            timed("ViT-B/16", 100),
+        ],
+        "no",
+    ),
+    (
         "equal-size-speed",
         [timed("Mixer-B/16", 150), timed("ViT-S/16", 100)],
         "untested",

@@ -103,6 +103,17 @@ def test_what_worked_and_only_fails_now_is_a_regression():
     assert mended.verdict == "invalid" and not mended.is_regression(0.02)
 
 
+def test_a_variant_tells_cells_apart_on_the_tuned_track_alone():
+    first = side(variant="eager")
+    failed = side((None,) * 5, status="failed")  # a failed attempt says no variant
+    assert only(compare(first, failed)).broken
+    jax = side(framework="jax", variant="jit")
+    assert only(compare(first, jax, varied=["framework"])).verdict == "same"
+    one, other = (side(track="tuned", variant=v) for v in ("eager", "compile"))
+    with pytest.raises(ResultsError, match=r"variant=eager.*variant=compile"):
+        compare(one, other)
+
+
 def test_different_precision_is_invalid():
     a, b = side(effective_precision="float32"), side(effective_precision="tf32")
     cell = only(compare(a, b))

@@ -63,6 +63,9 @@ class FakeWorkload:
         self.clock.now = max(self.clock.now, self.busy_until) + self.copy_ns
         return 1.0
 
+    def outputs(self):
+        return [0.5, -0.5]
+
     def compilations(self):
         return self.compiled
 

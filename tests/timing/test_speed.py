@@ -39,13 +39,16 @@ class FakeBackend:
             self.clock, step_ns=1_000_000 + 100_000 * batch, **self.device
         )
 
-    def infer(self, spec, weights, images, *, dtype):
+    def infer(self, spec, weights, images, *, dtype, variant=None, peer=None):
+        self.asked = (dtype, variant, peer)
         assert set(weights) == set(spec.tensors())
         assert weights["head/kernel"].any()
         assert 0.9 < images.std() < 1.1
         return self._workload(len(images))
 
-    def train(self, spec, weights, images, labels, recipe, *, dtype):
+    def train(
+        self, spec, weights, images, labels, recipe, *, dtype, variant=None, peer=None
+    ):
         assert labels.shape == (len(images),)
         assert labels.max() < spec.num_classes
         assert recipe.optimizer == "adam"

@@ -1,0 +1,120 @@
+"""Ratios of rates between two sides of one run: another framework, another author.
+
+A ratio is given only with a certificate that both sides computed the same. Its
+interval is a bootstrap over fresh processes of both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.certificate import SAME, certify
+from bench.analysis.key import equal, key_columns, plain
+from bench.analysis.stats import MIN_REPETITIONS
+
+_IDENTITY = ("model", "image_size", "num_classes", "pool", "tokens_mlp_dim")
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One side's rate over the other's. Null with a reason, never without one."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    certificate: str
+    """`same`, or why there is no ratio."""
+    other: str
+    """The other side's framework and variant."""
+
+
+def best_variants(models: pd.DataFrame) -> pd.DataFrame:
+    """Of the tuned track only the fastest variant of each model; all other rows.
+
+    Adds `variants_tried`. A fixed batch is part of what was asked; a swept one is not.
+    """
+    tuned = equal(models, "track", "tuned") & models["img_per_sec_core"].notna()
+    if not tuned.any():
+        return models.assign(variants_tried=np.nan)
+    fixed = models["batch_size"].where(equal(models, "batch_rule", "fixed"))
+    by = [*key_columns("img_per_sec_core"), *_IDENTITY, "framework", "peer"]
+    groups = models[tuned].groupby(
+        [*(models[name] for name in by), fixed], dropna=False, sort=False
+    )
+    rate = groups["img_per_sec_core"]
+    best = models[tuned][rate.rank(method="first", ascending=False) == 1]
+    tried = rate.transform("size").astype(float)[best.index]
+    kept = [models[~tuned].assign(variants_tried=np.nan)] if not tuned.all() else []
+    return pd.concat([*kept, best.assign(variants_tried=tried)]).sort_index()
+
+
+def ours(models: pd.DataFrame) -> pd.DataFrame:
+    """Our own code alone, of the tuned track the best variant: one row for a model."""
+    return best_variants(models[models["peer"].isna()])
+
+
+def other_side(row: pd.Series[Any], models: pd.DataFrame) -> Ratio | None:
+    """`row` over its counterpart among model rows; None where it has none.
+
+    A peer's counterpart, and that of our row beside a peer, is the other author in the
+    same framework; otherwise it is the other framework.
+    """
+    if plain(row["img_per_sec_core"]) is None or plain(row["framework"]) is None:
+        return None
+    same = pd.Series(True, models.index)
+    for name in (*key_columns("img_per_sec_core"), *_IDENTITY):
+        value = plain(row[name])
+        same &= models[name].isna() if value is None else equal(models, name, value)
+    if row["batch_rule"] == "fixed":
+        same &= equal(models, "batch_size", row["batch_size"])
+    same &= models["img_per_sec_core"].notna() & models["peer"].isna()
+    if plain(row["peer"]) is None:
+        same &= ~equal(models, "framework", row["framework"])
+    else:
+        same &= equal(models, "framework", row["framework"])
+    found = models[same].drop_duplicates(["framework", "variant", "batch_size"])
+    return _ratio(row, found.iloc[0]) if len(found) == 1 else None
+
+
+def _ratio(row: pd.Series[Any], other: pd.Series[Any]) -> Ratio:
+    verdict = certify(_named(row), _named(other))
+    name = f"{other['framework']} {other['variant']}"
+    if verdict != SAME:
+        return Ratio(None, None, None, verdict, name)
+    value = float(row["img_per_sec_core"]) / float(other["img_per_sec_core"])
+    interval = ratio_interval(row["rates"], other["rates"])
+    low, high = interval or (None, None)
+    return Ratio(value, low, high, verdict, name)
+
+
+def _named(row: pd.Series[Any]) -> dict[str, Any]:
+    return {str(name): value for name, value in row.items()}
+
+
+def ratio_interval(
+    ours: Sequence[float] | None,
+    others: Sequence[float] | None,
+    *,
+    draws: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """Bootstrap interval of the ratio of medians; each side's repetitions are redrawn.
+
+    Takes one rate for each fresh process; None below five on either side.
+    """
+    sides = [np.asarray(side, float) for side in (ours, others) if side is not None]
+    if len(sides) < 2 or min(map(len, sides)) < MIN_REPETITIONS:
+        return None
+    rng = np.random.default_rng(seed)
+    medians = [
+        np.median(rng.choice(side, size=(draws, len(side))), axis=1) for side in sides
+    ]
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    low, high = np.quantile(medians[0] / medians[1], tails)
+    return float(low), float(high)

@@ -1,0 +1,37 @@
+"""Our rate over a peer's, one line for each model and mode, with interval and proof."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.against import Ratio, best_variants, other_side
+from bench.analysis.join import model_rows
+from bench.analysis.key import equal
+from bench.specs import SPEED_MODES
+
+
+def ours_over(rows: pd.DataFrame, peer: str) -> list[str]:
+    """One line for each peer row: the ratio, or why there is none."""
+    lines = []
+    for mode in SPEED_MODES:
+        models = best_variants(model_rows(rows, mode))
+        for _, row in models[equal(models, "peer", peer)].iterrows():
+            ratio = other_side(row, models)
+            if ratio is not None:
+                lines.append(f"ours over {peer}: {_line(row, ratio)}")
+    return lines
+
+
+def _line(row: Mapping[str, Any] | pd.Series[Any], ratio: Ratio) -> str:
+    what = f"{row['model']} {row['mode']} {row['dtype']}"
+    sides = f"ours {ratio.other}, theirs {row['framework']} {row['variant']}"
+    if ratio.value is None:
+        return f"{what}: no ratio, {ratio.certificate} ({sides})"
+    # the row is the peer's, so its ratio is theirs over ours
+    value = f"{1 / ratio.value:.2f}x"
+    if ratio.low is None or ratio.high is None:
+        return f"{what}: {value}, too few repetitions for an interval ({sides})"
+    return f"{what}: {value} [{1 / ratio.high:.2f} – {1 / ratio.low:.2f}] ({sides})"

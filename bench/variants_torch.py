@@ -1,0 +1,144 @@
+"""Variants of a torch step: compiled, frozen, channels last, cuDNN attention."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench import compile_cache, variants
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "compile": {},
+    "compile-max-autotune": {"mode": "max-autotune"},
+    "compile-freeze": {"options": {"freezing": True}},
+}
+
+
+@dataclass(frozen=True)
+class Compiling:
+    """What the first call of a variant cost; all null where nothing is compiled."""
+
+    seconds: float | None = None
+    """The first call less one further step: trace, compile, autotune."""
+    cached: bool | None = None
+
+
+def memory_format(variant: str) -> torch.memory_format:
+    """How a convolution's activations lie in memory.
+
+    On a CPU torch's channels-last group norm loses digits, so that the certificate may
+    refuse a ratio of this variant.
+    """
+    last = variants.CHANNELS_LAST in variants.split(variant)[1]
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def layout(family: str, variant: str, peer: str | None) -> str:
+    """The layout that a step computes in, whatever its images come in.
+
+    Our Mixer and ViT keep NHWC; ResNets, and whatever a peer builds, are NCHW unless
+    the variant says channels last.
+    """
+    if variants.CHANNELS_LAST in variants.split(variant)[1]:
+        return "NHWC"
+    ours = peer is None and family not in variants.CONVOLUTIONAL
+    return "NHWC" if ours else "NCHW"
+
+
+def arrange(module: nn.Module, variant: str) -> None:
+    """Tell the module which layout the variant asks for; its weights stay."""
+    if variants.CHANNELS_LAST in variants.split(variant)[1]:
+        module.memory_format = torch.channels_last
+
+
+def attention(variant: str) -> contextlib.AbstractContextManager[Any]:
+    """Where attention must run: in cuDNN, or wherever torch puts it."""
+    if variants.CUDNN_ATTENTION in variants.split(variant)[1]:
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        chosen: contextlib.AbstractContextManager[Any] = sdpa_kernel(
+            SDPBackend.CUDNN_ATTENTION
+        )
+        return chosen
+    return contextlib.nullcontext()
+
+
+def wrapped(function: Callable[..., Any], variant: str) -> Callable[..., Any]:
+    """The function as it is, or to be compiled by its first call."""
+    base = variants.split(variant)[0]
+    if base == variants.DEFAULT["torch"]:
+        return function
+    _keep_programs()
+    # Every batch size of a sweep is a program of its own; torch stops at eight.
+    torch._dynamo.reset()
+    built: Callable[..., Any] = torch.compile(
+        function, fullgraph=True, dynamic=False, **_OPTIONS[base]
+    )
+    return built
+
+
+def first_call(variant: str, step: Callable[[], None]) -> Compiling:
+    """Make the first call of a compiled step, so that no later one compiles.
+
+    `step` returns when the device is done.
+    """
+    if variants.split(variant)[0] == variants.DEFAULT["torch"]:
+        return Compiling()
+    hits = _cache_hits()
+    seconds = _timed(step)
+    cached = _cache_hits() > hits
+    return Compiling(max(0.0, seconds - _timed(step)), cached)
+
+
+def compilations() -> int:
+    """Graphs that dynamo has compiled in this process."""
+    return int(_counters()["stats"]["unique_graphs"])
+
+
+def _cache_hits() -> int:
+    counters = _counters()
+    return int(
+        counters["inductor"]["fxgraph_cache_hit"]
+        + counters["aot_autograd"]["autograd_cache_hit"]
+    )
+
+
+def _counters() -> Any:
+    from torch._dynamo.utils import counters
+
+    return counters
+
+
+def _timed(step: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    step()
+    return time.perf_counter() - began
+
+
+def _keep_programs() -> None:
+    """Inductor reads this folder from the environment whenever it needs it.
+
+    Its switches leave the compiled libraries in place, so that off is a folder of its
+    own, which goes with the process.
+    """
+    place = compile_cache.folder("torch")
+    if place is None and "mixer-bench-inductor" in _inductor_folder():
+        return
+    if place is None:
+        made = tempfile.mkdtemp(prefix="mixer-bench-inductor-")
+        atexit.register(shutil.rmtree, made, ignore_errors=True)
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = made if place is None else str(place)
+
+
+def _inductor_folder() -> str:
+    return os.environ.get("TORCHINDUCTOR_CACHE_DIR", "")

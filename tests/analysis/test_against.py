@@ -1,0 +1,160 @@
+"""Ratios: to whom, with which interval, and the best of the tuned variants."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.analysis.against import best_variants, other_side, ratio_interval
+from bench.analysis.join import model_rows
+from bench.record import table
+from bench.report.against import ours_over
+from bench.report.tables import comparison_table
+from bench.results import to_frame
+
+LOGITS = [float(value) for value in np.random.default_rng(0).standard_normal(20)]
+BASE = {
+    "status": "ok",
+    "role": "cell",
+    "source": "measured",
+    "protocol": 1,
+    "machine_id": "m",
+    "machine": "M",
+    "environment": {"torch": "2.13"},
+    "core_kind": "vcpu",
+    "cores": 1.0,
+    "mode": "infer",
+    "model": "Mixer-XXS/4",
+    "family": "mixer",
+    "dtype": "float32",
+    "image_size": 16,
+    "num_classes": 5,
+    "track": "protocol",
+    "batch_rule": "fixed",
+    "batch_size": 8,
+    "input": "resident",
+    "param_count": 10,
+    "macs": 20,
+    "probe_outputs": LOGITS,
+}
+VARIANT = {"jax": "jit", "torch": "eager"}
+
+
+def rows(framework, *rates, **changed):
+    name = f"{framework} {changed}"
+    return [
+        {
+            **BASE,
+            "framework": framework,
+            "environment_id": framework,
+            "variant": VARIANT[framework],
+            "cell_id": name,
+            "attempt_id": f"{name} {number}",
+            "repetition": number,
+            "img_per_sec_core": float(rate),
+            "samples": [8 / rate],
+            **changed,
+        }
+        for number, rate in enumerate(rates)
+    ]
+
+
+def frame(*parts) -> pd.DataFrame:
+    return to_frame(table([row for part in parts for row in part]), samples=True)
+
+
+def ratios(*parts):
+    models = best_variants(model_rows(frame(*parts)))
+    found = {}
+    for _, row in models.iterrows():
+        found[row["framework"], row["peer"] or "ours"] = other_side(row, models)
+    return found
+
+
+FIVE = [100, 101, 99, 102, 98]
+
+
+def test_each_framework_is_compared_with_the_other():
+    found = ratios(rows("jax", *FIVE), rows("torch", *(rate / 2 for rate in FIVE)))
+    ours = found["jax", "ours"]
+    assert ours.value == pytest.approx(2.0)
+    assert ours.low < 2.0 < ours.high
+    assert (ours.low, ours.high) == pytest.approx((1.94, 2.06), abs=0.03)
+    assert ours.other == "torch eager"
+    assert found["torch", "ours"].value == pytest.approx(0.5)
+
+
+def test_without_a_certificate_there_is_a_reason_and_no_number():
+    wrong = [value + 0.1 for value in LOGITS]
+    found = ratios(rows("jax", *FIVE), rows("torch", *FIVE, probe_outputs=wrong))
+    ours = found["jax", "ours"]
+    assert (ours.value, ours.low, ours.high) == (None, None, None)
+    assert ours.certificate.startswith("logits differ")
+
+
+def test_fewer_than_five_processes_give_no_interval():
+    found = ratios(rows("jax", 100, 101), rows("torch", 50, 51))["jax", "ours"]
+    assert found.value is not None
+    assert (found.low, found.high) == (None, None)
+    assert ratio_interval(FIVE, FIVE[:4]) is None
+
+
+def test_alone_or_on_another_track_or_machine_nobody_is_compared():
+    assert ratios(rows("jax", 100))["jax", "ours"] is None
+    for changed in ({"track": "tuned"}, {"machine_id": "n"}, {"dtype": "bfloat16"}):
+        found = ratios(rows("jax", 100), rows("torch", 50, **changed))
+        assert set(found.values()) == {None}
+
+
+def test_of_the_tuned_track_the_fastest_variant_of_each_side_counts():
+    tuned = {"track": "tuned"}
+    found = frame(
+        rows("torch", 50, variant="eager", **tuned),
+        rows("torch", 80, variant="compile", **tuned),
+        rows("torch", 60, variant="eager+malloc", **tuned),
+        rows("jax", 100, **tuned),
+        rows("torch", 40, peer="timm", **tuned),
+        rows("torch", 20, peer="timm", variant="compile", **tuned),
+        rows("torch", 30),
+    )
+    best = best_variants(model_rows(found))
+    shown = {
+        (row["track"], row["framework"], row["peer"]): row["variant"]
+        for _, row in best.iterrows()
+    }
+    assert shown == {
+        ("tuned", "torch", None): "compile",
+        ("tuned", "jax", None): "jit",
+        ("tuned", "torch", "timm"): "eager",
+        ("protocol", "torch", None): "eager",
+    }
+    text = comparison_table(found)
+    assert "compile (of 3)" in text
+    assert "eager (of 2)" in text
+    assert "0.80x jax jit" in text
+    (line,) = ours_over(found, "timm")
+    assert line == (
+        "ours over timm: Mixer-XXS/4 infer float32: 2.00x, too few repetitions for an "
+        "interval (ours torch compile, theirs torch eager)"
+    )
+
+
+def test_ours_over_a_peer_has_the_interval_the_right_way_round():
+    found = frame(
+        rows("torch", *FIVE), rows("torch", *(r / 2 for r in FIVE), peer="timm")
+    )
+    (line,) = ours_over(found, "timm")
+    assert "2.00x [1.94 – 2.06]" in line
+    found = frame(
+        rows("torch", *FIVE), rows("torch", *FIVE, peer="timm", probe_outputs=[1.0])
+    )
+    assert "no ratio, logits differ" in ours_over(found, "timm")[0]
+
+
+def test_the_table_says_why_there_is_no_ratio():
+    wrong = [value + 0.1 for value in LOGITS]
+    text = comparison_table(
+        frame(rows("jax", 100), rows("torch", 50, probe_outputs=wrong))
+    )
+    assert "none to jax jit: logits differ" in text
+    assert "0.50x" not in text
+    assert "2.00x" not in text
