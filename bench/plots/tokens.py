@@ -286,10 +286,9 @@ def _said(label: object, line: pd.Series[Any]) -> str:
         end = "no S*" if star is None else f"S* = {star:,.0f}"
         return f"{label} c = {1e9 * c:,.0f} MACs per token², {end}"
     low, high = plain(line["fit_c_low"]), plain(line["fit_c_high"])
-    said = f"{label} c = {_ns(c)}"
-    if low is not None:
-        said += f" ({_ns(low)} to {_ns(high)})"
-    said += " ns per token²"
+    if low is None:
+        return f"{label} c = {_ns(c)} ns per token², through three points: no interval"
+    said = f"{label} c = {_ns(c)} ({_ns(low)} to {_ns(high)}) ns per token²"
     if star is None:
         return said + ", no S*: b or c is not certainly above zero"
     low, high = line["s_star_low"], line["s_star_high"]

@@ -46,6 +46,14 @@ def test_the_caption_says_c_with_its_interval_and_s_star(tokens_rows):
     assert "ns per token², S* = " in text
 
 
+def test_three_points_have_no_interval_and_the_caption_says_so(tokens_rows):
+    three = tokens_rows[
+        tokens_rows["repetition"].eq(0) & tokens_rows["tokens"].lt(1000)
+    ]
+    text = tokens.caption(tokens.points(three))
+    assert "ns per token², through three points: no interval" in text
+
+
 def test_a_d_s_written_out_but_constant_is_one_line(tokens_rows):
     fixed = tokens_rows[tokens_rows["tokens_mlp_dim"].isna()]
     fixed = fixed[fixed["family"] == "mixer"].assign(tokens_mlp_dim=96)
