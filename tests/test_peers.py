@@ -4,7 +4,7 @@ import importlib.util
 
 import numpy as np
 import pytest
-from test_variants import assert_same, outputs
+from test_tuned_variants import assert_same, outputs
 
 from bench import models, peers
 from bench.errors import StudyError
