@@ -35,8 +35,10 @@ _EXTRAS: dict[str, tuple[tuple[str, ...], ...]] = {
     CHANNELS_LAST: (_TORCH, CONVOLUTIONAL, ("cpu", "cuda")),
     CUDNN_ATTENTION: (_TORCH, ("vit",), ("cuda",)),
     MALLOC: ((*_TORCH, "jit"), _EVERY, ("cpu",)),
-    ONEDNN: (("eager",), ("mixer", "vit"), ("cpu",)),
+    ONEDNN: (("eager", "compile"), ("mixer", "vit"), ("cpu",)),
 }
+_IN_TRAINING_ONLY = (("compile", ONEDNN),)
+"""For inference it is eager: its weights are laid out at the first call."""
 OURS_ALONE = (ONEDNN,)
 """It rewrites our layers; a peer's have no such form."""
 
@@ -94,6 +96,7 @@ class Step:
             and self.family in families
             and self.device_kind in kinds
             and not (self.peer and extra in OURS_ALONE)
+            and (self.mode == "train" or (base, extra) not in _IN_TRAINING_ONLY)
         )
 
     def allowed(self) -> tuple[str, ...]:

@@ -158,32 +158,36 @@ class TrainedMlp(nn.Module):
         return self.Dense_1(gelu(self.Dense_0(x)))
 
 
-class _Product(torch.autograd.Function):
-    """x @ kernel + bias in oneDNN; torch has no gradient of its own operator."""
+@torch.library.custom_op("mixer_bench::product", mutates_args=())
+def product(x: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
+    """x @ matrix^T + bias in oneDNN, as an operator that a compiler leaves whole."""
+    return _product(x.contiguous(), matrix, bias, *_NOTHING)
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, matrix)
-        return _product(x, matrix, bias, *_NOTHING)
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x, matrix = ctx.saved_tensors
-        gradient = gradients[0].contiguous()
-        rows, out = x.flatten(0, -2), gradient.flatten(0, -2)
-        inward = _product(gradient, matrix.t(), None, *_NOTHING)
-        # MKL is the faster one here, with the longer side first
-        wide = out.shape[1] > rows.shape[1]
-        by_matrix = out.t() @ rows if wide else (rows.t() @ out).t()
-        return inward, by_matrix, out.sum(0)
+@product.register_fake
+def _(x: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
+    return x.new_empty((*x.shape[:-1], matrix.shape[0]))
+
+
+def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:2])
+
+
+def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    x, matrix = ctx.saved_tensors
+    rows, out = x.flatten(0, -2), gradient.flatten(0, -2)
+    # For the weights MKL is the faster one, with the longer side first.
+    wide = out.shape[1] > rows.shape[1]
+    by_matrix = out.t() @ rows if wide else (rows.t() @ out).t()
+    return product(gradient, matrix.t(), None), by_matrix, out.sum(0)
+
+
+product.register_autograd(_gradients, setup_context=_remember)
 
 
 def _differentiable(dtype: torch.dtype) -> Callable[..., Tensor]:
     """In reduced precision torch's own linear runs in oneDNN already."""
-    if dtype != torch.float32:
-        return torch.nn.functional.linear
-    apply: Callable[..., Tensor] = _Product.apply
-    return apply
+    return product if dtype == torch.float32 else torch.nn.functional.linear
 
 
 # Both -----------------------------------------------------------------------------
