@@ -159,6 +159,9 @@ class Backend(Protocol):
     def matmul_rate(self, size: int, dtype: str) -> float:
         """FLOP/s of a size x size matrix product: a ceiling for every model."""
 
+    def copy_rate(self) -> float:
+        """Bytes per second of a copy in the device's memory, read and write counted."""
+
     def effective_precision(self, dtype: str) -> str:
         """What a matmul labelled `dtype` computes in: a probe against float64."""
 

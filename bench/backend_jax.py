@@ -278,6 +278,18 @@ class JaxBackend:
             size, lambda: pending.append(multiply(*operands)), barrier
         )
 
+    def copy_rate(self) -> float:
+        given = self._put(np.ones(probe.COPY_BYTES // 4, np.float32))
+        # A negation, as XLA would hand a mere copy through; it reads and writes alike.
+        negate = compiled(jnp.negative, "float32", given).call
+        pending: list[Array] = []
+
+        def barrier() -> None:
+            jax.block_until_ready(pending)
+            pending.clear()
+
+        return probe.copy_rate(lambda: pending.append(negate(given)), barrier)
+
     def effective_precision(self, dtype: str) -> str:
         kind = self._dtype(dtype)
 

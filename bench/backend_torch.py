@@ -326,6 +326,11 @@ class TorchBackend:
                 size, lambda: torch.mm(left, right, out=out), barrier_of(device)
             )
 
+    def copy_rate(self) -> float:
+        given = torch.ones(probe.COPY_BYTES // 4, device=self._device)
+        out = torch.empty_like(given)
+        return probe.copy_rate(lambda: out.copy_(given), barrier_of(self._device))
+
     def effective_precision(self, dtype: str) -> str:
         _switch_tf32(probe.check_dtype(dtype) == "tf32")
 

@@ -126,6 +126,17 @@ def reset_peak_rss() -> bool:
     return True
 
 
+COPY_BYTES = 256 * 2**20
+"""Of one buffer that is copied: far more than any cache holds."""
+
+
+def copy_rate(start: Callable[[], None], barrier: Callable[[], None]) -> float:
+    """Bytes read and written per second by a copy of `COPY_BYTES`: best of five."""
+    start()
+    barrier()
+    return 2 * COPY_BYTES / min(_seconds(start, barrier, 1) for _ in range(5))
+
+
 def product_rate(
     size: int,
     start: Callable[[], None],

@@ -10,6 +10,7 @@ Schema history
 5: attention_kernel.
 6: peer, peer_version, probe_outputs, probe_reference, variant as a cell field.
    `layout` is the one computed in; earlier rows of torch ResNets may say NHWC.
+7: bandwidth.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -27,7 +28,7 @@ import pyarrow as pa
 
 from bench.specs import Cell
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 CEILING_OF_MACHINE = 4
 CHANGED_MEANING = ("ceiling_flop_per_sec", "ceiling_method", "ceiling_share")
@@ -190,6 +191,8 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("ceiling_flop_per_sec", pa.float64(), "FLOP/s", "machine's matmul rate"),
     ("ceiling_method", pa.string(), "", "library and size behind the ceiling"),
     ("ceiling_share", pa.float64(), "1", "flop_per_sec / ceiling"),
+    ("bandwidth_bytes_per_sec", pa.float64(), "B/s", "machine's copy, read + write"),
+    ("bandwidth_method", pa.string(), "", "library behind the bandwidth"),
     ("peak_flop_per_sec", pa.float64(), "FLOP/s", "of the part in this dtype, dense"),
     ("peak_source", pa.string(), "", "data sheet, or who gave the peak"),
     ("mfu", pa.float64(), "1", "flop_per_sec / peak; null where the part is unknown"),

@@ -21,7 +21,7 @@ from bench import backend as backends
 from bench import executors, machine, models, results, studies
 from bench.errors import StudyError
 from bench.history import History
-from bench.specs import PROTOCOL, SPEED_MODES, Cell, Limit, Study, WorkItem
+from bench.specs import PROTOCOL, SPEED_MODES, Bandwidth, Cell, Limit, Study, WorkItem
 
 DEFAULT_OUT = "results"
 CEILING_S = 8.0
@@ -230,7 +230,8 @@ def _run_items(
         if item.picked_batch is None and cell_id in picked:
             item = dataclasses.replace(item, picked_batch=picked[cell_id])
         with machine.lease(plan.host.device_kind, on_wait=on_wait):
-            item = dataclasses.replace(item, ceiling=ceilings.of(item.cell))
+            ceiling, bandwidth = ceilings.of(item.cell)
+            item = dataclasses.replace(item, ceiling=ceiling, bandwidth=bandwidth)
             started = datetime.now(UTC)
             values = executor.run(item)
         row = _row(plan, item, _accounted(values, started), started)
@@ -254,11 +255,11 @@ class _Ceilings:
         self.host, self.out, self.on_note = host, out, on_note
         # An executor that runs items elsewhere cannot offer this machine's ceiling.
         self.measure = getattr(executor, "ceiling", None)
-        self.known: dict[str, Limit | None] = {}
+        self.known: dict[str, tuple[Limit | None, Bandwidth | None]] = {}
 
-    def of(self, cell: Cell) -> Limit | None:
+    def of(self, cell: Cell) -> tuple[Limit | None, Bandwidth | None]:
         if self.measure is None or cell.mode not in SPEED_MODES:
-            return None
+            return None, None
         if cell.dtype not in self.known:
             self.known[cell.dtype] = self.measure(
                 self.host, cell.dtype, self.out, on_note=self.on_note

@@ -192,6 +192,14 @@ class Limit:
     source: str
 
 
+@dataclass(frozen=True)
+class Bandwidth:
+    """How fast memory was copied, reading and writing counted, and by what."""
+
+    bytes_per_sec: float
+    source: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class OwnCore:
     """The user's own definition of a core, for devices that nobody has defined yet."""
@@ -213,6 +221,8 @@ class WorkItem:
     """The batch that an earlier repetition's pilot picked; None runs the pilot."""
     ceiling: Limit | None = None
     """The largest product rate measured on this machine in the cell's dtype."""
+    bandwidth: Bandwidth | None = None
+    """The largest copy rate measured on this machine."""
     peak: Limit | None = None
     """The peak that the user gives for the cell's dtype; None asks the known parts."""
     own_core: OwnCore | None = None

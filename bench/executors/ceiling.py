@@ -17,7 +17,7 @@ from typing import Any
 
 from bench import backend as backends
 from bench import machine, results
-from bench.specs import PROTOCOL, Limit
+from bench.specs import PROTOCOL, Bandwidth, Limit
 from bench.timing.ceiling import LIBRARIES
 from bench.units import duration, significant
 
@@ -26,6 +26,8 @@ PATIENCE_S = 120.0
 
 Found = list[dict[str, Any]]
 Try = Callable[[str, str, str], Found]
+Roofs = tuple[Limit | None, Bandwidth | None]
+"""What no product and no copy here exceeds."""
 
 
 def ceiling_of(
@@ -35,25 +37,25 @@ def ceiling_of(
     *,
     attempt: Try | None = None,
     on_note: Callable[[str], None] = lambda message: None,
-) -> Limit | None:
-    """The largest rate of every library here; None where none computes in `dtype`."""
+) -> Roofs:
+    """The largest rates of every library here; None where none computes in `dtype`."""
     identity = _identity(host, dtype)
     kept = results.read_ceiling(out, host.name, identity)
     if kept is not None:
-        return _largest(kept["found"])
+        return _largest(kept["found"]), _widest(kept["found"])
     began = time.perf_counter()
     tried = attempt or fresh_process
     what = (dtype, host.device_kind)
     found = [one for name in LIBRARIES for one in tried(name, *what)]
     seconds = time.perf_counter() - began
     on_note(f"{_said(dtype, found)}, measured in {duration(seconds)}")
-    failures = [one["method"] for one in found if not one["flop_per_sec"]]
+    failures = [one["method"] for one in found if one.get("flop_per_sec") == 0]
     for reason in failures:
         on_note(f"ceiling: {reason}; measured again at the next run")
     if not failures:
         kept = {**identity, "seconds": seconds, "found": found}
         results.write_ceiling(out, host.name, kept)
-    return _largest(found)
+    return _largest(found), _widest(found)
 
 
 def fresh_process(library: str, dtype: str, device: str) -> Found:
@@ -93,20 +95,31 @@ def _identity(host: machine.Machine, dtype: str) -> dict[str, Any]:
         "machine_id": host.machine_id,
         "dtype": dtype,
         "protocol": PROTOCOL,
+        "bandwidth": True,  # kept since copies are measured, too
         "versions": versions,
         "flags": machine.flags(os.environ),
     }
 
 
 def _largest(found: Found) -> Limit | None:
-    best = max(found, key=lambda one: one["flop_per_sec"], default=None)
-    if best is None or best["flop_per_sec"] == 0:
-        return None
-    return Limit(best["flop_per_sec"], best["method"])
+    products = [one for one in found if one.get("flop_per_sec")]
+    best = max(products, key=lambda one: one["flop_per_sec"], default=None)
+    return None if best is None else Limit(best["flop_per_sec"], best["method"])
+
+
+def _widest(found: Found) -> Bandwidth | None:
+    copies = [one for one in found if one.get("bytes_per_sec")]
+    best = max(copies, key=lambda one: one["bytes_per_sec"], default=None)
+    return None if best is None else Bandwidth(**best)
 
 
 def _said(dtype: str, found: Found) -> str:
     best = _largest(found)
     if best is None:
         return f"no library here multiplies in {dtype}, so there is no ceiling"
-    return f"ceiling {significant(best.flop_per_sec / 1e9)} GFLOP/s ({best.source})"
+    text = f"ceiling {significant(best.flop_per_sec / 1e9)} GFLOP/s ({best.source})"
+    copied = _widest(found)
+    if copied is None:
+        return text
+    rate = significant(copied.bytes_per_sec / 1e9)
+    return f"{text}; memory {rate} GB/s ({copied.source})"

@@ -20,7 +20,7 @@ from bench import cores, variants
 from bench.errors import AttemptError, OutOfMemory, TimedOut
 from bench.executors.ceiling import ceiling_of
 from bench.executors.work import failure, perform
-from bench.specs import Cell, Effort, Limit, OwnCore, WorkItem
+from bench.specs import Bandwidth, Cell, Effort, Limit, OwnCore, WorkItem
 
 
 class Process:
@@ -106,6 +106,8 @@ def decode(text: str) -> WorkItem:
     values["effort"] = Effort(**values["effort"])
     for name in ("ceiling", "peak"):
         values[name] = values[name] and Limit(**values[name])
+    copied = values["bandwidth"]
+    values["bandwidth"] = None if copied is None else Bandwidth(**copied)
     own = values["own_core"]
     values["own_core"] = None if own is None else OwnCore(**own)
     return WorkItem(**values)

@@ -1,4 +1,4 @@
-"""The ceiling: the largest rate at which a library here multiplies matrices.
+"""The ceilings: how fast the libraries here multiply matrices and copy memory.
 
 A share of a measured ceiling says how well a model uses the machine without trusting a
 data sheet. Each library is tried in a fresh process of its own (`python -m
@@ -22,12 +22,21 @@ import numpy as np
 
 from bench import backend as backends
 from bench import probe
+from bench.specs import Bandwidth
 
 LIBRARIES = ("numpy", "torch", "jax")
 SIZES = (1024, 2048, 4096, 8192, 16384)
 """Sides of the square products: the first fills a few cores, the last a large GPU."""
 BUDGET_S = 1.0
 """For one way to multiply; imports come on top."""
+
+
+class Copies(Protocol):
+    """One way to copy memory."""
+
+    name: str
+
+    def copy_rate(self) -> float: ...
 
 
 class Products(Protocol):
@@ -80,6 +89,17 @@ def ceilings(library: str, dtype: str, device: str) -> list[Ceiling]:
     return [ceiling(way, dtype) for way in ways]
 
 
+def bandwidths(library: str, device: str) -> list[Bandwidth]:
+    """How fast one library copies memory on the device, here and now."""
+    ways: list[Copies] = []
+    if library == "numpy":
+        ways = [Numpy()] if device == "cpu" else []
+    elif backends.installed(library):
+        ways = [backends.load(library, device)]
+    size = probe.COPY_BYTES // 2**20
+    return [Bandwidth(w.copy_rate(), f"{w.name} copy of {size} MiB") for w in ways]
+
+
 def _ways(library: str, device: str) -> Iterator[Products]:
     if library == "numpy":
         if device == "cpu":
@@ -106,6 +126,11 @@ class Numpy:
 
         return probe.product_rate(size, multiply, lambda: None)
 
+    def copy_rate(self) -> float:
+        given = np.ones(probe.COPY_BYTES // 4, np.float32)
+        out = np.empty_like(given)
+        return probe.copy_rate(lambda: np.copyto(out, given), lambda: None)
+
     def effective_precision(self, dtype: str) -> str:
         if dtype not in ("float32", "float64"):
             return "none: numpy has no fast product in it"
@@ -116,7 +141,7 @@ class Numpy:
 
 def main(library: str, dtype: str, device: str) -> None:
     """The worker: measure one library, print what was found as JSON."""
-    found = ceilings(library, dtype, device)
+    found = [*ceilings(library, dtype, device), *bandwidths(library, device)]
     print(json.dumps([dataclasses.asdict(one) for one in found]))
 
 

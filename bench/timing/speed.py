@@ -124,11 +124,13 @@ def shares_of(flop_per_sec: float, item: WorkItem, device_name: str) -> dict[str
             f"{item.cell.dtype}, {top.flop_per_sec:.4g} ({top.source}); correct the "
             "peak (--peak), or the step was not timed to its end"
         )
-    limit = item.ceiling
+    limit, copied = item.ceiling, item.bandwidth
     return {
         "ceiling_flop_per_sec": None if limit is None else limit.flop_per_sec,
         "ceiling_method": None if limit is None else limit.source,
         "ceiling_share": None if limit is None else flop_per_sec / limit.flop_per_sec,
+        "bandwidth_bytes_per_sec": None if copied is None else copied.bytes_per_sec,
+        "bandwidth_method": None if copied is None else copied.source,
         "peak_flop_per_sec": None if top is None else top.flop_per_sec,
         "peak_source": None if top is None else top.source,
         "mfu": mfu,
