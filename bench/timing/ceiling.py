@@ -141,7 +141,8 @@ class Numpy:
 
 def main(library: str, dtype: str, device: str) -> None:
     """The worker: measure one library, print what was found as JSON."""
-    found = [*ceilings(library, dtype, device), *bandwidths(library, device)]
+    found: list[Ceiling | Bandwidth] = [*ceilings(library, dtype, device)]
+    found += bandwidths(library, device)
     print(json.dumps([dataclasses.asdict(one) for one in found]))
 
 
