@@ -50,7 +50,7 @@ class FakeLearner:
         self._losses: list[float] = []
         clock.now += self.BUILD
 
-    def step(self, images, labels, learning_rate) -> None:
+    def step(self, images, labels, learning_rate, key=None) -> None:
         if not self._losses:  # compiled late, inside a measured span
             self.compile_s += self.COMPILE
             self.clock.now += self.COMPILE
