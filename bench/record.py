@@ -281,6 +281,12 @@ SCHEMA = pa.schema(
     list(_fields()), metadata={"mixer_bench_schema": str(SCHEMA_VERSION)}
 )
 COLUMNS = tuple(SCHEMA.names)
+CELL_DEFAULTS = {
+    item.name: item.default
+    for item in dataclasses.fields(Cell)
+    if item.default is not dataclasses.MISSING and item.name != "batch_size"
+}
+"""What a row says of a field that its cell does not set."""
 NESTED = tuple(
     name
     for name in COLUMNS

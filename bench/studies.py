@@ -210,8 +210,7 @@ class _Reader:
         try:
             family = models.family_of(values["model"])
             batch = values.get("batch_size")
-            own = batch if isinstance(batch, int) else None
-            filled = papers.recipe_fields(name, values["model"], family, own)
+            filled = papers.recipe_fields(name, values["model"], family, batch)
         except UserError as error:
             raise self.fail(f"{where}.recipe", str(error)) from error
         return {**filled, **values}

@@ -101,7 +101,7 @@ class Paper:
     linear_scaling: bool = False
     """The rate is proportional to the batch; the rows hold that of a batch of 256."""
 
-    def fields(self, model: str, batch_size: int | None) -> dict[str, Any] | None:
+    def fields(self, model: str, batch_size: Any) -> dict[str, Any] | None:
         """Cell fields of this model; a batch of the study's own scales a BiT rate."""
         row = self.rows.get(model, self.rows.get(model.partition("/")[0]))
         if row is None:
@@ -110,7 +110,8 @@ class Paper:
         fields = {**self.common, **own}
         fields["warmup_share"] = fields["warmup_steps"] / self.steps(epochs)
         if self.linear_scaling:
-            fields["learning_rate"] *= (batch_size or BATCH) / 256
+            images = batch_size if isinstance(batch_size, int) else BATCH
+            fields["learning_rate"] *= images / 256
         return fields
 
     def steps(self, epochs: float) -> float:
@@ -247,11 +248,12 @@ RECIPES = (*_PAPERS, "demo")
 
 
 def recipe_fields(
-    name: str, model: str, family: str, batch_size: int | None = None
+    name: str, model: str, family: str, batch_size: Any = None
 ) -> dict[str, Any]:
     """Cell fields of a recipe for this model, such as `Mixer-B/16` of `mixer`.
 
     `batch_size` is the study's own, if it has one: BiT's rate is proportional to it.
+    (An override comes later, so that one of the batch must set the rate too.)
     """
     if name == "demo":
         return _demo_fields(family)

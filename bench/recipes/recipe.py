@@ -16,6 +16,7 @@ applies the optimiser, adds decoupled decay, and multiplies by the learning rate
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from bench.errors import StudyError
@@ -68,7 +69,8 @@ def check(recipe: Recipe, batch_size: int) -> None:
     """Refuse fields that do not go together, in one line.
 
     Raises:
-        StudyError: the parts of a batch are not equal, or Adam's decay is coupled.
+        StudyError: the parts of a batch are not equal, Adam's decay is coupled, or a
+            bias of the head does nothing.
     """
     if batch_size % recipe.accumulate:
         fitting = [n for n in range(1, batch_size + 1) if batch_size % n == 0]
@@ -82,3 +84,10 @@ def check(recipe: Recipe, batch_size: int) -> None:
             f"decay: coupled: is for sgd; {recipe.optimizer} would divide the decay by "
             "the gradient's size; say decay: decoupled"
         )
+    if recipe.head_bias and recipe.loss == "softmax":
+        raise StudyError(
+            f"head_bias: {recipe.head_bias:g}: does nothing with softmax, which sees "
+            "differences only; say loss: sigmoid, or leave it out"
+        )
+    if not math.isfinite(recipe.head_bias):
+        raise StudyError(f"head_bias: {recipe.head_bias}: must be a finite number")

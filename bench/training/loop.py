@@ -110,14 +110,18 @@ def _steps(learner: Learner, task: Task, ledger: Ledger, steps: range) -> None:
             key = noise.key(task.loader.seed, step) if task.recipe.noisy else None
             learner.step(images, labels, rate, key)
             if step % CHECK_EVERY == CHECK_EVERY - 1:
-                check_losses(learner.losses(), task)
+                recent = learner.losses()[-CHECK_EVERY:]
+                check_losses(recent, task, step + 1 - len(recent))
         learner.barrier()
 
 
-def check_losses(losses: Sequence[float], task: Task) -> None:
-    """Refuse a run at its first loss that is not finite or beyond the bound."""
+def check_losses(losses: Sequence[float], task: Task, first: int = 0) -> None:
+    """Refuse a run at its first loss that is not finite or beyond the bound.
+
+    `first` is the step that the first of these losses belongs to.
+    """
     guessing = guessing_loss(task.recipe, task.classes)
-    for step, loss in enumerate(losses):
+    for step, loss in enumerate(losses, start=first):
         if not loss <= LOSS_BOUND * guessing:  # NaN compares false, too
             raise Diverged(
                 f"loss {loss:.4g} at step {step} of {task.steps}, more than "

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from network_cases import CASES, images_of
 
-from bench.models import noise
+from bench import models
+from bench.models import noise, weights
 
 jax = pytest.importorskip("jax")
 torch = pytest.importorskip("torch")
@@ -208,3 +210,47 @@ def test_another_step_is_not_another_program():
     one, two = (run(noise.key(0, step), np.ones((4, 8))) for step in (0, 1))
     assert len(traced) == 1
     assert (one != two).any()
+
+
+# places ------------------------------------------------------------------------------
+
+
+class Counted:
+    """Stands in for the noise of a forward pass; changes nothing."""
+
+    def __init__(self) -> None:
+        self.dropouts = self.branches = 0
+
+    def dropped(self, x):
+        self.dropouts += 1
+        return x
+
+    def branched(self, x):
+        self.branches += 1
+        return x
+
+
+PLACES = {
+    # both MLPs of a block, behind the activation and at the end
+    "mixer": lambda spec: 4 * spec.num_blocks,
+    # the positions; in each block attention's end, and the MLP as above
+    "vit": lambda spec: 1 + 3 * spec.num_blocks,
+    "resnet": lambda spec: 1,  # the pooled features
+    "resnet_v1": lambda spec: 1,
+}
+
+
+@pytest.mark.parametrize("framework", ["jax", "torch"])
+@pytest.mark.parametrize("case", ["mixer", "vit", "vit gap", "resnet", "resnet_v1"])
+def test_noise_stands_where_it_says(case, framework):
+    spec = CASES[case]
+    network = models.twin(spec, framework).build(
+        spec, weights.random(spec, 0), dtype="float32"
+    )
+    images = images_of(spec, 1).astype(np.float32)
+    given = torch.tensor(images) if framework == "torch" else images
+    counted = Counted()
+    noisy, quiet = network(given, counted), network(given)
+    assert counted.branches == spec.branches
+    assert counted.dropouts == PLACES[spec.family](spec)
+    assert (noisy == quiet).all()

@@ -109,6 +109,8 @@ def test_a_warm_up_share_scales_to_the_run(most, share, total, steps):
         ({"accumulate": 5}, "accumulate: 5: does not divide batch_size 64; .*: 4"),
         ({"accumulate": 128}, r"does not divide batch_size 64; .*: 64"),
         ({"decay": "coupled"}, "decay: coupled: is for sgd; .*say decay: decoupled"),
+        ({"head_bias": -10.0}, "head_bias: -10: does nothing with softmax"),
+        ({"head_bias": math.nan, "loss": "sigmoid"}, "must be a finite number"),
     ],
 )
 def test_fields_that_do_not_go_together_are_refused(fields, message):
