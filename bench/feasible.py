@@ -12,7 +12,7 @@ from bench import data, models, probe
 from bench.data import Dataset, shuffle, subset
 from bench.errors import StudyError
 from bench.models.spec import PatchSpec
-from bench.recipes import schedule
+from bench.recipes import recipe, schedule
 from bench.recipes.recipe import of_cell
 from bench.specs import TRAINING_MODES, Cell
 
@@ -72,7 +72,10 @@ def _check_budget(cell: Cell) -> None:
     if steps is None:
         assert cell.total_epochs is not None
         steps = max(1, round(cell.total_epochs * len(picks) / cell.batch_size))
-    schedule.warmup_steps(of_cell(cell), steps)
+    asked = of_cell(cell)
+    recipe.check(asked, cell.batch_size)
+    schedule.boundaries(asked)
+    schedule.warmup_steps(asked, steps)
 
 
 @functools.lru_cache(maxsize=4)

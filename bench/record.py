@@ -10,7 +10,8 @@ Schema history
 5: attention_kernel.
 6: peer, peer_version, probe_outputs, probe_reference, variant as a cell field.
    `layout` is the one computed in; earlier rows of torch ResNets may say NHWC.
-7: bandwidth.
+7: bandwidth; boundaries, warmup_share, decay, head_bias, dropout, stochastic_depth,
+   accumulate as cell fields.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -285,6 +286,12 @@ SCHEMA = pa.schema(
     list(_fields()), metadata={"mixer_bench_schema": str(SCHEMA_VERSION)}
 )
 COLUMNS = tuple(SCHEMA.names)
+CELL_DEFAULTS = {
+    item.name: item.default
+    for item in dataclasses.fields(Cell)
+    if item.default is not dataclasses.MISSING and item.name != "batch_size"
+}
+"""What a row says of a field that its cell does not set."""
 NESTED = tuple(
     name
     for name in COLUMNS

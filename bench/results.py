@@ -280,11 +280,25 @@ def _conform(table: pa.Table, path: Path) -> pa.Table:
     columns = []
     changed = record.CHANGED_MEANING if version < record.CEILING_OF_MACHINE else ()
     for item in record.SCHEMA:  # null: what an old file lacks, or meant otherwise
-        if item.name in table.schema.names and item.name not in changed:
+        if item.name in changed:
+            columns.append(pa.nulls(table.num_rows, item.type))
+        elif item.name in table.schema.names:
             columns.append(table[item.name].cast(item.type))
         else:
-            columns.append(pa.nulls(table.num_rows, item.type))
+            columns.append(_lacking(item, table))
     return pa.table(columns, schema=record.SCHEMA)
+
+
+def _lacking(item: pa.Field, table: pa.Table) -> pa.Array:
+    """A column that an old file has not.
+
+    A field of the cell had its default then: that is why its id is the same now, and
+    why the row must not count as another setting.
+    """
+    default = record.CELL_DEFAULTS.get(item.name)
+    sources = table["source"].to_pylist()
+    values = [default if source == "measured" else None for source in sources]
+    return pa.array(values, item.type)
 
 
 def _once(table: pa.Table) -> pa.Table:

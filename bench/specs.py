@@ -100,14 +100,26 @@ class Cell:
     schedule: str = _on(
         TRAINING_MODES,
         "linear",
-        "decay after warm-up",
-        ("linear", "cosine", "constant"),
+        "decay after warm-up; step divides by 10 at each boundary",
+        ("linear", "cosine", "constant", "step"),
+    )
+    boundaries: str | None = _on(
+        TRAINING_MODES, None, "schedule step: shares of the run, joined by + (1/3+2/3)"
     )
     warmup_steps: int | None = _on(
-        TRAINING_MODES, None, "linear warm-up; None scales the paper's share to the run"
+        TRAINING_MODES, None, "linear warm-up; None is 10,000 or a tenth of the run"
+    )
+    warmup_share: float | None = _on(
+        TRAINING_MODES, None, "at most this share of the run is spent on warmup_steps"
     )
     weight_decay: float = _on(
-        TRAINING_MODES, 0.0, "AdamW convention: times the learning rate, kernels only"
+        TRAINING_MODES, 0.0, "of kernels only; how it acts, says decay"
+    )
+    decay: str = _on(
+        TRAINING_MODES,
+        "decoupled",
+        "decoupled: times the learning rate, as AdamW; coupled: joins the gradient",
+        ("decoupled", "coupled"),
     )
     clip_norm: float | None = _on(
         TRAINING_MODES, 1.0, "global gradient norm; None is off"
@@ -115,7 +127,24 @@ class Cell:
     loss: str = _on(
         TRAINING_MODES, "softmax", "form of the cross-entropy", ("softmax", "sigmoid")
     )
-    augment: str = _on(TRAINING_MODES, "none", "of training images", ("none", "flip"))
+    head_bias: float = _on(
+        TRAINING_MODES, 0.0, "where the head's bias starts; its kernel starts at 0"
+    )
+    dropout: float = _on(TRAINING_MODES, 0.0, "share of activations; see models/noise")
+    stochastic_depth: float = _on(
+        TRAINING_MODES, 0.0, "rate of the last branch, linear from 0 at the first"
+    )
+    accumulate: int = _on(
+        TRAINING_MODES, 1, "parts that a batch is taken in, one after the other"
+    )
+    augment: str = _on(
+        TRAINING_MODES, "none", "of training images", ("none", "flip", "inception")
+    )
+    randaugment_layers: int = _on(TRAINING_MODES, 0, "RandAugment: operations in a row")
+    randaugment_magnitude: float = _on(
+        TRAINING_MODES, 0.0, "RandAugment: strength, 0 to 30"
+    )
+    mixup: float = _on(TRAINING_MODES, 0.0, "p of Beta(p, p); 0 is off")
     probe: str | None = _on(
         TRAINING_MODES,
         None,

@@ -32,9 +32,13 @@ _HINTS = {**typing.get_type_hints(Cell), **typing.get_type_hints(Effort)}
 _POSITIVE = (
     "image_size tokens_mlp_dim num_classes batch_size data_examples data_fraction "
     "total_steps total_epochs learning_rate clip_norm precision window_s sweep_min "
-    "sweep_max time_limit_s"
+    "sweep_max time_limit_s accumulate"
 ).split()
-_NOT_NEGATIVE = "subset_seed seed warmup_steps weight_decay".split()
+_NOT_NEGATIVE = (
+    "subset_seed seed warmup_steps weight_decay dropout stochastic_depth warmup_share "
+    "randaugment_layers randaugment_magnitude mixup"
+).split()
+_BELOW_ONE = "dropout stochastic_depth warmup_share".split()
 
 Values = dict[str, Any]
 
@@ -205,7 +209,8 @@ class _Reader:
             return values
         try:
             family = models.family_of(values["model"])
-            filled = papers.recipe_fields(name, values["model"], family)
+            batch = values.get("batch_size")
+            filled = papers.recipe_fields(name, values["model"], family, batch)
         except UserError as error:
             raise self.fail(f"{where}.recipe", str(error)) from error
         return {**filled, **values}
@@ -287,6 +292,8 @@ class _Reader:
             raise self.fail(where, f"{value!r}: must be a finite number above 0")
         if number and key in _NOT_NEGATIVE and not 0 <= value < float("inf"):
             raise self.fail(where, f"{value!r}: must be a finite number from 0")
+        if number and key in _BELOW_ONE and value >= 1:
+            raise self.fail(where, f"{value!r}: must be a share below 1")
         choices = self.choices(key)
         if choices and value is not None and value not in choices:
             raise self.fail(where, unknown(key, value, choices))

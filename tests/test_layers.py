@@ -28,6 +28,8 @@ LAYERS = [
         "backend_torch",
         "learner_jax",
         "learner_torch",
+        "gradients_jax",
+        "gradients_torch",
         "variants_torch",
         "probe",
     ],

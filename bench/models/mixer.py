@@ -86,6 +86,10 @@ class MixerSpec(PatchSpec):
         head = self.hidden_dim * self.num_classes
         return stem + self.num_blocks * (token_mixing + channel_mixing) + head
 
+    @property
+    def branches(self) -> int:
+        return 2 * self.num_blocks
+
     def tensors(self) -> Tensors:
         table = {
             "stem/kernel": Tensor(self.patch_kernel(), "lecun_normal"),

@@ -24,6 +24,7 @@ from bench.models.layers_jax import (
     wide,
 )
 from bench.models.mixer import MixerSpec
+from bench.models.noise_jax import Noise, branched, dropped
 from bench.models.spec import scope
 
 __all__ = ["Mixer", "MixerBlock", "TokenDense", "TokenMlpBlock", "build"]
@@ -48,9 +49,10 @@ class TokenMlpBlock(nnx.Module):
         self.Dense_1 = TokenDense(scope("Dense_1", weights), dtype)
 
     def __call__(
-        self, x: Float[Array, "batch tokens channels"]
+        self, x: Float[Array, "batch tokens channels"], noise: Noise | None = None
     ) -> Float[Array, "batch tokens channels"]:
-        return self.Dense_1(gelu(self.Dense_0(x)))
+        hidden = dropped(gelu(self.Dense_0(x)), noise)
+        return dropped(self.Dense_1(hidden), noise)
 
 
 class MixerBlock(nnx.Module):
@@ -63,10 +65,10 @@ class MixerBlock(nnx.Module):
         self.channel_mixing = MlpBlock(scope("channel_mixing", weights), dtype)
 
     def __call__(
-        self, x: Float[Array, "batch tokens channels"]
+        self, x: Float[Array, "batch tokens channels"], noise: Noise | None = None
     ) -> Float[Array, "batch tokens channels"]:
-        x = x + self.token_mixing(self.LayerNorm_0(x))
-        return x + self.channel_mixing(self.LayerNorm_1(x))
+        x = x + branched(self.token_mixing(self.LayerNorm_0(x), noise), noise)
+        return x + branched(self.channel_mixing(self.LayerNorm_1(x), noise), noise)
 
 
 class Mixer(nnx.Module):
@@ -81,17 +83,17 @@ class Mixer(nnx.Module):
         self.head = Dense(scope("head", weights), dtype)
 
     def features(
-        self, images: Float[Array, "batch height width 3"]
+        self, images: Float[Array, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Array, "batch channels"]:
         x = self.stem(images)
         for name in self.blocks:
-            x = getattr(self, name)(x)
+            x = getattr(self, name)(x, noise)
         return wide(self.pre_head_layer_norm(x)).mean(axis=1)
 
     def __call__(
-        self, images: Float[Array, "batch height width 3"]
+        self, images: Float[Array, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Array, "batch classes"]:
-        return wide(self.head(self.features(images)))
+        return wide(self.head(self.features(images, noise)))
 
 
 def build(

@@ -23,6 +23,7 @@ from bench.models.layers_torch import (
     wide,
 )
 from bench.models.mixer import MixerSpec
+from bench.models.noise_torch import Noise, branched, dropped
 from bench.models.spec import scope
 
 __all__ = ["Mixer", "MixerBlock", "TokenDense", "TokenMlpBlock", "build"]
@@ -49,9 +50,10 @@ class TokenMlpBlock(nn.Module):
         self.Dense_1 = TokenDense(scope("Dense_1", weights), dtype)
 
     def forward(
-        self, x: Float[Tensor, "batch tokens channels"]
+        self, x: Float[Tensor, "batch tokens channels"], noise: Noise | None = None
     ) -> Float[Tensor, "batch tokens channels"]:
-        return self.Dense_1(gelu(self.Dense_0(x)))
+        hidden = dropped(gelu(self.Dense_0(x)), noise)
+        return dropped(self.Dense_1(hidden), noise)
 
 
 class MixerBlock(nn.Module):
@@ -65,10 +67,10 @@ class MixerBlock(nn.Module):
         self.channel_mixing = MlpBlock(scope("channel_mixing", weights), dtype)
 
     def forward(
-        self, x: Float[Tensor, "batch tokens channels"]
+        self, x: Float[Tensor, "batch tokens channels"], noise: Noise | None = None
     ) -> Float[Tensor, "batch tokens channels"]:
-        x = x + self.token_mixing(self.LayerNorm_0(x))
-        return x + self.channel_mixing(self.LayerNorm_1(x))
+        x = x + branched(self.token_mixing(self.LayerNorm_0(x), noise), noise)
+        return x + branched(self.channel_mixing(self.LayerNorm_1(x), noise), noise)
 
 
 class Mixer(nn.Module):
@@ -84,17 +86,17 @@ class Mixer(nn.Module):
         self.head = Dense(scope("head", weights), dtype)
 
     def features(
-        self, images: Float[Tensor, "batch height width 3"]
+        self, images: Float[Tensor, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Tensor, "batch channels"]:
         x = self.stem(images)
         for name in self.blocks:
-            x = getattr(self, name)(x)
+            x = getattr(self, name)(x, noise)
         return wide(self.pre_head_layer_norm(x)).mean(dim=1)
 
     def forward(
-        self, images: Float[Tensor, "batch height width 3"]
+        self, images: Float[Tensor, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Tensor, "batch classes"]:
-        return wide(self.head(self.features(images)))
+        return wide(self.head(self.features(images, noise)))
 
 
 def build(

@@ -77,6 +77,11 @@ class ModelSpec(ABC):
     def macs(self) -> int:
         """Multiply-accumulates of the matrix products and convolutions, per image."""
 
+    @property
+    @abstractmethod
+    def branches(self) -> int:
+        """Residual branches: what stochastic depth may drop."""
+
     @abstractmethod
     def tensors(self) -> Tensors:
         """Canonical name -> tensor, in the order of the network."""

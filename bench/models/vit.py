@@ -105,6 +105,10 @@ class ViTSpec(PatchSpec):
         blocks = self.num_blocks * (projections + attention + mlp)
         return stem + blocks + representation + d * self.num_classes
 
+    @property
+    def branches(self) -> int:
+        return 2 * self.num_blocks
+
     def tensors(self) -> Tensors:
         d = self.hidden_dim
         table = {"cls": Tensor((1, 1, d), "zeros")} if self.pool == "token" else {}

@@ -29,6 +29,7 @@ Weights = Mapping[str, np.ndarray]
 
 _PREFIXES = ("opt/target/", "params/")
 _SUFFIXES = (".npz", ".safetensors")
+_HEAD_BIASES = {"head/bias", "resnet/head/conv2d/bias"}
 
 # What numpy and safetensors raise on a truncated, foreign or pickled file.
 _DAMAGE = (
@@ -96,12 +97,17 @@ def _stream(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
-def initial(spec: ModelSpec, seed: int) -> dict[str, np.ndarray]:
-    """Fresh weights as the papers start from: the head is zero, so are the logits."""
-    return {
+def initial(
+    spec: ModelSpec, seed: int, head_bias: float = 0.0
+) -> dict[str, np.ndarray]:
+    """Fresh weights as the papers start from: every logit is the bias of the head."""
+    fresh = {
         name: INITIALISERS[tensor.init](_stream(seed, name), tensor)
         for name, tensor in spec.tensors().items()
     }
+    (bias,) = _HEAD_BIASES & fresh.keys()
+    fresh[bias][:] = head_bias
+    return fresh
 
 
 def random(spec: ModelSpec, seed: int) -> dict[str, np.ndarray]:

@@ -19,7 +19,8 @@ from bench import cores, machine
 from bench.backend import Backend, Learner
 from bench.data import Classes, Pixels, to_float
 from bench.errors import Diverged
-from bench.models import weights
+from bench.models import noise, weights
+from bench.recipes.recipe import Recipe
 from bench.recipes.schedule import learning_rate
 from bench.specs import Cell, WorkItem
 from bench.timing import cautions
@@ -30,6 +31,8 @@ from bench.training.task import Task, batch_size, prepare
 
 EVALUATIONS = 4
 """Points of the learning curve, evenly spread; the last is the end."""
+CHECK_EVERY = 100
+"""Steps between two looks at the losses: a run that diverged ends soon after."""
 LOSS_BOUND = 100.0
 """A run has diverged when its loss is this many times that of guessing."""
 _EVAL_IMAGES = 512
@@ -104,17 +107,21 @@ def _steps(learner: Learner, task: Task, ledger: Ledger, steps: range) -> None:
             with ledger.waiting():
                 images, labels = task.loader.batch(step)
             rate = learning_rate(task.recipe, step, task.steps)
-            learner.step(images, labels, rate)
+            key = noise.key(task.loader.seed, step) if task.recipe.noisy else None
+            learner.step(images, labels, rate, key)
+            if step % CHECK_EVERY == CHECK_EVERY - 1:
+                recent = learner.losses()[-CHECK_EVERY:]
+                check_losses(recent, task, step + 1 - len(recent))
         learner.barrier()
 
 
-def check_losses(losses: Sequence[float], task: Task) -> None:
-    """Refuse a run at its first loss that is not finite or beyond the bound."""
-    guessing = {
-        "softmax": math.log(task.classes),
-        "sigmoid": task.classes * math.log(2),
-    }[task.recipe.loss]
-    for step, loss in enumerate(losses):
+def check_losses(losses: Sequence[float], task: Task, first: int = 0) -> None:
+    """Refuse a run at its first loss that is not finite or beyond the bound.
+
+    `first` is the step that the first of these losses belongs to.
+    """
+    guessing = guessing_loss(task.recipe, task.classes)
+    for step, loss in enumerate(losses, start=first):
         if not loss <= LOSS_BOUND * guessing:  # NaN compares false, too
             raise Diverged(
                 f"loss {loss:.4g} at step {step} of {task.steps}, more than "
@@ -123,11 +130,28 @@ def check_losses(losses: Sequence[float], task: Task) -> None:
             )
 
 
+def guessing_loss(recipe: Recipe, classes: int) -> float:
+    """The loss of an untrained network: its logits are all the bias of the head."""
+    if recipe.loss == "softmax":
+        return math.log(classes)
+    return classes * math.log1p(math.exp(recipe.head_bias)) - recipe.head_bias
+
+
 def accuracy(learner: Learner, images: Pixels, labels: Classes) -> float:
-    """Share of the images whose largest logit is their label's."""
+    """Share of the images whose largest logit is their label's.
+
+    Raises:
+        Diverged: a logit is not a number. Every loss is taken before its update, so
+            that the last one can spoil the weights without any loss telling.
+    """
     hits = 0
     for start in range(0, len(images), _EVAL_IMAGES):
         logits = learner.logits(to_float(images[start : start + _EVAL_IMAGES]))
+        if not np.isfinite(logits).all():
+            raise Diverged(
+                f"a logit is not finite after step {len(learner.losses()) - 1}; "
+                "lower learning_rate"
+            )
         hits += int(np.sum(logits.argmax(1) == labels[start : start + _EVAL_IMAGES]))
     return hits / len(images)
 

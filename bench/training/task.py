@@ -57,7 +57,7 @@ def prepare(cell: Cell) -> Task:
     )
     return Task(
         spec=spec,
-        weights=weights.initial(spec, cell.seed),
+        weights=weights.initial(spec, cell.seed, cell.head_bias),
         recipe=of_cell(cell),
         loader=_loader(cell, dataset.train, picks, pixels),
         steps=total_steps(cell, len(picks)),
