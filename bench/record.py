@@ -10,6 +10,9 @@ Schema history
 5: attention_kernel.
 6: peer, peer_version, probe_outputs, probe_reference, variant as a cell field.
    `layout` is the one computed in; earlier rows of torch ResNets may say NHWC.
+7: images_skipped, images_skipped_example, n_eval_real; as cell fields data_dir,
+   data_fingerprint, on_bad_image, evaluation, randaugment_layers,
+   randaugment_magnitude, mixup.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -27,7 +30,7 @@ import pyarrow as pa
 
 from bench.specs import Cell
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 CEILING_OF_MACHINE = 4
 CHANGED_MEANING = ("ceiling_flop_per_sec", "ceiling_method", "ceiling_share")
@@ -224,6 +227,14 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("eval_split", pa.string(), "", "its split"),
     ("eval_preprocess", pa.string(), "", "its preprocessing"),
     ("n_eval", pa.int64(), "image", "size of eval_split"),
+    (
+        "n_eval_real",
+        pa.int64(),
+        "image",
+        "of those, with ReaL labels: behind real_top1",
+    ),
+    ("images_skipped", pa.int64(), "image", "stored images left out as bad"),
+    ("images_skipped_example", pa.string(), "", "one of them, and what is wrong"),
     ("data_wait_s", pa.float64(), "s", "waiting for data while training"),
     ("data_wait_fraction", pa.float64(), "1", "data_wait_s / measured training time"),
     ("allocated_s", pa.float64(), "s", "measured + excluded + repeated + idle"),
