@@ -97,6 +97,15 @@ class Loader:
             self._ahead.close()
 
     @property
+    def unique_images(self) -> int:
+        """Distinct images to be shown, less those found to be bad so far."""
+        return len(self.labels) - len(self._bad)
+
+    @functools.cached_property
+    def _bad(self) -> set[int]:
+        return set()
+
+    @property
     def _is_one_by_one(self) -> bool:
         return isinstance(self.images, Stored) or self.how.per_image
 
@@ -141,6 +150,7 @@ class Loader:
             image = self._stored(candidate % count)
             if image is not None:
                 return image, candidate % count
+            self._bad.add(candidate % count)
         raise DataError(f"none of the {count} training images can be read")
 
     def _stored(self, position: int) -> Decoded | None:

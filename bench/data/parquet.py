@@ -268,7 +268,7 @@ def _bytes(entry: Any, root: Path) -> bytes:
     """The encoded image: in the row, or in a file below the root that it names."""
     held = entry if isinstance(entry, dict) else {"bytes": entry}
     if held["bytes"] is None and held.get("path"):
-        path = root / held["path"]
+        path = root / str(held["path"])
         if not stored.bounded(path, root):
             raise OSError(f"{held['path']!r} lies outside of data_dir")
         return path.read_bytes()

@@ -15,7 +15,9 @@ from bench import cores
 from bench.errors import MissingPackage
 
 AHEAD_BYTES = 256 * 2**20
-"""Finished items that may wait for their use."""
+"""Finished items that may wait for their use, all together ..."""
+AHEAD_BATCHES = 4
+"""... but no more than so many batches."""
 _FOREVER = 2**40
 
 T = TypeVar("T")
@@ -28,11 +30,10 @@ def check_installed() -> None:
 
 
 def ordered(
-    make: Callable[[int], T], first: int, count: int, item_bytes: int
+    make: Callable[[int], T], first: int, count: int, ahead: int
 ) -> Iterator[T]:
-    """Items number `first` and up, each made ahead of its turn."""
+    """Items number `first` and up, each made while up to `ahead` wait for their use."""
     grain = _grain()
-    ahead = max(1, min(count, AHEAD_BYTES // item_bytes))
     numbers = grain.MapDataset.range(first, first + count)
     options = grain.ReadOptions(num_threads=_threads(), prefetch_buffer_size=ahead)
     made: Iterator[T] = iter(numbers.map(make).to_iter_dataset(options))
@@ -55,7 +56,8 @@ class Ahead(Generic[T]):
         self, make: Callable[[int], T], batch_size: int, item_bytes: int
     ) -> None:
         _grain()  # a second or so, better now than while training waits
-        self._make, self._size, self._item_bytes = make, batch_size, item_bytes
+        self._make, self._size = make, batch_size
+        self._ahead = max(1, min(AHEAD_BATCHES * batch_size, AHEAD_BYTES // item_bytes))
         self._items: Any = None
         self._next = 0
 
@@ -64,7 +66,7 @@ class Ahead(Generic[T]):
         if self._items is None or step != self._next:
             self.close()
             first = step * self._size
-            self._items = ordered(self._make, first, _FOREVER, self._item_bytes)
+            self._items = ordered(self._make, first, _FOREVER, self._ahead)
         made = [next(self._items) for _ in range(self._size)]
         self._next = step + 1
         return made

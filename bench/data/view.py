@@ -67,9 +67,9 @@ class View:
             return self._part(self.picks[start : start + size])
 
         used = 0
-        for images, positions in stream.ordered(
-            part, 0, len(starts), size * self._image_bytes
-        ):
+        ahead = max(1, stream.AHEAD_BYTES // (size * self._image_bytes))
+        parts = stream.ordered(part, 0, len(starts), min(ahead, len(starts)))
+        for images, positions in parts:
             used += len(positions)
             if len(positions):
                 yield images, positions

@@ -214,7 +214,7 @@ def _skipped(task: Task) -> dict[str, Any]:
 
 def _setting(cell: Cell, task: Task) -> dict[str, Any]:
     """What was trained, on what, for how long."""
-    spec, unique = task.spec, len(task.loader.labels)
+    spec, unique = task.spec, task.loader.unique_images
     seen = task.steps * task.loader.batch_size
     return {
         "family": spec.family,
