@@ -6,8 +6,9 @@ model expects. Selection looks at `val`; reported numbers come from `test`.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
-from bench.errors import StudyError, unknown
+from bench.errors import DataError, StudyError, unknown
 
 EMBEDDED = ("digits", "fractals", "fractals-unseen")
 """Made at the size asked for; they need no folder."""
@@ -93,14 +94,27 @@ def load(name: str, image_size: int, source: Source | None = None) -> Dataset:
     if source is None and name in ON_DISK:
         raise StudyError(f"data_dir: dataset {name} needs the folder it is in")
     given = (image_size,) if source is None else (image_size, source)
-    dataset: Dataset = module.build(*given)
+    with _reading():
+        dataset: Dataset = module.build(*given)
     return dataset
 
 
 def fingerprint(name: str, source: Source) -> str:
     """What tells this folder's data from any other's, wherever the folder lies."""
-    found: str = _module(name).fingerprint(source)
+    with _reading():
+        found: str = _module(name).fingerprint(source)
     return found
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """A file that the system will not hand over is the user's to mend."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{error.filename}: cannot be read: {error.strerror}; mend or remove it"
+        ) from error
 
 
 def _module(name: str) -> Any:

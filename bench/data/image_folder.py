@@ -156,9 +156,7 @@ def _solved(root: Path, classes: tuple[str, ...], skips: stored.Skips) -> _Files
             f"{root / 'val'}: has no class folders; sort its images into val/<class>/ "
             f"or put {SOLUTION} into {root}"
         )
-    found = _images(root, "val", skips)
-    with path.open(newline="", encoding="utf-8") as lines:
-        table = {row["ImageId"]: row["PredictionString"] for row in _rows(path, lines)}
+    found, table = _images(root, "val", skips), _solutions(path)
     numbers = {one: label for label, one in enumerate(classes)}
     labels = []
     for name in found:
@@ -176,16 +174,30 @@ def _solved(root: Path, classes: tuple[str, ...], skips: stored.Skips) -> _Files
     return _Files(root, tuple(found), np.array(labels, dtype=np.int64))
 
 
-def _rows(path: Path, lines: Iterator[str]) -> Iterator[dict[str, str]]:
-    table = csv.DictReader(lines)
-    if table.fieldnames != ["ImageId", "PredictionString"]:
-        raise DataError(f"{path}: the first line must be ImageId,PredictionString")
-    yield from table
+def _solutions(path: Path) -> dict[str, str | None]:
+    """Name of an image, without its ending -> its class and boxes."""
+    try:
+        with path.open(newline="", encoding="utf-8") as lines:
+            table = csv.DictReader(lines)
+            if table.fieldnames != ["ImageId", "PredictionString"]:
+                raise DataError(
+                    f"{path}: the first line must be ImageId,PredictionString"
+                )
+            return {row["ImageId"]: row["PredictionString"] for row in table}
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"{path}: is not a table; download it again") from error
 
 
 def _folders(folder: Path) -> list[str]:
+    """Names of the class folders. A linked one could hold anything, unseen."""
     with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and e.name[0] != ".")
+        found = [e for e in entries if e.is_dir() and not e.name.startswith(".")]
+    for entry in found:
+        if entry.is_symlink():
+            raise DataError(
+                f"{entry.path}: is a link; a class needs a real folder of its own"
+            )
+    return sorted(entry.name for entry in found)
 
 
 def _images(root: Path, below: str, skips: stored.Skips) -> list[str]:

@@ -126,14 +126,26 @@ def _class_count(root: Path, shards: dict[str, list[Path]]) -> int:
     path = shards["train"][0]
     schema = _opened(path).schema_arrow
     _, label = _columns(path, schema)
-    hub = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    names = hub.get("info", {}).get("features", {}).get(label, {}).get("names")
-    if isinstance(names, list):
+    names = _names(path, schema, label)
+    if names:
         return len(names)
     largest = max(int(np.max(_labels(path), initial=-1)) for path in shards["train"])
     if largest < 1:
         raise DataError(f"{root}: the training labels name fewer than two classes")
     return largest + 1
+
+
+def _names(path: Path, schema: pa.Schema, label: str) -> list[str] | None:
+    """Class names as hubs note them in the file; None where there are none."""
+    try:
+        held: Any = json.loads((schema.metadata or {}).get(b"huggingface", b"null"))
+    except ValueError as error:
+        raise DataError(
+            f"{path}: its hub metadata is not JSON; get it again"
+        ) from error
+    for key in ("info", "features", label, "names"):
+        held = held.get(key) if isinstance(held, dict) else None
+    return held if isinstance(held, list) else None
 
 
 @dataclass(frozen=True)

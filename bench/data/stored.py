@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -113,14 +114,23 @@ def fingerprint(root: Path, files: Iterable[Path]) -> str:
     Starts with `content-` if every byte counts, with `listing-` if the set is so large
     that only names and sizes do.
     """
-    listed = sorted((str(f.relative_to(root)), f.stat().st_size, f) for f in files)
-    whole = sum(size for _, size, _ in listed) <= HASH_WHOLE
+    listed = sorted((str(f.relative_to(root)), _size(f), f) for f in files)
+    whole = sum(size or 0 for _, size, _ in listed) <= HASH_WHOLE
     digest = hashlib.sha256()
     for name, size, path in listed:
         digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogateescape"))
-        if whole:
+        if whole and size is not None:
             digest.update(path.read_bytes())
     return f"{'content' if whole else 'listing'}-{digest.hexdigest()[:16]}"
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file; None for a link to nothing, a pipe and the like."""
+    try:
+        held = path.stat()
+    except FileNotFoundError:
+        return None
+    return held.st_size if stat.S_ISREG(held.st_mode) else None
 
 
 def fitting(

@@ -35,7 +35,8 @@ def ordered(
     """Items number `first` and up, each made while up to `ahead` wait for their use."""
     grain = _grain()
     numbers = grain.MapDataset.range(first, first + count)
-    options = grain.ReadOptions(num_threads=_threads(), prefetch_buffer_size=ahead)
+    threads = min(_threads(), ahead)
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
     made: Iterator[T] = iter(numbers.map(make).to_iter_dataset(options))
     return made
 

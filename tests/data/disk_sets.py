@@ -36,11 +36,14 @@ def encoded(image: Image.Image, form: str = "JPEG") -> bytes:
     return buffer.getvalue()
 
 
-def write_images(folder: Path, label: int, count: int, name="{:04d}.JPEG", first=0):
+def write_images(
+    folder: Path, label: int, count: int, name="{:04d}.JPEG", first=0, noise=0
+):
+    """Files numbered from `first`; another `noise` makes other images."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        path = folder / name.format(first + number)
-        path.write_bytes(encoded(picture(label, first + number)))
+    for number in range(first, first + count):
+        image = encoded(picture(label, noise + number))
+        (folder / name.format(number)).write_bytes(image)
 
 
 def write_folder(root: Path, *, classes=3, train=12, val=4) -> Path:
@@ -49,7 +52,7 @@ def write_folder(root: Path, *, classes=3, train=12, val=4) -> Path:
         write_images(root / "train" / f"n{label:08d}", label, train)
         name = "ILSVRC2012_val_{:08d}.JPEG"
         where = root / "val" / f"n{label:08d}"
-        write_images(where, label, val, name, first=label * val + 1)
+        write_images(where, label, val, name, first=label * val + 1, noise=1_000)
     return root
 
 

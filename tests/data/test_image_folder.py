@@ -1,11 +1,12 @@
 import json
+import os
 
 import numpy as np
 import pytest
 from disk_sets import class_of, encoded, picture, png, write_folder, write_images
 
 from bench import data
-from bench.data import Source, class_index, view
+from bench.data import Source, class_index, image_folder, view
 from bench.errors import DataError
 
 SIZE = 16
@@ -167,6 +168,41 @@ def test_a_bad_file_stops_where_the_study_says_error(what, tmp_path):
 
 
 @pytest.mark.parametrize("what", DAMAGES)
+def test_a_bad_file_is_part_of_the_fingerprint(what, tmp_path):
+    whole = data.fingerprint(
+        "image-folder", Source(folder=write_folder(tmp_path / "a"))
+    )
+    damage(write_folder(tmp_path / "b"), what)
+    assert data.fingerprint("image-folder", Source(folder=tmp_path / "b")) != whole
+
+
+def test_a_pipe_among_the_images_blocks_nothing(tmp_path):
+    path = write_folder(tmp_path) / "train/n00000001/0003.JPEG"
+    path.unlink()
+    os.mkfifo(path)
+    assert data.fingerprint("image-folder", Source(folder=tmp_path))
+    with pytest.raises(DataError, match=r"0003.JPEG: is no file, and images lie"):
+        built(tmp_path)
+
+
+def test_a_class_folder_that_is_a_link_is_refused(tmp_path):
+    root = write_folder(tmp_path / "set")
+    (root / "train/n00000001").rename(tmp_path / "elsewhere")
+    (root / "train/n00000001").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="n00000001: is a link; a class needs a real"):
+        built(root)
+
+
+def test_a_file_that_the_system_keeps_back_is_one_line(tmp_path, monkeypatch):
+    def refused(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(image_folder, "_folders", refused)
+    with pytest.raises(DataError, match="train: cannot be read: Permission denied"):
+        built(write_folder(tmp_path))
+
+
+@pytest.mark.parametrize("what", DAMAGES)
 def test_a_bad_file_is_skipped_and_counted_and_no_label_moves(what, tmp_path):
     path = damage(write_folder(tmp_path / "set"), what)
     dataset = built(tmp_path / "set", on_bad_image="skip")
@@ -247,6 +283,9 @@ def test_a_flat_validation_folder_needs_its_table(tmp_path):
         built(root)
     table.write_text("name,class\n")
     with pytest.raises(DataError, match="first line must be ImageId,PredictionString"):
+        built(root)
+    table.write_bytes(b"ImageId,PredictionString\n\xff\xfe")
+    with pytest.raises(DataError, match="is not a table"):
         built(root)
     table.unlink()
     with pytest.raises(DataError, match=r"sort its images into val/<class>/ or put"):

@@ -169,6 +169,17 @@ def test_columns_that_could_be_several_things_are_refused(tmp_path):
         built(tmp_path)
 
 
+def test_hub_metadata_that_is_damaged_is_refused_and_missing_names_are_not(tmp_path):
+    path = write_hub(tmp_path) / "data/train-00000-of-00002.parquet"
+    table = pq.read_table(path)
+    for held in ("[]", '{"info": {"features": []}}', '{"info": null}'):
+        pq.write_table(table.replace_schema_metadata({"huggingface": held}), path)
+        assert built(tmp_path).classes == 3
+    pq.write_table(table.replace_schema_metadata({"huggingface": "{"}), path)
+    with pytest.raises(DataError, match="its hub metadata is not JSON"):
+        built(tmp_path)
+
+
 def test_one_class_is_no_task(tmp_path):
     for part in ("train", "test"):
         write_shard(tmp_path / f"{part}.parquet", hub_rows(0, 4))
