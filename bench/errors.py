@@ -5,6 +5,7 @@ BenchError
 │   ├── StudyError           a study file, grid or flag asks for what cannot be run
 │   ├── ResultsError         a results file or folder cannot be read or written
 │   ├── WeightsError         a weights file does not fit the model
+│   ├── DataError            a data set on disk is missing, damaged or of no known form
 │   └── MissingPackage       an optional part is not installed; says how to install it
 └── AttemptError             one attempt failed; it becomes a row, never a crash
     ├── OutOfMemory          a true memory error, of the device or of the host
@@ -40,6 +41,10 @@ class ResultsError(UserError):
 
 class WeightsError(UserError):
     """A weights file does not fit the model."""
+
+
+class DataError(UserError):
+    """A data set on disk is missing, damaged or not of its format."""
 
 
 class MissingPackage(UserError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 
 from bench import data, models, probe
-from bench.data import Dataset, shuffle, subset
+from bench.data import Dataset, Picks, augment, folders, shuffle, stream, subset, view
 from bench.errors import StudyError
 from bench.models.spec import PatchSpec
 from bench.recipes import recipe, schedule
@@ -59,15 +59,16 @@ def _check_keys(cell: Cell) -> None:
 
 def _check_budget(cell: Cell) -> None:
     """The subset can be drawn, and the warm-up fits into the steps."""
-    assert cell.dataset is not None and isinstance(cell.batch_size, int)
-    labels = _dataset(cell.dataset, cell.image_size).train.labels
+    assert isinstance(cell.batch_size, int)
+    dataset = _dataset(cell.dataset, cell.image_size, folders.source_of(cell))
     picks = subset.choose(
-        labels,
+        dataset.train.labels,
         cell.subset,
         examples=cell.data_examples,
         fraction=cell.data_fraction,
         seed=cell.subset_seed,
     )
+    _check_reader(cell, dataset, picks)
     steps = cell.total_steps
     if steps is None:
         assert cell.total_epochs is not None
@@ -78,6 +79,14 @@ def _check_budget(cell: Cell) -> None:
     schedule.warmup_steps(asked, steps)
 
 
+def _check_reader(cell: Cell, dataset: Dataset, picks: Picks) -> None:
+    """The augmentation makes sense, and what reads ahead is there if it is needed."""
+    how = augment.of_cell(cell)
+    chosen = view.View(split=dataset.train, picks=picks, image_size=cell.image_size)
+    if cell.dataset in data.ON_DISK or how.per_image or not chosen.fits:
+        stream.check_installed()
+
+
 @functools.lru_cache(maxsize=4)
-def _dataset(name: str, image_size: int) -> Dataset:
-    return data.load(name, image_size)
+def _dataset(name: str | None, image_size: int, source: data.Source | None) -> Dataset:
+    return data.load(str(name), image_size, source)

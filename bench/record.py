@@ -11,7 +11,10 @@ Schema history
 6: peer, peer_version, probe_outputs, probe_reference, variant as a cell field.
    `layout` is the one computed in; earlier rows of torch ResNets may say NHWC.
 7: bandwidth; boundaries, warmup_share, decay, head_bias, dropout, stochastic_depth,
-   accumulate as cell fields.
+   accumulate as cell fields;
+   images_skipped, images_skipped_example, n_eval_real; as cell fields data_dir,
+   data_fingerprint, on_bad_image, evaluation, randaugment_layers,
+   randaugment_magnitude, mixup.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -231,6 +234,14 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("eval_split", pa.string(), "", "its split"),
     ("eval_preprocess", pa.string(), "", "its preprocessing"),
     ("n_eval", pa.int64(), "image", "size of eval_split"),
+    (
+        "n_eval_real",
+        pa.int64(),
+        "image",
+        "of those, with ReaL labels: behind real_top1",
+    ),
+    ("images_skipped", pa.int64(), "image", "stored images left out as bad"),
+    ("images_skipped_example", pa.string(), "", "one of them, and what is wrong"),
     ("data_wait_s", pa.float64(), "s", "waiting for data while training"),
     ("data_wait_fraction", pa.float64(), "1", "data_wait_s / measured training time"),
     ("allocated_s", pa.float64(), "s", "measured + excluded + repeated + idle"),

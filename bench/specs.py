@@ -68,6 +68,24 @@ class Cell:
 
     # What is learned
     dataset: str | None = _on(TRAINING_MODES, None, "name in bench.data.DATASETS")
+    data_dir: str | None = _on(
+        TRAINING_MODES, None, "folder of a data set on disk", hashed=False
+    )
+    data_fingerprint: str | None = _on(
+        TRAINING_MODES, None, "what data_dir holds; filled in where it is not given"
+    )
+    on_bad_image: str = _on(
+        TRAINING_MODES,
+        "error",
+        "an image on disk that cannot be used stops the cell, or is left out",
+        ("error", "skip"),
+    )
+    evaluation: str | None = _on(
+        TRAINING_MODES,
+        None,
+        "how stored images become square; None is the data set's usual way",
+        ("resize", "resize-crop", "resmall-crop"),
+    )
     data_examples: int | None = _on(
         TRAINING_MODES, None, "training images; None is all"
     )
@@ -140,11 +158,15 @@ class Cell:
     augment: str = _on(
         TRAINING_MODES, "none", "of training images", ("none", "flip", "inception")
     )
-    randaugment_layers: int = _on(TRAINING_MODES, 0, "RandAugment: operations in a row")
-    randaugment_magnitude: float = _on(
-        TRAINING_MODES, 0.0, "RandAugment: strength, 0 to 30"
+    randaugment_layers: int = _on(
+        TRAINING_MODES, 0, "RandAugment operations per image; 0 is off"
     )
-    mixup: float = _on(TRAINING_MODES, 0.0, "p of Beta(p, p); 0 is off")
+    randaugment_magnitude: float = _on(
+        TRAINING_MODES, 0.0, "their strength, 10 is an operation's full range"
+    )
+    mixup: float = _on(
+        TRAINING_MODES, 0.0, "p of mixup's Beta(p, p), one draw per batch; 0 is off"
+    )
     probe: str | None = _on(
         TRAINING_MODES,
         None,
@@ -183,6 +205,7 @@ _LABEL_FIELDS = {
     "variant": "",
     "peer": "",
     "dataset": "",
+    "data_fingerprint": "",
     "data_examples": "n=",
     "data_fraction": "f=",
     "tokens_mlp_dim": "D_S=",

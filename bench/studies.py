@@ -21,6 +21,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from bench import data, devices, feasible, models, peers, variants, yaml_strict
 from bench._shipped import shipped
 from bench.backend import FRAMEWORKS
+from bench.data import folders
 from bench.errors import StudyError, UserError, unknown
 from bench.recipes import papers
 from bench.specs import MODES, TRAINING_MODES, Cell, Effort, Study, fields_of
@@ -316,8 +317,8 @@ class _Reader:
                 raise self.fail(where, str(error)) from error
         if key == "probe" and value is not None:
             for name in value.split("+"):
-                if name not in data.DATASETS:
-                    raise self.fail(where, unknown("dataset", name, data.DATASETS))
+                if name not in data.EMBEDDED:
+                    raise self.fail(where, unknown("dataset", name, data.EMBEDDED))
         return None if (key, value) == ("pool", "token") else value
 
     def cell(self, values: Values) -> Cell:
@@ -328,6 +329,7 @@ class _Reader:
                 cell, sweep_min=Cell.sweep_min, sweep_max=Cell.sweep_max
             )
         try:
+            cell = folders.placed(cell, Path(self.where))
             feasible.check(cell)
         except UserError as error:
             raise StudyError(f"{self.where}: {error}") from error

@@ -17,7 +17,8 @@ import numpy as np
 
 from bench import cores, machine
 from bench.backend import Backend, Learner
-from bench.data import Classes, Pixels, to_float
+from bench.data import Picks, Pixels, Split, to_float
+from bench.data.view import View
 from bench.errors import Diverged
 from bench.models import noise, weights
 from bench.recipes.recipe import Recipe
@@ -59,6 +60,7 @@ def pretrain(
         baselines = _baselines(learner, task)
     load_before, others = machine.load_average(), machine.OthersLoad()
     curve = _train(learner, task, ledger)
+    task.loader.close()
     busy = cautions.host_load(others.cores(), cores.usable().count)
     with ledger.excluded():
         results = _results(learner, task)
@@ -95,7 +97,7 @@ def _train(learner: Learner, task: Task, ledger: Ledger) -> Rows:
                     "images_seen": int(last) * task.loader.batch_size,
                     "train_s": ledger.measured_s,
                     "train_loss": float(np.mean(losses[first:last])),
-                    "top1": accuracy(learner, *task.val),
+                    "top1": accuracy(learner, task.val),
                 }
             )
     return curve
@@ -137,23 +139,30 @@ def guessing_loss(recipe: Recipe, classes: int) -> float:
     return classes * math.log1p(math.exp(recipe.head_bias)) - recipe.head_bias
 
 
-def accuracy(learner: Learner, images: Pixels, labels: Classes) -> float:
-    """Share of the images whose largest logit is their label's.
+def accuracy(learner: Learner, view: View) -> float:
+    """Share of the images whose largest logit is their label's."""
+    guessed, positions = predictions(learner, view)
+    return float(np.mean(guessed == view.split.labels[positions]))
+
+
+def predictions(learner: Learner, view: View) -> tuple[Picks, Picks]:
+    """The class of the largest logit, and the position in the split, image by image.
 
     Raises:
         Diverged: a logit is not a number. Every loss is taken before its update, so
             that the last one can spoil the weights without any loss telling.
     """
-    hits = 0
-    for start in range(0, len(images), _EVAL_IMAGES):
-        logits = learner.logits(to_float(images[start : start + _EVAL_IMAGES]))
+    parts = []
+    for images, positions in view.batches(_EVAL_IMAGES):
+        logits = learner.logits(to_float(images))
         if not np.isfinite(logits).all():
             raise Diverged(
                 f"a logit is not finite after step {len(learner.losses()) - 1}; "
                 "lower learning_rate"
             )
-        hits += int(np.sum(logits.argmax(1) == labels[start : start + _EVAL_IMAGES]))
-    return hits / len(images)
+        parts.append((logits.argmax(1), positions))
+    guessed, positions = (np.concatenate(kind) for kind in zip(*parts, strict=True))
+    return guessed, positions
 
 
 def _features(learner: Learner, images: Pixels) -> fewshot.Features:
@@ -188,21 +197,48 @@ def _probes(learner: Learner, task: Task, baseline: str | None) -> Rows:
 def _results(learner: Learner, task: Task) -> dict[str, Any]:
     """What the trained network achieves on the held-out test split."""
     losses = learner.losses()
-    labels = task.test[1]
+    guessed, positions = predictions(learner, task.test)
     return {
         "train_loss": float(np.mean(losses[-max(1, len(losses) // 10) :])),
-        "top1": accuracy(learner, *task.test),
-        "chance": float(np.bincount(labels).max() / len(labels)),
-        "n_eval": len(labels),
+        **scores(guessed, positions, task.test.split),
         "compile_s": learner.compile_s,
         "compile_cached": learner.compile_cached,
         "weights_sha256": weights.sha256(learner.state_dict()),
     }
 
 
+def scores(guessed: Picks, positions: Picks, split: Split) -> dict[str, Any]:
+    """Accuracy by the split's own labels and, where it has them, by ReaL's.
+
+    An image with no right label in ReaL leaves its numerator and denominator.
+    """
+    labels = split.labels[positions]
+    found: dict[str, Any] = {
+        "top1": float(np.mean(guessed == labels)),
+        "chance": float(np.bincount(labels).max() / len(labels)),
+        "n_eval": len(labels),
+    }
+    if split.accepted is not None:
+        right = [split.accepted[position] for position in positions]
+        hits = [one in kept for one, kept in zip(guessed, right, strict=True) if kept]
+        found["n_eval_real"] = len(hits)
+        found["real_top1"] = float(np.mean(hits)) if hits else None
+    return found
+
+
+def _skipped(task: Task) -> dict[str, Any]:
+    """How many stored images were left out so far, and one of them."""
+    found = task.dataset.skipped()
+    where, problem = next(iter(found.items()), ("", ""))
+    return {
+        "images_skipped": len(found),
+        "images_skipped_example": f"{where}: {problem}" if found else None,
+    }
+
+
 def _setting(cell: Cell, task: Task) -> dict[str, Any]:
     """What was trained, on what, for how long."""
-    spec, unique = task.spec, len(task.loader.labels)
+    spec, unique = task.spec, task.loader.unique_images
     seen = task.steps * task.loader.batch_size
     return {
         "family": spec.family,
@@ -213,9 +249,10 @@ def _setting(cell: Cell, task: Task) -> dict[str, Any]:
         "images_seen": seen,
         "epochs": seen / unique,
         "steps": task.steps,
-        "pretrain_dataset": cell.dataset,
+        "pretrain_dataset": task.dataset.name,
         "pretrain_image_size": cell.image_size,
-        "eval_dataset": cell.dataset,
-        "eval_split": "test",
+        "eval_dataset": task.dataset.name,
+        "eval_split": task.dataset.test_split,
         "eval_preprocess": task.eval_preprocess,
+        **_skipped(task),
     }

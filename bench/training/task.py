@@ -9,8 +9,9 @@ from jaxtyping import Int64
 
 from bench import data, models
 from bench.backend import Weights
-from bench.data import Classes, Dataset, Pixels, Split, shuffle, subset
-from bench.data.loader import Loader
+from bench.data import Dataset, Picks, Pixels, augment, folders, shuffle, subset
+from bench.data.loader import Loader, Stored
+from bench.data.view import View, whole
 from bench.errors import StudyError
 from bench.models import ModelSpec, weights
 from bench.models.spec import PatchSpec
@@ -30,16 +31,20 @@ class Task:
     recipe: Recipe
     loader: Loader
     steps: int
-    val: tuple[Pixels, Classes]
-    test: tuple[Pixels, Classes]
+    val: View
+    test: View
     targets: tuple[fewshot.Target, ...]
-    classes: int
+    dataset: Dataset
     eval_preprocess: str
+
+    @property
+    def classes(self) -> int:
+        return self.dataset.classes
 
 
 def prepare(cell: Cell) -> Task:
     """Draw the subset, make its images, shuffle them all alike, draw the weights."""
-    dataset = data.load(_name(cell), cell.image_size)
+    dataset = data.load(_name(cell), cell.image_size, folders.source_of(cell))
     spec = models.spec_for(
         cell.model,
         image_size=cell.image_size,
@@ -55,16 +60,17 @@ def prepare(cell: Cell) -> Task:
         fraction=cell.data_fraction,
         seed=cell.subset_seed,
     )
+    loader = _loader(cell, dataset, picks, pixels)
     return Task(
         spec=spec,
         weights=weights.initial(spec, cell.seed, cell.head_bias),
         recipe=of_cell(cell),
-        loader=_loader(cell, dataset.train, picks, pixels),
-        steps=total_steps(cell, len(picks)),
-        val=_shuffled(dataset.val, pixels),
-        test=_shuffled(dataset.test, pixels),
+        loader=loader,
+        steps=total_steps(cell, len(loader.labels)),
+        val=whole(dataset.val, cell.image_size, pixels),
+        test=whole(dataset.test, cell.image_size, pixels),
         targets=tuple(_target(name, cell, pixels) for name in _probes(cell)),
-        classes=dataset.classes,
+        dataset=dataset,
         eval_preprocess=_preprocess(dataset, cell),
     )
 
@@ -110,21 +116,24 @@ def _name(cell: Cell) -> str:
 
 
 def _loader(
-    cell: Cell, split: Split, picks: data.Picks, pixels: Permutation | None
+    cell: Cell, dataset: Dataset, picks: Picks, pixels: Permutation | None
 ) -> Loader:
-    images, labels = split.take(picks)
+    """Images that fit are made now; crops are cut from stored images in their time."""
+    split, how = dataset.train, augment.of_cell(cell)
+    images: Pixels | Stored = Stored(split=split, picks=picks)
+    view = View(split=split, picks=picks, image_size=cell.image_size)
+    if view.fits and not (how.augment == "inception" and split.fit):
+        images, picks = view.everything
     return Loader(
-        images=_reordered(images, pixels),
-        labels=labels,
+        images=images,
+        labels=split.labels[picks],
         batch_size=batch_size(cell),
         seed=cell.seed,
-        augment=cell.augment,
+        classes=dataset.classes,
+        image_size=cell.image_size,
+        how=how,
+        pixels=pixels,
     )
-
-
-def _shuffled(split: Split, pixels: Permutation | None) -> tuple[Pixels, Classes]:
-    images, labels = split.all()
-    return _reordered(images, pixels), labels
 
 
 def _reordered(images: Pixels, pixels: Permutation | None) -> Pixels:
@@ -140,12 +149,12 @@ def _target(name: str, cell: Cell, pixels: Permutation | None) -> fewshot.Target
     dataset = data.load(name, cell.image_size)
     first = np.arange(min(fewshot.SUPPORT, len(dataset.train)))
     support, support_labels = dataset.train.take(first)
-    test, test_labels = _shuffled(dataset.test, pixels)
+    test, test_labels = dataset.test.all()
     return fewshot.Target(
         name=name,
         support=_reordered(support, pixels),
         support_labels=support_labels,
-        test=test,
+        test=_reordered(test, pixels),
         test_labels=test_labels,
     )
 

@@ -359,9 +359,9 @@ def test_one_permutation_serves_every_image(kind):
     mixed = task.prepare(changed(probe="digits", shuffle=kind))
     order = task.permutation(changed(shuffle=kind), plain.spec)
     pairs = [
-        (plain.loader.images, mixed.loader.images),
-        (plain.val[0], mixed.val[0]),
-        (plain.test[0], mixed.test[0]),
+        (plain.loader.batch(0)[0], mixed.loader.batch(0)[0]),
+        (plain.val.everything[0], mixed.val.everything[0]),
+        (plain.test.everything[0], mixed.test.everything[0]),
         (plain.targets[0].support, mixed.targets[0].support),
         (plain.targets[0].test, mixed.targets[0].test),
     ]
