@@ -10,6 +10,8 @@ Schema history
 5: attention_kernel.
 6: peer, peer_version, probe_outputs, probe_reference, variant as a cell field.
    `layout` is the one computed in; earlier rows of torch ResNets may say NHWC.
+7: resumes, resumed_step, carried_s, inexact_resume, and as cell fields token_mixing,
+   tied_token_mixing, position_embedding.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -27,7 +29,7 @@ import pyarrow as pa
 
 from bench.specs import Cell
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 CEILING_OF_MACHINE = 4
 CHANGED_MEANING = ("ceiling_flop_per_sec", "ceiling_method", "ceiling_share")
@@ -231,6 +233,15 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("excluded_s", pa.float64(), "s", "compile, evaluation, checkpoint"),
     ("repeated_s", pa.float64(), "s", "steps done again after a resume"),
     ("idle_s", pa.float64(), "s", "allocated and unused"),
+    ("carried_s", pa.float64(), "s", "of allocated_s, what earlier processes held"),
+    ("resumes", pa.int64(), "1", "processes that began this training and died"),
+    ("resumed_step", pa.int64(), "1", "the last one went on from here; null: from 0"),
+    (
+        "inexact_resume",
+        pa.bool_(),
+        "",
+        "a resume may have changed bits; a caution says why; null: none",
+    ),
     ("core_days_measured", pa.float64(), "core-day", "cores x measured time"),
     ("core_days_extrapolated", pa.float64(), "core-day", "for what was not run"),
     ("weights_sha256", pa.string(), "", "of the final weights, canonical order"),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from bench.analysis.ablations import PAPERS
 from bench.analysis.key import plain
 
 SAME = "same"
@@ -23,6 +24,7 @@ _MUST_AGREE = (
     "num_classes",
     "pool",
     "tokens_mlp_dim",
+    *PAPERS,
     "mode",
     "dtype",
     "effective_precision",

@@ -26,7 +26,8 @@ from bench.models.layers_jax import (
 from bench.models.mixer import MixerSpec
 from bench.models.spec import scope
 
-__all__ = ["Mixer", "MixerBlock", "TokenDense", "TokenMlpBlock", "build"]
+__all__ = ["ChannelwiseTokenDense", "Mixer", "MixerBlock", "TokenDense", "TokenMixing"]
+__all__ += ["build"]
 __all__ += ["canonical_names", "dump"]
 
 
@@ -40,32 +41,50 @@ class TokenDense(Dense):
         return jnp.einsum("bsc,sd->bdc", x.astype(self.dtype), matrix) + bias[:, None]
 
 
-class TokenMlpBlock(nnx.Module):
-    """Dense, GELU, dense over the tokens; every channel shares it."""
+class ChannelwiseTokenDense(Dense):
+    """The same with weights of its own for every channel: kernel[c]^T @ x[:, c]."""
 
-    def __init__(self, weights: Weights, dtype: jnp.dtype) -> None:
-        self.Dense_0 = TokenDense(scope("Dense_0", weights), dtype)
-        self.Dense_1 = TokenDense(scope("Dense_1", weights), dtype)
+    def __call__(
+        self, x: Float[Array, "batch tokens channels"]
+    ) -> Float[Array, "batch out channels"]:
+        kernel, bias = (v[...].astype(self.dtype) for v in (self.kernel, self.bias))
+        return jnp.einsum("bsc,csd->bdc", x.astype(self.dtype), kernel) + bias.T
+
+
+class TokenMixing(nnx.Module):
+    """Dense, GELU, dense over the tokens; or one dense layer, where it is linear."""
+
+    def __init__(self, spec: MixerSpec, weights: Weights, dtype: jnp.dtype) -> None:
+        layer = TokenDense if spec.tied_token_mixing else ChannelwiseTokenDense
+        self.linear = spec.token_mixing == "linear"
+        self.Dense_0 = layer(scope("Dense_0", weights), dtype)
+        if not self.linear:
+            self.Dense_1 = layer(scope("Dense_1", weights), dtype)
 
     def __call__(
         self, x: Float[Array, "batch tokens channels"]
     ) -> Float[Array, "batch tokens channels"]:
-        return self.Dense_1(gelu(self.Dense_0(x)))
+        x = self.Dense_0(x)
+        return x if self.linear else self.Dense_1(gelu(x))
 
 
 class MixerBlock(nnx.Module):
-    """Token mixing, then channel mixing."""
+    """Token mixing, if there is any, then channel mixing."""
 
-    def __init__(self, weights: Weights, dtype: jnp.dtype) -> None:
-        self.LayerNorm_0 = LayerNorm(scope("LayerNorm_0", weights))
-        self.token_mixing = TokenMlpBlock(scope("token_mixing", weights), dtype)
+    def __init__(self, spec: MixerSpec, weights: Weights, dtype: jnp.dtype) -> None:
+        self.mixes_tokens = spec.token_mixing != "none"
+        if self.mixes_tokens:
+            self.LayerNorm_0 = LayerNorm(scope("LayerNorm_0", weights))
+            mixing = scope("token_mixing", weights)
+            self.token_mixing = TokenMixing(spec, mixing, dtype)
         self.LayerNorm_1 = LayerNorm(scope("LayerNorm_1", weights))
         self.channel_mixing = MlpBlock(scope("channel_mixing", weights), dtype)
 
     def __call__(
         self, x: Float[Array, "batch tokens channels"]
     ) -> Float[Array, "batch tokens channels"]:
-        x = x + self.token_mixing(self.LayerNorm_0(x))
+        if self.mixes_tokens:
+            x = x + self.token_mixing(self.LayerNorm_0(x))
         return x + self.channel_mixing(self.LayerNorm_1(x))
 
 
@@ -76,7 +95,7 @@ class Mixer(nnx.Module):
         self.stem = PatchEmbedding(scope("stem", weights), dtype)
         self.blocks = tuple(f"MixerBlock_{i}" for i in range(spec.num_blocks))
         for name in self.blocks:
-            setattr(self, name, MixerBlock(scope(name, weights), dtype))
+            setattr(self, name, MixerBlock(spec, scope(name, weights), dtype))
         self.pre_head_layer_norm = LayerNorm(scope("pre_head_layer_norm", weights))
         self.head = Dense(scope("head", weights), dtype)
 

@@ -25,7 +25,8 @@ from bench.models.layers_torch import (
 from bench.models.mixer import MixerSpec
 from bench.models.spec import scope
 
-__all__ = ["Mixer", "MixerBlock", "TokenDense", "TokenMlpBlock", "build"]
+__all__ = ["ChannelwiseTokenDense", "Mixer", "MixerBlock", "TokenDense", "TokenMixing"]
+__all__ += ["build"]
 __all__ += ["canonical_names", "dump"]
 
 
@@ -40,34 +41,53 @@ class TokenDense(Dense):
         return torch.baddbmm(bias, matrix, x.to(self.dtype))
 
 
-class TokenMlpBlock(nn.Module):
-    """Dense, GELU, dense over the tokens; every channel shares it."""
+class ChannelwiseTokenDense(Dense):
+    """The same with weights of its own for every channel: kernel[c]^T @ x[:, c]."""
 
-    def __init__(self, weights: Weights, dtype: torch.dtype) -> None:
+    def forward(
+        self, x: Float[Tensor, "batch tokens channels"]
+    ) -> Float[Tensor, "batch out channels"]:
+        kernel, bias = (v.to(self.dtype) for v in (self.kernel, self.bias))
+        by_channel = x.to(self.dtype).permute(2, 0, 1)
+        return torch.baddbmm(bias[:, None], by_channel, kernel).permute(1, 2, 0)
+
+
+class TokenMixing(nn.Module):
+    """Dense, GELU, dense over the tokens; or one dense layer, where it is linear."""
+
+    def __init__(self, spec: MixerSpec, weights: Weights, dtype: torch.dtype) -> None:
         super().__init__()
-        self.Dense_0 = TokenDense(scope("Dense_0", weights), dtype)
-        self.Dense_1 = TokenDense(scope("Dense_1", weights), dtype)
+        layer = TokenDense if spec.tied_token_mixing else ChannelwiseTokenDense
+        self.linear = spec.token_mixing == "linear"
+        self.Dense_0 = layer(scope("Dense_0", weights), dtype)
+        if not self.linear:
+            self.Dense_1 = layer(scope("Dense_1", weights), dtype)
 
     def forward(
         self, x: Float[Tensor, "batch tokens channels"]
     ) -> Float[Tensor, "batch tokens channels"]:
-        return self.Dense_1(gelu(self.Dense_0(x)))
+        x = self.Dense_0(x)
+        return x if self.linear else self.Dense_1(gelu(x))
 
 
 class MixerBlock(nn.Module):
-    """Token mixing, then channel mixing."""
+    """Token mixing, if there is any, then channel mixing."""
 
-    def __init__(self, weights: Weights, dtype: torch.dtype) -> None:
+    def __init__(self, spec: MixerSpec, weights: Weights, dtype: torch.dtype) -> None:
         super().__init__()
-        self.LayerNorm_0 = LayerNorm(scope("LayerNorm_0", weights))
-        self.token_mixing = TokenMlpBlock(scope("token_mixing", weights), dtype)
+        self.mixes_tokens = spec.token_mixing != "none"
+        if self.mixes_tokens:
+            self.LayerNorm_0 = LayerNorm(scope("LayerNorm_0", weights))
+            mixing = scope("token_mixing", weights)
+            self.token_mixing = TokenMixing(spec, mixing, dtype)
         self.LayerNorm_1 = LayerNorm(scope("LayerNorm_1", weights))
         self.channel_mixing = MlpBlock(scope("channel_mixing", weights), dtype)
 
     def forward(
         self, x: Float[Tensor, "batch tokens channels"]
     ) -> Float[Tensor, "batch tokens channels"]:
-        x = x + self.token_mixing(self.LayerNorm_0(x))
+        if self.mixes_tokens:
+            x = x + self.token_mixing(self.LayerNorm_0(x))
         return x + self.channel_mixing(self.LayerNorm_1(x))
 
 
@@ -79,7 +99,7 @@ class Mixer(nn.Module):
         self.stem = PatchEmbedding(scope("stem", weights), dtype)
         self.blocks = [f"MixerBlock_{i}" for i in range(spec.num_blocks)]
         for name in self.blocks:
-            setattr(self, name, MixerBlock(scope(name, weights), dtype))
+            setattr(self, name, MixerBlock(spec, scope(name, weights), dtype))
         self.pre_head_layer_norm = LayerNorm(scope("pre_head_layer_norm", weights))
         self.head = Dense(scope("head", weights), dtype)
 
