@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -90,6 +90,18 @@ def settle(item: WorkItem, row: Mapping[str, Any]) -> None:
         with contextlib.suppress(Busy), Work(folder) as work:  # else not ours to note
             work.close_account(held_s)
         return
+    _remove(folder)
+
+
+def forget(items: Iterable[WorkItem], out: Path, machine: str) -> None:
+    """Remove what finished trainings left, killed between their row and `settle`."""
+    for item in items:
+        folder = folder_of(out, machine, item.cell)
+        if folder.is_dir():
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
     shutil.rmtree(folder)
     with contextlib.suppress(OSError):  # others still train, or keep weights there
         folder.parent.rmdir()

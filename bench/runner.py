@@ -222,6 +222,7 @@ def _run_items(
     out: Path,
     on_wait: Callable[[str], None],
 ) -> Iterator[Progress]:
+    checkpoints.forget(plan.reused, out, plan.host.name)
     timer = _TimeLeft(plan.items)
     ceilings = _Ceilings(plan.host, executor, out, on_wait)
     picked: dict[str, int] = {}

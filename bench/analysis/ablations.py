@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-PAPERS = {
+PAPERS: dict[str, str | bool] = {
     "token_mixing": "mlp",
     "tied_token_mixing": True,
     "position_embedding": "learned",

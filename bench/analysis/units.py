@@ -61,9 +61,10 @@ def spectrum(maps: Maps) -> Power:
     power = power.reshape(units, side * side, -1).sum(axis=2)
     bins, _ = _bins(side)
     folded = np.zeros((units, bins.max() + 1))
-    np.add.at(folded, (slice(None), bins), power)
+    np.add.at(folded.T, bins, power.T)
     total = folded.sum(axis=1, keepdims=True)
-    return np.divide(folded, total, out=np.zeros_like(folded), where=total > 0)
+    share: Power = np.divide(folded, total, out=np.zeros_like(folded), where=total > 0)
+    return share
 
 
 def _bins(side: int) -> tuple[Cells, Cycles]:
@@ -107,7 +108,8 @@ def spread(maps: Maps) -> PerUnit:
         centre = marginal @ place / safe
         variance += marginal @ place**2 / safe - centre**2
     even = 2 * (side**2 - 1) / 12  # variance of an even spread, both axes
-    return np.sqrt(np.maximum(variance, 0) / even)
+    found: PerUnit = np.sqrt(np.maximum(variance, 0) / even)
+    return found
 
 
 def arranged(maps: Maps) -> Arrangement:

@@ -64,8 +64,9 @@ def _worker(item: WorkItem, answer: Path, stderr: Any) -> int:
     try:
         worker.communicate(encode(item).encode(), timeout=item.effort.time_limit_s)
     except subprocess.TimeoutExpired as error:
+        also = "" if item.checkpoints is None else ", or run again: training goes on"
         raise TimedOut(
-            f"stopped after {item.effort.time_limit_s:g} s; raise time_limit_s"
+            f"stopped after {item.effort.time_limit_s:g} s; raise time_limit_s{also}"
         ) from error
     finally:
         _end(worker)

@@ -50,7 +50,9 @@ class Found:
 
     @property
     def demo(self) -> bool:
-        return self.stem.shape[-1] < _SMALLEST_PAPER_WIDTH[self.family]
+        """Whether it is narrower than any network of the papers."""
+        width: int = self.stem.shape[-1]
+        return width < _SMALLEST_PAPER_WIDTH[self.family]
 
 
 def read(path: str | Path) -> Found:

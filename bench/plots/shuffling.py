@@ -65,7 +65,9 @@ def _panels(rows: pd.DataFrame) -> Iterator[tuple[str, list[pd.DataFrame]]]:
         & rows["top1"].notna()
     ]
     same = done.assign(eval_preprocess=_without_shuffle(done))
-    found = [(key, _comparable(part)) for key, part in by_key(same, "top1")]
+    found = [
+        (key, _comparable(part)) for key, part in by_key(same, "top1", "core_days")
+    ]
     found = [(key, groups) for key, groups in found if groups]
     keys = [key for key, _ in found]
     names = panels.told_apart([panels.measured_name(key) for key in keys], keys)
@@ -83,13 +85,14 @@ def _panels(rows: pd.DataFrame) -> Iterator[tuple[str, list[pd.DataFrame]]]:
         yield name, [*curves, _placed(drops).assign(panel=title)]
 
 
-def _without_shuffle(rows: pd.DataFrame) -> list[str | None]:
+def _without_shuffle(rows: pd.DataFrame) -> pd.Series[Any]:
     """The preprocessing before the shuffle, which here is what is compared."""
     pairs = rows[["eval_preprocess", "shuffle"]].to_numpy()
-    return [
+    words = [
         None if plain(text) is None else str(text).removesuffix(f", {kind} shuffled")
         for text, kind in pairs
     ]
+    return pd.Series(words, rows.index, dtype="object")
 
 
 def _comparable(rows: pd.DataFrame) -> list[pd.DataFrame]:
@@ -119,14 +122,21 @@ def _curves(group: pd.DataFrame) -> pd.DataFrame:
             for point in run["curve"]
         ]
     )
-    found = seen.groupby(["shuffle", "x"], sort=True)["y"]
-    made = found.agg(y="median", y_low="min", y_high="max", n_train="count")
-    made = made.reset_index()
+    accuracies = seen.groupby(["shuffle", "x"], sort=True)["y"]
+    made = pd.DataFrame(
+        {
+            "y": accuracies.median(),
+            "y_low": accuracies.min(),
+            "y_high": accuracies.max(),
+            "n_train": accuracies.count(),
+        }
+    ).reset_index()
     plain_curve = made[made["shuffle"] == "none"].set_index("x")["y"]
     original = made["x"].map(plain_curve)
-    look = group.iloc[0][[n for n in panels.POINT_COLUMNS if n in group]].to_dict()
+    first = group.iloc[0]
+    look = {n: plain(first[n]) for n in panels.POINT_COLUMNS if n in group}
     return made.assign(
-        **{name: plain(value) for name, value in look.items()},
+        **look,
         metric=CURVE,
         label=made["shuffle"].map(WORDS),
         relative_drop=(1 - made["y"] / original).where(made["shuffle"] != "none"),

@@ -145,7 +145,7 @@ def draw_positions(
     style.title(axes, f"{len(maps)} positions, {side} × {side}", 1, demo)
     bar = figure.colorbar(drawn, ax=axes, shrink=0.8, pad=0.02)
     bar.set_label("cosine similarity")
-    bar.outline.set_linewidth(0.6)  # type: ignore[operator]
+    bar.outline.set_linewidth(0.6)
     return figure
 
 

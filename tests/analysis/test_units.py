@@ -118,7 +118,7 @@ def test_structured_layers_lie_below_noise_and_noise_lies_on_it():
     assert noise.entropy == pytest.approx(noise.entropy_noise, abs=0.01)
     assert noise.spread == pytest.approx(noise.spread_noise, abs=0.03)
     assert noise.opposite == pytest.approx(noise.opposite_noise, abs=0.03)
-    planted = [gabor(1, k % 4, np.pi * (k % 2), 2.0) for k in range(64)]
+    planted = [gabor(1, k % 4, np.pi * (k // 4 % 2), 2.0) for k in range(64)]
     seen = units.structure(np.array(planted))
     assert seen.entropy < noise.entropy_noise - 5 * noise.entropy_noise_std
     assert seen.spread < 0.6 * seen.spread_noise and seen.opposite < -0.9

@@ -334,6 +334,7 @@ def test_a_real_kill_from_outside_changes_no_bit(framework, tmp_path):
     at = random.Random(f"{framework}").randint(EVERY + 1, STEPS - 2)
     while _step(tmp_path / "cut") < at:
         assert dying.poll() is None, "ended before it could be killed"
+        time.sleep(0.001)
     dying.kill()
     assert dying.wait() == -signal.SIGKILL and whole.wait() == 0
     assert not (tmp_path / "never.json").exists()
@@ -357,7 +358,8 @@ def test_a_learner_restored_takes_the_same_steps(framework, optimizer):
     cell = dataclasses.replace(
         killed_training.CELL, framework=framework, optimizer=optimizer
     )
-    cell = dataclasses.replace(cell, model="BiT-R14x1/4", image_size=16, probe=None)
+    if framework == "torch":  # whose convolutions are stored in another order
+        cell = dataclasses.replace(cell, model="BiT-R14x1/4", image_size=16)
     task = killed_training.loop.prepare(cell)
     made = [
         backend.load(framework, "cpu").learner(
