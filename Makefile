@@ -1,18 +1,22 @@
 # make demo    train and time small models in both frameworks, draw and tabulate them
 # make test    the test suite          make check   ruff and mypy
+# make test-slow  compilers and packaging: what takes minutes by itself
 # make gallery redraw plots/ from the committed rows
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check format gallery clean
+.PHONY: demo test test-slow check format gallery clean
 
 demo: $(STAMP)
 	$(BIN)/mixer-bench run studies/quickstart.yaml
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from bench.errors import MissingPackage, StudyError, unknown
+from bench.record import PROBE_LOSSES as PROBE_LOSSES
 
 if TYPE_CHECKING:
     from bench.models import ModelSpec
@@ -31,7 +32,7 @@ Weights = Mapping[str, np.ndarray]
 """Canonical name (as in the released files) -> array, float32."""
 
 
-PROBE_IMAGES, PROBE_CLASSES, PROBE_LOSSES = 4, 64, 2
+PROBE_IMAGES, PROBE_CLASSES = 4, 64
 
 
 class Model(Protocol):

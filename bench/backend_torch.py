@@ -239,8 +239,10 @@ class TorchBackend:
     ) -> _Infer:
         module = build(spec, weights, dtype, self._device, peer).eval()
         how = self._how(spec, dtype, variant, peer, training=False)
-        variants_torch.arrange(module, how.variant)
-        return _Infer(module, self._images(images, how.variant, peer), how)
+        variants_torch.arrange(module, how.variant, training=False)
+        batch = on_device(images, self._device)
+        batch = variants_torch.resident(batch, spec.family, how.variant, peer)
+        return _Infer(module, batch, how)
 
     def train(
         self,
@@ -256,18 +258,11 @@ class TorchBackend:
     ) -> _Train:
         update = self._update(spec, weights, recipe, dtype, peer)
         how = self._how(spec, dtype, variant, peer, training=True)
-        variants_torch.arrange(update.module, how.variant)
-        batch = self._images(images, how.variant, peer)
+        variants_torch.arrange(update.module, how.variant, training=True)
+        batch = on_device(images, self._device)
+        batch = variants_torch.resident(batch, spec.family, how.variant, peer)
         wanted = on_device(labels, self._device)
         return _Train(update, batch, wanted, recipe.learning_rate, how)
-
-    def _images(self, images: Images, variant: str, peer: str | None) -> Tensor:
-        """The resident batch: our networks take NHWC, a peer's NCHW."""
-        batch = on_device(images, self._device)
-        if peer is None:
-            return batch
-        form = variants_torch.memory_format(variant)
-        return batch.permute(0, 3, 1, 2).contiguous(memory_format=form)
 
     def learner(
         self,
@@ -309,6 +304,9 @@ class TorchBackend:
         layout = variants_torch.layout(spec.family, chosen, peer)
         if not spec.attends:
             return _How(chosen, layout)
+        written_out = variants_torch.written_out_attention(chosen, DTYPES[dtype])
+        if written_out:
+            return _How(chosen, layout, written_out)
         twin = models.twin(spec, "torch") if peer is None else peers.twin(peer)
         with variants_torch.attention(chosen):
             kernel: str = twin.attention_kernel(

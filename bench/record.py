@@ -35,6 +35,9 @@ CEILING_OF_MACHINE = 4
 CHANGED_MEANING = ("ceiling_flop_per_sec", "ceiling_method", "ceiling_share")
 """Until version 4 the framework's own; read as null, lest two ceilings be mixed."""
 
+PROBE_LOSSES = 2
+"""How many losses a training step leaves in `probe_outputs`."""
+
 STATUSES = ("ok", "oom", "diverged", "timeout", "failed", "skipped")
 
 _STRINGS = pa.map_(pa.string(), pa.string())
@@ -162,7 +165,7 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
         "probe_outputs",
         pa.list_(pa.float64()),
         "",
-        "outputs of the step that was timed: logits of its first images, or losses",
+        "of the step that was timed: logits, or losses (then logits if narrow)",
     ),
     (
         "probe_reference",

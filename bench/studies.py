@@ -217,8 +217,14 @@ class _Reader:
             return
         family = models.family_of(values["model"])
         kind = devices.describe(values.get("device", "auto")).kind
-        tried = variants.tried(values["framework"], values["mode"], family, kind)
-        yield from ({**values, "variant": variant} for variant in tried)
+        step = variants.Step(
+            framework=values["framework"],
+            mode=values["mode"],
+            family=family,
+            device_kind=kind,
+            peer=values.get("peer"),
+        )
+        yield from ({**values, "variant": variant} for variant in step.tried())
 
     # selection ---------------------------------------------------------------
 

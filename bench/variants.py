@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations
 
 from bench.errors import StudyError, unknown
@@ -24,15 +25,20 @@ BASES: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 MALLOC, CHANNELS_LAST, CUDNN_ATTENTION = "malloc", "channels-last", "cudnn-attention"
+ONEDNN = "onednn"
 
-# extra: frameworks, families, device kinds
+# extra: bases, families, device kinds
 CONVOLUTIONAL = ("resnet", "resnet_v1")
 _EVERY = ("mixer", "vit", "resnet", "resnet_v1")
+_TORCH = tuple(BASES["torch"])
 _EXTRAS: dict[str, tuple[tuple[str, ...], ...]] = {
-    CHANNELS_LAST: (("torch",), CONVOLUTIONAL, ("cpu", "cuda")),
-    CUDNN_ATTENTION: (("torch",), ("vit",), ("cuda",)),
-    MALLOC: (("torch", "jax"), _EVERY, ("cpu",)),
+    CHANNELS_LAST: (_TORCH, CONVOLUTIONAL, ("cpu", "cuda")),
+    CUDNN_ATTENTION: (_TORCH, ("vit",), ("cuda",)),
+    MALLOC: ((*_TORCH, "jit"), _EVERY, ("cpu",)),
+    ONEDNN: (("eager",), ("mixer", "vit"), ("cpu",)),
 }
+OURS_ALONE = (ONEDNN,)
+"""It rewrites our layers; a peer's have no such form."""
 
 MALLOC_ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(4 * 2**30),
@@ -52,59 +58,92 @@ def split(variant: str) -> tuple[str, tuple[str, ...]]:
     return base, tuple(extras)
 
 
-def allowed(
-    framework: str, mode: str, family: str, device_kind: str
-) -> tuple[str, ...]:
-    """Every variant that can be built, the default first."""
-    extras = _extras(framework, family, device_kind)
-    chosen = [c for n in range(len(extras) + 1) for c in combinations(extras, n)]
-    return tuple(
-        "+".join((base, *some))
-        for base, modes in BASES[framework].items()
-        if mode in modes
-        for some in chosen
+def is_default(variant: str) -> bool:
+    """Whether nothing is compiled beyond what the protocol compiles."""
+    return split(variant)[0] in DEFAULT.values()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What decides which variants there are."""
+
+    framework: str
+    mode: str
+    family: str
+    device_kind: str
+    peer: str | None = None
+
+    def __str__(self) -> str:
+        whose = f"{self.peer}'s " if self.peer else ""
+        return f"{self.framework} {self.mode} of {whose}{self.family} on " + (
+            self.device_kind
+        )
+
+    def bases(self) -> tuple[str, ...]:
+        """Every base of the framework that the mode allows."""
+        return tuple(
+            b for b, modes in BASES[self.framework].items() if self.mode in modes
+        )
+
+    def extras(self, base: str) -> tuple[str, ...]:
+        """Every extra that goes with this base."""
+        return tuple(
+            extra
+            for extra, (bases, families, kinds) in sorted(_EXTRAS.items())
+            if base in bases
+            and self.family in families
+            and self.device_kind in kinds
+            and not (self.peer and extra in OURS_ALONE)
+        )
+
+    def allowed(self) -> tuple[str, ...]:
+        """Every variant that can be built, the default first."""
+        return tuple(
+            "+".join((base, *some))
+            for base in self.bases()
+            for count in range(len(self.extras(base)) + 1)
+            for some in combinations(self.extras(base), count)
+        )
+
+    def tried(self) -> tuple[str, ...]:
+        """What the tuned track tries: each base bare and with every extra at once.
+
+        On the default base each extra also stands alone, to see which of them it was.
+        """
+
+        def worth_it(variant: str) -> bool:
+            base, extras = split(variant)
+            if base == DEFAULT[self.framework] and len(extras) < 2:
+                return True
+            return extras in ((), self.extras(base))
+
+        return tuple(filter(worth_it, self.allowed()))
+
+    def canonical(self, variant: str) -> str:
+        """`variant` with its base first and its extras in order.
+
+        Raises:
+            StudyError: it does not fit; the line names the ones that do.
+        """
+        words = variant.split("+")
+        bases = [word for word in words if word in BASES[self.framework]]
+        extras = sorted({word for word in words if word not in bases})
+        made = "+".join([*(bases or [DEFAULT[self.framework]]), *extras])
+        if made not in self.allowed():
+            known = unknown("variant", variant, self.allowed())
+            raise StudyError(f"{known} (for {self})")
+        return made
+
+
+def step_of(cell: Cell, family: str, device_kind: str) -> Step:
+    """What decides about the variants of a cell."""
+    return Step(
+        framework=cell.framework,
+        mode=cell.mode,
+        family=family,
+        device_kind=device_kind,
+        peer=cell.peer,
     )
-
-
-def tried(framework: str, mode: str, family: str, device_kind: str) -> tuple[str, ...]:
-    """What the tuned track tries: each base bare and with every extra at once.
-
-    On the default base each extra also stands alone, to see which of them it was.
-    """
-    every = _extras(framework, family, device_kind)
-
-    def worth_it(variant: str) -> bool:
-        base, extras = split(variant)
-        return base == DEFAULT[framework] or extras in ((), every)
-
-    return tuple(filter(worth_it, allowed(framework, mode, family, device_kind)))
-
-
-def _extras(framework: str, family: str, device_kind: str) -> tuple[str, ...]:
-    return tuple(
-        extra
-        for extra, (frameworks, families, kinds) in sorted(_EXTRAS.items())
-        if framework in frameworks and family in families and device_kind in kinds
-    )
-
-
-def canonical(
-    variant: str, *, framework: str, mode: str, family: str, device_kind: str
-) -> str:
-    """`variant` with its base first and its extras in order.
-
-    Raises:
-        StudyError: it does not fit; the line names the ones that do.
-    """
-    words = variant.split("+")
-    bases = [word for word in words if word in BASES[framework]]
-    extras = sorted({word for word in words if word not in bases})
-    made = "+".join([*(bases or [DEFAULT[framework]]), *extras])
-    known = allowed(framework, mode, family, device_kind)
-    if made not in known:
-        where = f"{framework} {mode} of {family} on {device_kind}"
-        raise StudyError(f"{unknown('variant', variant, known)} (for {where})")
-    return made
 
 
 def of_cell(cell: Cell, family: str, device_kind: str) -> str | None:
@@ -118,13 +157,7 @@ def of_cell(cell: Cell, family: str, device_kind: str) -> str | None:
         if cell.track == "tuned":
             raise StudyError("variant: is missing; track tuned needs one")
         return None
-    made = canonical(
-        cell.variant,
-        framework=cell.framework,
-        mode=cell.mode,
-        family=family,
-        device_kind=device_kind,
-    )
+    made = step_of(cell, family, device_kind).canonical(cell.variant)
     if cell.track == "tuned":
         return made
     own = DEFAULT[cell.framework]

@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench import compile_cache, variants
+
+SCORES = "matmul, tokens x tokens scores"
+"""The attention kernel where the scores exist as a tensor."""
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "compile": {},
@@ -55,10 +58,30 @@ def layout(family: str, variant: str, peer: str | None) -> str:
     return "NHWC" if ours else "NCHW"
 
 
-def arrange(module: nn.Module, variant: str) -> None:
-    """Tell the module which layout the variant asks for; its weights stay."""
-    if variants.CHANNELS_LAST in variants.split(variant)[1]:
+def arrange(module: nn.Module, variant: str, *, training: bool) -> None:
+    """Rewrite the module as the variant asks; its weights stay."""
+    extras = variants.split(variant)[1]
+    if variants.CHANNELS_LAST in extras:
         module.memory_format = torch.channels_last
+    if variants.ONEDNN in extras:
+        from bench.models import onednn_torch
+
+        onednn_torch.arrange(module, training=training)
+
+
+def resident(images: Tensor, family: str, variant: str, peer: str | None) -> Tensor:
+    """The batch as it lies in memory before a step: NHWC, or as a peer takes it.
+
+    On the tuned track our ResNets find it in the layout that they compute in.
+    """
+    if peer is None and family not in variants.CONVOLUTIONAL:
+        return images
+    if peer is None and variant == variants.DEFAULT["torch"]:
+        return images
+    laid_out = images.permute(0, 3, 1, 2).contiguous(
+        memory_format=memory_format(variant)
+    )
+    return laid_out if peer else laid_out.permute(0, 2, 3, 1)
 
 
 def attention(variant: str) -> contextlib.AbstractContextManager[Any]:
@@ -71,6 +94,14 @@ def attention(variant: str) -> contextlib.AbstractContextManager[Any]:
         )
         return chosen
     return contextlib.nullcontext()
+
+
+def written_out_attention(variant: str, dtype: torch.dtype) -> str | None:
+    """The word for attention where the variant takes it out of torch's operator."""
+    from bench.models import onednn_torch
+
+    ours = variants.ONEDNN in variants.split(variant)[1]
+    return SCORES if ours and onednn_torch.writes_attention_out(dtype) else None
 
 
 def wrapped(function: Callable[..., Any], variant: str) -> Callable[..., Any]:

@@ -20,7 +20,8 @@ TORCH = {"framework": "torch", "mode": "infer", "family": "resnet"}
 
 
 def canonical(text, device_kind="cpu", **changed):
-    return variants.canonical(text, device_kind=device_kind, **{**TORCH, **changed})
+    step = variants.Step(device_kind=device_kind, **{**TORCH, **changed})
+    return step.canonical(text)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,10 @@ def test_one_way_to_build_has_one_name(given, wanted):
         ("compile", {"framework": "jax"}),
         ("malloc", {"device_kind": "cuda"}),
         ("cudnn-attention", {"family": "vit"}),
+        ("onednn", {}),
+        ("onednn", {"family": "vit", "device_kind": "cuda"}),
+        ("onednn", {"family": "vit", "peer": "timm"}),
+        ("compile+onednn", {"family": "vit"}),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_does(given, changed):
@@ -71,11 +76,12 @@ def test_cudnn_attention_is_for_vit_on_cuda():
 def test_what_is_tried_is_allowed_and_starts_with_the_default(
     framework, mode, family, device_kind
 ):
-    where = framework, mode, family, device_kind
-    tried = variants.tried(*where)
-    assert tried[0] == variants.DEFAULT[framework]
-    assert set(tried) <= set(variants.allowed(*where))
-    assert len(set(tried)) == len(tried)
+    step = variants.Step(
+        framework=framework, mode=mode, family=family, device_kind=device_kind
+    )
+    assert step.tried()[0] == variants.DEFAULT[framework]
+    assert set(step.tried()) <= set(step.allowed())
+    assert len(set(step.tried())) == len(step.tried())
 
 
 GRID = {"mode": "infer", "framework": "torch", "model": "Mixer-XXS/4", "device": "cpu"}
@@ -87,7 +93,10 @@ def cells(**grid):
 
 def test_the_tuned_track_becomes_one_cell_for_each_variant():
     made = cells(track="tuned")
-    wanted = variants.tried("torch", "infer", "mixer", "cpu")
+    step = variants.Step(
+        framework="torch", mode="infer", family="mixer", device_kind="cpu"
+    )
+    wanted = step.tried()
     assert tuple(cell.variant for cell in made) == wanted
     assert len({cell.cell_id for cell in made}) == len(wanted) > 4
 
@@ -233,6 +242,15 @@ def test_channels_last_computes_what_eager_does(mode):
     assert_same(mode, *both, logits=CHANNELS_LAST_LOGITS)
     assert found["eager"][1:3] == [None, None]
     assert [found[name][3] for name in found] == ["NCHW", "NHWC"]
+
+
+@pytest.mark.parametrize("mode", ["infer", "train"])
+@pytest.mark.parametrize("model", ["Mixer-XXS/4", "ViT-XXS/4"])
+def test_onednn_computes_what_eager_does(model, mode):
+    pytest.importorskip("torch")
+    found = outputs(model, mode, "eager", "eager+onednn")
+    assert_same(mode, found["eager+onednn"][0], found["eager"][0])
+    assert found["eager+onednn"][0] != found["eager"][0], "another path computes it"
 
 
 @pytest.mark.slow

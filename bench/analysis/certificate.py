@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from bench.analysis.ablations import PAPERS
 from bench.analysis.key import plain
+from bench.record import PROBE_LOSSES
 
 SAME = "same"
 
@@ -43,9 +44,16 @@ _WIDE = ("float32", "float64")
 LOGITS = 1e-4
 """Largest difference of logits over their standard deviation, in float32."""
 FIRST_LOSS = 1e-4
-"""Relative difference of the loss before the first update, in float32."""
+"""Relative difference of the loss before the first update, in float32.
+
+A loss moves by no more than its logits do, and they may by `LOGITS`; two group norms
+that are both right differ by 1e-5 in the loss."""
 UPDATE = 0.02
 """Difference of what the first update took from the loss, relative to it."""
+NARROW_LOSS = 2**-7
+"""As `FIRST_LOSS`, in a narrow dtype: two steps of bfloat16's eight bits."""
+NARROW_UPDATE = 0.1
+"""As `UPDATE`, in a narrow dtype."""
 REFERENCE = 1e-6
 """As `LOGITS`, of two float64 references."""
 ERROR_RATIO = 2.0
@@ -80,19 +88,29 @@ def distance(ours: Outputs, others: Outputs) -> float:
 
 
 def _same_training(one: Row, other: Row, ours: Outputs, others: Outputs) -> str:
-    """The loss on the same batch, and what one update takes from it."""
+    """The loss on the same batch, and what one update takes from it.
+
+    A narrow dtype's losses agree to its rounding only; the logits before the first
+    update, which follow the losses, are judged as those of inference.
+    """
     batches = plain(one["batch_size"]), plain(other["batch_size"])
     if batches[0] is None or batches[0] != batches[1]:
         return f"batch_size: {batches[0]} and {batches[1]}"
-    if one["dtype"] not in _WIDE:
-        return f"training in {one['dtype']} has no reference"
-    if min(len(ours), len(others)) < 2:
+    if min(len(ours), len(others)) < PROBE_LOSSES:
         return "outputs not recorded"
+    wide = one["dtype"] in _WIDE
     first = abs(ours[0] - others[0]) / abs(others[0])
-    if first > FIRST_LOSS:
-        return _within("losses differ", first, FIRST_LOSS)
+    limit = FIRST_LOSS if wide else NARROW_LOSS
+    if first > limit:
+        return _within("losses differ", first, limit)
     took, should = ours[1] - ours[0], others[1] - others[0]
-    return _within("updates differ", abs(took - should) / abs(should), UPDATE)
+    limit = UPDATE if wide else NARROW_UPDATE
+    verdict = _within("updates differ", abs(took - should) / abs(should), limit)
+    if wide or verdict != SAME:
+        return verdict
+    if min(len(ours), len(others)) == PROBE_LOSSES:
+        return "logits not recorded"
+    return _same_error(one, other, ours[PROBE_LOSSES:], others[PROBE_LOSSES:])
 
 
 def _same_error(one: Row, other: Row, ours: Outputs, others: Outputs) -> str:

@@ -10,7 +10,7 @@ norms and of softmax are taken in float32 by the kernels that torch calls here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -45,6 +45,9 @@ def wide(x: Tensor) -> Tensor:
 class Dense(nn.Module):
     """x @ kernel + bias over the last axis; leading kernel axes are flattened."""
 
+    product: Callable[..., Tensor] = staticmethod(F.linear)
+    """x, (out, inputs) matrix, bias -> product; a tuned variant puts another here."""
+
     def __init__(self, weights: Weights, dtype: torch.dtype) -> None:
         super().__init__()
         self.kernel = nn.Parameter(weights["kernel"])
@@ -53,7 +56,7 @@ class Dense(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch out"]:
         matrix = self.kernel.flatten(0, -2).t().to(self.dtype)
-        return F.linear(x.to(self.dtype), matrix, self.bias.to(self.dtype))
+        return self.product(x.to(self.dtype), matrix, self.bias.to(self.dtype))
 
 
 class LayerNorm(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -37,12 +37,25 @@ class HeadsDense(Dense):
         self, x: Float[Tensor, "batch tokens width"]
     ) -> Float[Tensor, "batch tokens heads head_dim"]:
         matrix = self.kernel.flatten(1).t().to(self.dtype)
-        y = F.linear(x.to(self.dtype), matrix, self.bias.flatten().to(self.dtype))
+        bias = self.bias.flatten().to(self.dtype)
+        y = self.product(x.to(self.dtype), matrix, bias)
         return y.unflatten(-1, self.bias.shape)
+
+
+def scores_attention(
+    query: Float[Tensor, "batch heads tokens head_dim"],
+    key: Float[Tensor, "batch heads tokens head_dim"],
+    value: Float[Tensor, "batch heads tokens head_dim"],
+) -> Float[Tensor, "batch heads tokens head_dim"]:
+    """Attention written out: the tokens x tokens scores exist as a tensor."""
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+    return scores.softmax(-1) @ value
 
 
 class Attention(nn.Module):
     """Multi-head self-attention."""
+
+    attend: Callable[..., Tensor] = staticmethod(F.scaled_dot_product_attention)
 
     def __init__(self, weights: Weights, dtype: torch.dtype) -> None:
         super().__init__()
@@ -57,7 +70,7 @@ class Attention(nn.Module):
         query, key, value = (
             part(x).transpose(1, 2) for part in (self.query, self.key, self.value)
         )
-        y = F.scaled_dot_product_attention(query, key, value)
+        y = self.attend(query, key, value)
         return self.out(y.transpose(1, 2).flatten(2))
 
 

@@ -53,6 +53,8 @@ def measure_cell(
     curve = rig.pilots(sweep=cell.batch_size == "auto" and item.picked_batch is None)
     chosen = _chosen(item, curve)
     values, window = rig.report(chosen)
+    if cell.mode == "train":
+        values["probe_outputs"] += rig.untrained()
     values["probe_reference"] = rig.reference()
     shares = shares_of(values["flop_per_sec"], item, host.device_name)
     over = cautions.over_ceiling(shares["ceiling_share"] or 0.0)
@@ -87,13 +89,8 @@ def check_variant(cell: Cell, device_kind: str) -> None:
     """The variant must exist here, and this process must have been started for it."""
     if cell.variant is None:
         return
-    variants.canonical(
-        cell.variant,
-        framework=cell.framework,
-        mode=cell.mode,
-        family=models.family_of(cell.model),
-        device_kind=device_kind,
-    )
+    family = models.family_of(cell.model)
+    variants.step_of(cell, family, device_kind).canonical(cell.variant)
     for name, value in variants.process_environment(cell.variant).items():
         if os.environ.get(name) != value:
             raise StudyError(
@@ -201,16 +198,33 @@ class _Rig:
             **how,
         )
 
+    @property
+    def narrow(self) -> bool:
+        """Whether the dtype is one that is judged by its distance from float64."""
+        return self.cell.dtype not in ("float32", "float64")
+
     def reference(self) -> list[float] | None:
         """The probe's logits in float64, for a dtype narrower than float32.
 
-        Our own code computes it, whoever's was timed. Training in such a dtype has no
-        reference: it would take float64 steps on the whole batch.
+        Our own code computes it, whoever's was timed.
         """
-        if self.cell.mode != "infer" or self.cell.dtype in ("float32", "float64"):
+        if not self.narrow:
             return None
-        exact = dataclasses.replace(self.cell, dtype="float64", variant=None, peer=None)
-        rig = _Rig(exact, self.backend, self.effort, self.clock)
+        return self._logits(dtype="float64", variant=None, peer=None)
+
+    def untrained(self) -> list[float]:
+        """The logits that training in a narrow dtype starts from, its losses aside.
+
+        A compiled step's come from the same code uncompiled; its losses tie the two.
+        """
+        variant = self.cell.variant
+        if variant is not None and not variants.is_default(variant):
+            variant = None
+        return self._logits(variant=variant) if self.narrow else []
+
+    def _logits(self, **changed: Any) -> list[float]:
+        cell = dataclasses.replace(self.cell, mode="infer", **changed)
+        rig = _Rig(cell, self.backend, self.effort, self.clock)
         workload = rig.workload(PROBE_IMAGES)
         workload.enqueue()
         workload.barrier()

@@ -106,9 +106,25 @@ def test_training_agrees_in_the_loss_and_in_what_an_update_takes(
     assert certify(one, other).startswith(reason)
 
 
-def test_training_in_a_narrow_dtype_has_no_reference():
-    one = row([2.0, 1.9], mode="train", **NARROW)
-    assert certify(one, one) == "training in bfloat16 has no reference"
+@pytest.mark.parametrize(
+    ("losses", "error", "reason"),
+    [
+        ([2.0, 1.9], 1.5, SAME),
+        ([2.01, 1.91], 1.5, SAME),
+        ([2.02, 1.92], 1.5, "losses differ: 0.0099, over 0.0078"),
+        ([2.0, 1.85], 1.5, "updates differ: 0.33, over 0.1"),
+        ([2.0, 1.9], 3.0, "rounding errors differ, ratio: 3, over 2"),
+        ([2.0, 1.9], None, "logits not recorded"),
+    ],
+)
+def test_narrow_training_needs_its_logits_and_agrees_in_the_loss_as_far_as_it_rounds(
+    losses, error, reason
+):
+    noise = 0.01 * np.random.default_rng(0).standard_normal(len(LOGITS))
+    how = {"mode": "train", "probe_reference": list(LOGITS), **NARROW}
+    one = row([2.0, 1.9, *(LOGITS + noise)], **how)
+    theirs = [] if error is None else LOGITS + error * noise
+    assert certify(one, row([*losses, *theirs], **how)).startswith(reason)
 
 
 # Planted in real networks ----------------------------------------------------------
