@@ -27,7 +27,7 @@ import safetensors
 import safetensors.numpy
 
 from bench.errors import ResultsError, UnfitCheckpoint
-from bench.specs import PROTOCOL, SPEED_MODES, Cell, WorkItem
+from bench.specs import PROTOCOL, SPEED_MODES, Cell, WorkItem, canonical
 
 FORMAT = 1
 FINISHED = ("ok", "diverged")
@@ -38,6 +38,9 @@ _CLOCK_BYTES = 512
 """Of a fixed size, so that one write replaces the whole line."""
 
 Facts = dict[str, Any]
+CLOCK = {"processes", "step", "carried_s", "allocated_s", "measured_s", "excluded_s"}
+CLOCK |= {"repeated_s", "data_wait_s"}
+"""What a clock's line says; anything else is no clock."""
 
 
 class Busy(ResultsError):
@@ -143,7 +146,7 @@ class Work:
             found = json.loads(os.pread(self._clock, _CLOCK_BYTES, 0))
         except ValueError:  # empty: this is the first process
             return None
-        whole = isinstance(found, dict) and {"allocated_s", "carried_s"} <= found.keys()
+        whole = isinstance(found, dict) and CLOCK <= found.keys()
         return found if whole else None
 
     def write_clock(self, values: Mapping[str, float]) -> None:
@@ -168,9 +171,10 @@ class Work:
         """Replace the checkpoint, whole or not at all."""
         path = self.folder / _FILE
         part = path.with_suffix(".tmp")
-        facts = {**saved.facts, "format": FORMAT, "sha256": _digest(saved.arrays)}
+        facts = {**saved.facts, "format": FORMAT}
         try:
-            header = {_KEY: json.dumps(facts)}
+            digest = _digest(saved.arrays, facts)
+            header = {_KEY: json.dumps({**facts, "sha256": digest})}
             safetensors.numpy.save_file(saved.arrays, part, metadata=header)
             _sync(part)
             part.replace(path)
@@ -199,7 +203,7 @@ class Work:
             arrays = safetensors.numpy.load_file(path)
         except (OSError, ValueError, safetensors.SafetensorError) as error:
             raise UnfitCheckpoint(f"is damaged: {error}") from error
-        if facts.get("sha256") != _digest(arrays):
+        if facts.pop("sha256", None) != _digest(arrays, facts):
             raise UnfitCheckpoint("is damaged: its checksum does not hold")
         return Saved(arrays, facts)
 
@@ -225,8 +229,8 @@ def _facts(path: Path) -> Facts:
     return facts
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    total = hashlib.sha256()
+def _digest(arrays: Mapping[str, np.ndarray], facts: Facts) -> str:
+    total = hashlib.sha256(canonical(facts).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         total.update(f"{name} {array.dtype.str} {array.shape} ".encode())

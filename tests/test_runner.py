@@ -243,8 +243,8 @@ class Dying(FakeExecutor):
         if item.cell.mode == "pretrain":
             with checkpoints.Work(Path(item.checkpoints)) as work:
                 carried_s = (work.read_clock() or {"allocated_s": 0.0})["allocated_s"]
-                zero = {"measured_s": 0.0, "excluded_s": 0.0}
-                work.write_clock({"carried_s": carried_s, "allocated_s": 0.0, **zero})
+                zero = dict.fromkeys(checkpoints.CLOCK, 0.0)
+                work.write_clock({**zero, "carried_s": carried_s})
             time.sleep(0.2)
         return {"status": self.status, "error_class": "X", "error_message": "no"}
 

@@ -26,8 +26,8 @@ from bench.models.layers_jax import (
 from bench.models.mixer import MixerSpec
 from bench.models.spec import scope
 
-__all__ = ["ChannelwiseTokenDense", "Mixer", "MixerBlock", "TokenDense", "TokenMixing"]
-__all__ += ["build"]
+__all__ = ["Mixer", "MixerBlock", "TokenDense", "TokenLinear", "TokenMlpBlock"]
+__all__ += ["UntiedTokenDense", "UntiedTokenMlpBlock", "build"]
 __all__ += ["canonical_names", "dump"]
 
 
@@ -41,7 +41,7 @@ class TokenDense(Dense):
         return jnp.einsum("bsc,sd->bdc", x.astype(self.dtype), matrix) + bias[:, None]
 
 
-class ChannelwiseTokenDense(Dense):
+class UntiedTokenDense(Dense):
     """The same with weights of its own for every channel: kernel[c]^T @ x[:, c]."""
 
     def __call__(
@@ -51,21 +51,51 @@ class ChannelwiseTokenDense(Dense):
         return jnp.einsum("bsc,csd->bdc", x.astype(self.dtype), kernel) + bias.T
 
 
-class TokenMixing(nnx.Module):
-    """Dense, GELU, dense over the tokens; or one dense layer, where it is linear."""
+class TokenMlpBlock(nnx.Module):
+    """Dense, GELU, dense over the tokens; every channel shares it."""
 
-    def __init__(self, spec: MixerSpec, weights: Weights, dtype: jnp.dtype) -> None:
-        layer = TokenDense if spec.tied_token_mixing else ChannelwiseTokenDense
-        self.linear = spec.token_mixing == "linear"
-        self.Dense_0 = layer(scope("Dense_0", weights), dtype)
-        if not self.linear:
-            self.Dense_1 = layer(scope("Dense_1", weights), dtype)
+    def __init__(self, weights: Weights, dtype: jnp.dtype) -> None:
+        self.Dense_0 = TokenDense(scope("Dense_0", weights), dtype)
+        self.Dense_1 = TokenDense(scope("Dense_1", weights), dtype)
 
     def __call__(
         self, x: Float[Array, "batch tokens channels"]
     ) -> Float[Array, "batch tokens channels"]:
-        x = self.Dense_0(x)
-        return x if self.linear else self.Dense_1(gelu(x))
+        return self.Dense_1(gelu(self.Dense_0(x)))
+
+
+class UntiedTokenMlpBlock(nnx.Module):
+    """The same with weights of its own for every channel."""
+
+    def __init__(self, weights: Weights, dtype: jnp.dtype) -> None:
+        self.Dense_0 = UntiedTokenDense(scope("Dense_0", weights), dtype)
+        self.Dense_1 = UntiedTokenDense(scope("Dense_1", weights), dtype)
+
+    def __call__(
+        self, x: Float[Array, "batch tokens channels"]
+    ) -> Float[Array, "batch tokens channels"]:
+        return self.Dense_1(gelu(self.Dense_0(x)))
+
+
+class TokenLinear(nnx.Module):
+    """One dense layer over the tokens, in place of the MLP."""
+
+    def __init__(self, spec: MixerSpec, weights: Weights, dtype: jnp.dtype) -> None:
+        layer = TokenDense if spec.tied_token_mixing else UntiedTokenDense
+        self.Dense_0 = layer(scope("Dense_0", weights), dtype)
+
+    def __call__(
+        self, x: Float[Array, "batch tokens channels"]
+    ) -> Float[Array, "batch tokens channels"]:
+        return self.Dense_0(x)
+
+
+def token_mixing(spec: MixerSpec, weights: Weights, dtype: jnp.dtype) -> nnx.Module:
+    """The network over the tokens that the spec asks for."""
+    if spec.token_mixing == "linear":
+        return TokenLinear(spec, weights, dtype)
+    block = TokenMlpBlock if spec.tied_token_mixing else UntiedTokenMlpBlock
+    return block(weights, dtype)
 
 
 class MixerBlock(nnx.Module):
@@ -76,7 +106,7 @@ class MixerBlock(nnx.Module):
         if self.mixes_tokens:
             self.LayerNorm_0 = LayerNorm(scope("LayerNorm_0", weights))
             mixing = scope("token_mixing", weights)
-            self.token_mixing = TokenMixing(spec, mixing, dtype)
+            self.token_mixing = token_mixing(spec, mixing, dtype)
         self.LayerNorm_1 = LayerNorm(scope("LayerNorm_1", weights))
         self.channel_mixing = MlpBlock(scope("channel_mixing", weights), dtype)
 

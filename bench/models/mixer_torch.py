@@ -25,8 +25,8 @@ from bench.models.layers_torch import (
 from bench.models.mixer import MixerSpec
 from bench.models.spec import scope
 
-__all__ = ["ChannelwiseTokenDense", "Mixer", "MixerBlock", "TokenDense", "TokenMixing"]
-__all__ += ["build"]
+__all__ = ["Mixer", "MixerBlock", "TokenDense", "TokenLinear", "TokenMlpBlock"]
+__all__ += ["UntiedTokenDense", "UntiedTokenMlpBlock", "build"]
 __all__ += ["canonical_names", "dump"]
 
 
@@ -41,7 +41,7 @@ class TokenDense(Dense):
         return torch.baddbmm(bias, matrix, x.to(self.dtype))
 
 
-class ChannelwiseTokenDense(Dense):
+class UntiedTokenDense(Dense):
     """The same with weights of its own for every channel: kernel[c]^T @ x[:, c]."""
 
     def forward(
@@ -52,22 +52,54 @@ class ChannelwiseTokenDense(Dense):
         return torch.baddbmm(bias[:, None], by_channel, kernel).permute(1, 2, 0)
 
 
-class TokenMixing(nn.Module):
-    """Dense, GELU, dense over the tokens; or one dense layer, where it is linear."""
+class TokenMlpBlock(nn.Module):
+    """Dense, GELU, dense over the tokens; every channel shares it."""
 
-    def __init__(self, spec: MixerSpec, weights: Weights, dtype: torch.dtype) -> None:
+    def __init__(self, weights: Weights, dtype: torch.dtype) -> None:
         super().__init__()
-        layer = TokenDense if spec.tied_token_mixing else ChannelwiseTokenDense
-        self.linear = spec.token_mixing == "linear"
-        self.Dense_0 = layer(scope("Dense_0", weights), dtype)
-        if not self.linear:
-            self.Dense_1 = layer(scope("Dense_1", weights), dtype)
+        self.Dense_0 = TokenDense(scope("Dense_0", weights), dtype)
+        self.Dense_1 = TokenDense(scope("Dense_1", weights), dtype)
 
     def forward(
         self, x: Float[Tensor, "batch tokens channels"]
     ) -> Float[Tensor, "batch tokens channels"]:
-        x = self.Dense_0(x)
-        return x if self.linear else self.Dense_1(gelu(x))
+        return self.Dense_1(gelu(self.Dense_0(x)))
+
+
+class UntiedTokenMlpBlock(nn.Module):
+    """The same with weights of its own for every channel."""
+
+    def __init__(self, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.Dense_0 = UntiedTokenDense(scope("Dense_0", weights), dtype)
+        self.Dense_1 = UntiedTokenDense(scope("Dense_1", weights), dtype)
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens channels"]
+    ) -> Float[Tensor, "batch tokens channels"]:
+        return self.Dense_1(gelu(self.Dense_0(x)))
+
+
+class TokenLinear(nn.Module):
+    """One dense layer over the tokens, in place of the MLP."""
+
+    def __init__(self, spec: MixerSpec, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__()
+        layer = TokenDense if spec.tied_token_mixing else UntiedTokenDense
+        self.Dense_0 = layer(scope("Dense_0", weights), dtype)
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens channels"]
+    ) -> Float[Tensor, "batch tokens channels"]:
+        return self.Dense_0(x)
+
+
+def token_mixing(spec: MixerSpec, weights: Weights, dtype: torch.dtype) -> nn.Module:
+    """The network over the tokens that the spec asks for."""
+    if spec.token_mixing == "linear":
+        return TokenLinear(spec, weights, dtype)
+    block = TokenMlpBlock if spec.tied_token_mixing else UntiedTokenMlpBlock
+    return block(weights, dtype)
 
 
 class MixerBlock(nn.Module):
@@ -79,7 +111,7 @@ class MixerBlock(nn.Module):
         if self.mixes_tokens:
             self.LayerNorm_0 = LayerNorm(scope("LayerNorm_0", weights))
             mixing = scope("token_mixing", weights)
-            self.token_mixing = TokenMixing(spec, mixing, dtype)
+            self.token_mixing = token_mixing(spec, mixing, dtype)
         self.LayerNorm_1 = LayerNorm(scope("LayerNorm_1", weights))
         self.channel_mixing = MlpBlock(scope("channel_mixing", weights), dtype)
 

@@ -26,7 +26,7 @@ WORDS = {"none": "original", "patch_pixel": "patch + pixel", "global": "global"}
 _SHORT = {"patch_pixel": "patch +\npixel", "global": "global"}
 _DASHES = {"none": "-", "patch_pixel": "--", "global": ":"}
 _FAMILIES = ("mixer", "vit", "resnet", "resnet_v1")
-PAPER = ((45.0, "paper: Mixer-B/16, global"), (75.0, "paper: ResNet-50x1, global"))
+PAPER = ((45.0, "Mixer-B/16"), (75.0, "ResNet-50x1"))
 """Section 3.5 gives both as "about": linear 5-shot on ImageNet, after JFT-300M."""
 CURVE, DROP = "validation top-1", "relative drop of test top-1"
 _EXTRA = (
@@ -205,7 +205,16 @@ def _curve_panel(axes: Axes, part: pd.DataFrame) -> None:
         axes.vlines(line["x"], line["y_low"], line["y_high"], color=colour, lw=0.8)
     chance = 100 * float(part["chance"].iloc[0])
     axes.axhline(chance, color="#777777", linestyle="-.", linewidth=0.6)
-    _note(axes, "chance", chance)
+    axes.annotate(
+        "chance",
+        (1, chance),
+        xycoords=("axes fraction", "data"),
+        xytext=(-2, 2),
+        textcoords="offset points",
+        ha="right",
+        fontsize=style.SMALL_PT,
+        color="#444444",
+    )
     axes.set_xlim(0, 1.42 * float(part["x"].max()))
     axes.set_ylim(0, 103)
     axes.set_xlabel("training step")
@@ -219,7 +228,13 @@ def _drop_panel(axes: Axes, part: pd.DataFrame) -> None:
         axes.plot([x - 0.25, x + 0.25], [middle] * 2, color="#333333", lw=1.0)
     for value, text in PAPER:
         axes.axhline(value, color="#333333", linestyle="--", linewidth=0.6, zorder=0)
-        _note(axes, f"{text}, about {value:.0f} %", value)
+        axes.annotate(
+            f"paper: {text},\nglobal, about {value:.0f} %",
+            (float(part["x"].max()) + 0.6, value + 1.5),
+            fontsize=style.SMALL_PT,
+            color="#444444",
+            gid="note",
+        )
     axes.axhline(0, color="#777777", linewidth=0.6, zorder=0)
     places = part.drop_duplicates("x").sort_values("x")
     words = [
@@ -227,24 +242,9 @@ def _drop_panel(axes: Axes, part: pd.DataFrame) -> None:
         for model, shuffle in places[["model", "shuffle"]].to_numpy()
     ]
     axes.set_xticks(places["x"].astype(float), words)
-    axes.set_xlim(-0.6, float(places["x"].max()) + 0.6)
+    axes.set_xlim(-0.6, float(places["x"].max()) + 3.4)  # room for the paper's names
     axes.set_ylim(min(-8.0, float(part["y"].min()) - 5), 100)
     axes.set_ylabel(f"{DROP} (%)")
-
-
-def _note(axes: Axes, text: str, y: float) -> None:
-    """Small words on a line, at its right end."""
-    axes.annotate(
-        text,
-        (1, y),
-        xycoords=("axes fraction", "data"),
-        xytext=(-2, 2),
-        textcoords="offset points",
-        ha="right",
-        fontsize=style.SMALL_PT,
-        color="#444444",
-        gid="note",
-    )
 
 
 def caption(found: pd.DataFrame) -> str:

@@ -19,9 +19,9 @@ from bench.plots import style
 from bench.plots.units import Layer
 
 _PANELS = (
-    ("entropy", "spectral entropy (0 one frequency, 1 all alike)"),
-    ("spread", "spread of the energy (1 even)"),
-    ("opposite", "cosine of a unit and its partner"),
+    ("entropy", "spectral entropy", "1: all frequencies alike"),
+    ("spread", "spread of the energy", "1: spread evenly"),
+    ("opposite", "cosine with the partner", "-1: exact opposites"),
 )
 
 
@@ -42,10 +42,10 @@ def draw(found: pd.DataFrame, demo: bool, width_in: float = style.WIDTH_IN) -> F
     figure, grid = style.canvas(
         len(_PANELS), width_in, columns=3, panel_height_in=2.1 + 0.3 * demo
     )
-    for axes, (name, label) in zip(grid, _PANELS, strict=True):
+    for axes, (name, label, title) in zip(grid, _PANELS, strict=True):
         _panel(axes, found, name)
         axes.set_ylabel(label)
-        style.title(axes, name, across, demo)
+        style.title(axes, title, across, demo)
     figure.legend(handles=_keys(), loc="outside lower center", ncols=2, frameon=False)
     return figure
 

@@ -21,7 +21,7 @@ from bench.plots import style
 
 SHOWN_LAYERS = 3
 """The paper's figure 5 shows the first three token-mixing networks."""
-_GAP, _PAIR_GAP = 1, 3
+_GAP, _PAIR_GAP = 1, 2
 """White cells between the two units of a pair, and between pairs."""
 
 
@@ -78,7 +78,7 @@ def draw(
 
 def _title(layer: Layer) -> str:
     count, side = layer.maps.shape[:2]
-    return f"{layer.name}: {count} units, {side} × {side}"
+    return f"{layer.name}: {count} units of {side}×{side}"
 
 
 def _show(axes: Axes, picture: np.ndarray) -> None:

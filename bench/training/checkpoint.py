@@ -75,7 +75,7 @@ class Keeper:
         clocks = [work.read_clock()]
         facts = work.facts()
         if facts is not None and self._stranger(facts) is None:
-            clocks.append(facts["clock"])
+            clocks.append(facts.get("clock"))
         known = [clock for clock in clocks if clock is not None]
         return max(known, key=lambda clock: float(clock["allocated_s"]), default=None)
 

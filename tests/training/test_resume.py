@@ -164,22 +164,44 @@ def _foreign(path: Path) -> None:
     safetensors.numpy.save_file({"a": np.zeros(3)}, path)
 
 
-def _other(path: Path, **changes: object) -> None:
+def _facts(path: Path) -> dict:
     with safetensors.safe_open(path, "numpy") as file:
-        facts = json.loads(file.metadata()["mixer_bench"])
+        return json.loads(file.metadata()["mixer_bench"])
+
+
+def _header(path: Path, **changes: object) -> None:
+    """Another fact in the header, as a flipped bit or a hand would put it there."""
+    header = {"mixer_bench": json.dumps({**_facts(path), **changes})}
     arrays = safetensors.numpy.load_file(path)
-    header = {"mixer_bench": json.dumps({**facts, **changes})}
     safetensors.numpy.save_file(arrays, path, metadata=header)
+
+
+def _other(path: Path, **changes: object) -> None:
+    """A whole checkpoint, of something else."""
+    facts = {n: value for n, value in _facts(path).items() if n != "sha256"}
+    arrays = safetensors.numpy.load_file(path)
+    with checkpoints.Work(path.parent) as work:
+        work.save(checkpoints.Saved(arrays, {**facts, **changes}))
+
+
+def _narrower(path: Path) -> None:
+    arrays = safetensors.numpy.load_file(path)
+    arrays["weights/head/kernel"] = np.zeros((3, 3), "f4")
+    facts = {n: value for n, value in _facts(path).items() if n != "sha256"}
+    with checkpoints.Work(path.parent) as work:
+        work.save(checkpoints.Saved(arrays, facts))
 
 
 SPOILT = {
     "damaged": _truncate,
-    "checksum": _flip,
+    "damaged: its checksum": _flip,
     "is damaged": _empty,
     "no checkpoint of mixer-bench": _foreign,
     "of cell_id 0123": lambda path: _other(path, cell_id="0123"),
     "of protocol 0": lambda path: _other(path, protocol=0),
-    "has format 99": lambda path: _other(path, format=99),
+    "has format 99": lambda path: _header(path, format=99),
+    "its checksum does not hold": lambda path: _header(path, step=11),
+    "has no head/kernel of shape": _narrower,
 }
 
 
