@@ -76,6 +76,9 @@ def load_model(
     pool: str | None = None,
     tokens_mlp_dim: int | None = None,
     representation: bool | None = None,
+    token_mixing: str = "mlp",
+    tied_token_mixing: bool = True,
+    position_embedding: str = "learned",
     device: str = "auto",
 ) -> LoadedModel:
     """A network by the name of the papers, with weights from a file or from a seed.
@@ -84,7 +87,8 @@ def load_model(
       weights: .npz or .safetensors under the released names; None draws the paper's
         initialisation, whose head is zero, from `seed`.
       dtype: what matrix products compute in; parameters stay float32.
-      pool, representation: ViT only; tokens_mlp_dim: Mixer only. See `models.spec_for`.
+      pool, representation, position_embedding: ViT only. See `models.spec_for`.
+      tokens_mlp_dim, token_mixing, tied_token_mixing: Mixer only.
     """
     if dtype not in DTYPES:
         raise StudyError(unknown("dtype", dtype, DTYPES))
@@ -95,6 +99,9 @@ def load_model(
         pool=pool,
         tokens_mlp_dim=tokens_mlp_dim,
         representation=representation,
+        token_mixing=token_mixing,
+        tied_token_mixing=tied_token_mixing,
+        position_embedding=position_embedding,
     )
     opened = backend.load(framework, device)
     values = _weights(spec, weights, seed)

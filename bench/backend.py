@@ -128,6 +128,19 @@ class Learner(Protocol):
     def features(self, images: Images) -> Features: ...
     def state_dict(self) -> dict[str, np.ndarray]: ...
 
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """All that the steps to come depend on, and the losses so far. Waits.
+
+        `weights/<canonical name>`, `optimizer/...` and `losses`.
+        """
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Become the learner that was in this state; its images come again by step.
+
+        Raises:
+            UnfitCheckpoint: the state is of another optimiser; nothing has changed.
+        """
+
 
 class Backend(Protocol):
     """A framework on one device. `jax` and `torch` each have one twin."""

@@ -7,6 +7,7 @@ BenchError
 │   ├── WeightsError         a weights file does not fit the model
 │   ├── DataError            a data set on disk is missing, damaged or of no known form
 │   └── MissingPackage       an optional part is not installed; says how to install it
+├── UnfitCheckpoint          it is set aside, and training starts anew
 └── AttemptError             one attempt failed; it becomes a row, never a crash
     ├── OutOfMemory          a true memory error, of the device or of the host
     ├── Diverged             the loss left the finite range or its bound
@@ -55,6 +56,10 @@ class MissingPackage(UserError):
             f"{package} is not installed; install it with: "
             f"pip install 'mixer-bench[{extra}]'"
         )
+
+
+class UnfitCheckpoint(BenchError):
+    """A checkpoint that this training cannot go on from; the message says why."""
 
 
 class AttemptError(BenchError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 
 from bench import data, models, probe
+from bench.analysis.ablations import PAPERS
 from bench.data import Dataset, Picks, augment, folders, shuffle, stream, subset, view
 from bench.errors import StudyError
 from bench.models.spec import PatchSpec
@@ -25,12 +26,13 @@ def check(cell: Cell) -> None:
     Raises:
         StudyError: the model, the sweep, the data or the budget does not fit.
     """
-    spec = models.spec_for(
-        cell.model,
-        image_size=cell.image_size,
-        pool=cell.pool,
-        tokens_mlp_dim=cell.tokens_mlp_dim,
-    )
+    spec = models.spec_of_cell(cell, num_classes=cell.num_classes)
+    for key, value in PAPERS.items():
+        if cell.peer is not None and getattr(cell, key) != value:
+            raise StudyError(
+                f"{key}: {str(getattr(cell, key)).lower()}: peer {cell.peer} has no "
+                "such network; leave one of them out"
+            )
     if cell.batch_size == "auto" and cell.sweep_min > cell.sweep_max:
         raise StudyError(f"sweep_min: {cell.sweep_min}: is larger than sweep_max")
     if cell.mode != "infer":

@@ -8,7 +8,7 @@ compiled step, and its order is that of the canonical names.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from jaxtyping import Array, Float
 
 from bench import models, probe
 from bench.backend import Features, Images, Key, Labels, Logits, SoftLabels, Weights
+from bench.errors import UnfitCheckpoint
 from bench.gradients_jax import ClassIds, Params, Shares, derived, mean_loss
 from bench.models import ModelSpec
 from bench.models.noise import Rates
@@ -191,6 +192,36 @@ class Update:
             self.compile_cached |= built.cached
         return self._steps[kind]
 
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Every array of the state, the parameters under their canonical names."""
+        return {
+            name: np.array(leaf)
+            for name, leaf in zip(
+                self._leaf_names(), jax.tree.leaves(self.state), strict=True
+            )
+        }
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """The state in `snapshot`, if it has every array of this one's."""
+        names, (leaves, tree) = self._leaf_names(), jax.tree.flatten(self.state)
+        for name, leaf in zip(names, leaves, strict=True):
+            if name not in snapshot or snapshot[name].shape != leaf.shape:
+                raise UnfitCheckpoint(f"has no {name} of shape {leaf.shape}")
+        found = [
+            snapshot[name].astype(leaf.dtype)
+            for name, leaf in zip(names, leaves, strict=True)
+        ]
+        # Copies: a step donates its state.
+        put = jax.device_put(found, self._network.device, may_alias=False)
+        self.state = jax.tree.unflatten(tree, jax.block_until_ready(put))
+
+    def _leaf_names(self) -> list[str]:
+        paths = jax.tree.leaves_with_path(self.state[1:])
+        return [
+            *(f"weights/{name}" for name in self._network.names),
+            *(f"optimizer/{jax.tree_util.keystr(path)}" for path, _ in paths),
+        ]
+
     def _advance(
         self,
         state: tuple[Params, Any],
@@ -301,6 +332,13 @@ class JaxLearner:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         return self._network.dump(self._update.state[0])
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        return {**self._update.snapshot(), "losses": np.array(self.losses())}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        self._update.restore(snapshot)
+        self._losses = [*snapshot["losses"].tolist()]
 
     def _evaluate(self, what: str, images: Images) -> np.ndarray:
         params = self._update.state[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from bench import models, probe
 from bench.backend import Features, Images, Key, Labels, Logits, SoftLabels
+from bench.errors import UnfitCheckpoint
 from bench.gradients_torch import derived, mean_loss
 from bench.models import ModelSpec
 from bench.models.noise import Rates
 from bench.models.noise_torch import Noise
+from bench.models.spec import scope
 from bench.models.weights import is_kernel
 from bench.recipes.recipe import Recipe
 
@@ -92,6 +94,29 @@ class Update:
             if isinstance(value, Tensor)
         ]
         return [*self._parameters, *moments]
+
+    def moments(self) -> dict[str, np.ndarray]:
+        """The optimiser's state: parameter's number / what -> array."""
+        return {
+            f"{index}/{what}": value.cpu().numpy()
+            for index, state in self._optimizer.state_dict()["state"].items()
+            for what, value in state.items()
+            if isinstance(value, Tensor)
+        }
+
+    def put_moments(self, moments: Mapping[str, np.ndarray]) -> None:
+        """The inverse of `moments`, into an optimiser of the same parameters."""
+        held = self._optimizer.state_dict()
+        for name, array in moments.items():
+            index, _, what = name.partition("/")
+            held["state"].setdefault(int(index), {})[what] = torch.tensor(array)
+        self._optimizer.load_state_dict(held)
+
+    def put_weights(self, weights: Iterable[Tensor]) -> None:
+        """These values, in the order of the module's parameters."""
+        with torch.no_grad():
+            for parameter, value in zip(self._parameters, weights, strict=True):
+                parameter.copy_(value)
 
     def _decay(self, learning_rate: float) -> None:
         """Decoupled decay for SGD, whose own is coupled; AdamW brings the same."""
@@ -183,6 +208,25 @@ class TorchLearner:
             self._update.module
         )
         return dumped
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        parts = {"weights": self.state_dict(), "optimizer": self._update.moments()}
+        named = {
+            f"{part}/{name}": array
+            for part, arrays in parts.items()
+            for name, array in arrays.items()
+        }
+        return {**named, "losses": np.array(self.losses())}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        weights, moments = (scope(p, snapshot) for p in ("weights", "optimizer"))
+        if not moments or "losses" not in snapshot:
+            raise UnfitCheckpoint("has no optimiser state of torch")
+        dtype = "float64" if next(iter(weights.values())).itemsize == 8 else "float32"
+        fresh = models.twin(self._spec, "torch").build(self._spec, weights, dtype=dtype)
+        self._update.put_moments(moments)
+        self._update.put_weights(fresh.parameters())
+        self._losses = [*snapshot["losses"].tolist()]
 
     def _evaluate(
         self, forward: Callable[[Tensor], Tensor], images: Images

@@ -14,7 +14,9 @@ Schema history
    accumulate as cell fields;
    images_skipped, images_skipped_example, n_eval_real; as cell fields data_dir,
    data_fingerprint, on_bad_image, evaluation, randaugment_layers,
-   randaugment_magnitude, mixup.
+   randaugment_magnitude, mixup;
+   resumes, resumed_step, carried_s, inexact_resume, and as cell fields token_mixing,
+   tied_token_mixing, position_embedding.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -249,6 +251,15 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("excluded_s", pa.float64(), "s", "compile, evaluation, checkpoint"),
     ("repeated_s", pa.float64(), "s", "steps done again after a resume"),
     ("idle_s", pa.float64(), "s", "allocated and unused"),
+    ("carried_s", pa.float64(), "s", "of allocated_s, what earlier processes held"),
+    ("resumes", pa.int64(), "1", "processes that began this training and died"),
+    ("resumed_step", pa.int64(), "1", "the last one went on from here; null: from 0"),
+    (
+        "inexact_resume",
+        pa.bool_(),
+        "",
+        "a resume may have changed bits; a caution says why; null: none",
+    ),
     ("core_days_measured", pa.float64(), "core-day", "cores x measured time"),
     ("core_days_extrapolated", pa.float64(), "core-day", "for what was not run"),
     ("weights_sha256", pa.string(), "", "of the final weights, canonical order"),
@@ -297,12 +308,7 @@ SCHEMA = pa.schema(
     list(_fields()), metadata={"mixer_bench_schema": str(SCHEMA_VERSION)}
 )
 COLUMNS = tuple(SCHEMA.names)
-CELL_DEFAULTS = {
-    item.name: item.default
-    for item in dataclasses.fields(Cell)
-    if item.default is not dataclasses.MISSING and item.name != "batch_size"
-}
-"""What a row says of a field that its cell does not set."""
+
 NESTED = tuple(
     name
     for name in COLUMNS

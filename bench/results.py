@@ -9,6 +9,7 @@ deletes what it holds. Readers open files one by one and set bad ones aside.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import logging
@@ -20,18 +21,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench import published, record
 from bench._shipped import shipped
 from bench.analysis import drift
 from bench.errors import ResultsError
+from bench.specs import Cell
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _VERSION_KEY = b"mixer_bench_schema"
 _MAGIC = b"PAR1"
+_DEFAULTS = {
+    item.name: item
+    for item in dataclasses.fields(Cell)
+    if "modes" in item.metadata and item.default not in (None, "auto")
+}
 
 
 @dataclass
@@ -284,21 +292,24 @@ def _conform(table: pa.Table, path: Path) -> pa.Table:
             columns.append(pa.nulls(table.num_rows, item.type))
         elif item.name in table.schema.names:
             columns.append(table[item.name].cast(item.type))
+        elif (
+            item.name in _DEFAULTS and "mode" in table.schema.names
+        ):  # a field that is newer than the file
+            columns.append(_default(table, item))
         else:
-            columns.append(_lacking(item, table))
+            columns.append(pa.nulls(table.num_rows, item.type))
     return pa.table(columns, schema=record.SCHEMA)
 
 
-def _lacking(item: pa.Field, table: pa.Table) -> pa.Array:
-    """A column that an old file has not.
+def _default(table: pa.Table, item: pa.Field) -> pa.Array:
+    """What a cell's new field was before it had a name: its default, where it counts.
 
-    A field of the cell had its default then: that is why its id is the same now, and
-    why the row must not count as another setting.
+    So an old row and a new one of the same cell_id are the same setting.
     """
-    default = record.CELL_DEFAULTS.get(item.name)
-    sources = table["source"].to_pylist()
-    values = [default if source == "measured" else None for source in sources]
-    return pa.array(values, item.type)
+    cell = _DEFAULTS[item.name]
+    declares = pc.is_in(table["mode"], pa.array(cell.metadata.get("modes", ())))
+    default = pa.scalar(cell.default, item.type)
+    return pc.if_else(declares, default, pa.scalar(None, item.type))
 
 
 def _once(table: pa.Table) -> pa.Table:

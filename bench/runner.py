@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import backend as backends
-from bench import executors, machine, models, results, studies
+from bench import checkpoints, executors, machine, models, results, studies
 from bench.errors import StudyError
 from bench.history import History
 from bench.specs import PROTOCOL, SPEED_MODES, Bandwidth, Cell, Limit, Study, WorkItem
@@ -222,6 +222,7 @@ def _run_items(
     out: Path,
     on_wait: Callable[[str], None],
 ) -> Iterator[Progress]:
+    checkpoints.forget(plan.reused, out, plan.host.name)
     timer = _TimeLeft(plan.items)
     ceilings = _Ceilings(plan.host, executor, out, on_wait)
     picked: dict[str, int] = {}
@@ -233,9 +234,11 @@ def _run_items(
             ceiling, bandwidth = ceilings.of(item.cell)
             item = dataclasses.replace(item, ceiling=ceiling, bandwidth=bandwidth)
             started = datetime.now(UTC)
+            item = checkpoints.arranged(item, out, plan.host.name, started, on_wait)
             values = executor.run(item)
         row = _row(plan, item, _accounted(values, started), started)
         results.append(row, out)
+        checkpoints.settle(item, row)
         if row["status"] == "ok" and row["batch_rule"] == "auto":
             picked.setdefault(cell_id, row["batch_size"])
         left = timer.after(item, (datetime.now(UTC) - started).total_seconds())
@@ -298,7 +301,8 @@ def _accounted(values: dict[str, Any], started: datetime) -> dict[str, Any]:
     if values.get("allocated_s") is None:
         return values
     held_s = (datetime.now(UTC) - started).total_seconds()
-    unseen_s = max(0.0, held_s - values["allocated_s"])
+    seen_s = values["allocated_s"] - (values.get("carried_s") or 0.0)
+    unseen_s = max(0.0, held_s - seen_s)
     return {
         **values,
         "allocated_s": values["allocated_s"] + unseen_s,

@@ -49,6 +49,15 @@ class Cell:
     device: str = _on(MODES, "auto", "auto, or a device kind of bench.devices")
     pool: str | None = _on(MODES, None, "ViT: token is the default", ("token", "gap"))
     tokens_mlp_dim: int | None = _on(MODES, None, "Mixer: D_S; None is the paper's")
+    token_mixing: str = _on(
+        MODES, "mlp", "Mixer: how tokens are mixed", ("mlp", "linear", "none")
+    )
+    tied_token_mixing: bool = _on(
+        MODES, True, "Mixer: every channel shares the token-mixing weights"
+    )
+    position_embedding: str = _on(
+        MODES, "learned", "ViT: learned, or none", ("learned", "none")
+    )
     num_classes: int = _on(SPEED_MODES, 1000, "width of the head")
     batch_size: int | Literal["auto"] = _on(
         MODES, "auto", "images per step; auto sweeps, in speed modes only"
@@ -209,6 +218,9 @@ _LABEL_FIELDS = {
     "data_examples": "n=",
     "data_fraction": "f=",
     "tokens_mlp_dim": "D_S=",
+    "token_mixing": "token_mixing=",
+    "tied_token_mixing": "tied_token_mixing=",
+    "position_embedding": "position_embedding=",
     "shuffle": "",
     "seed": "seed=",
 }
@@ -234,6 +246,11 @@ class Effort:
     """... or after this many seconds of measuring."""
     time_limit_s: float = 900.0
     """One attempt is stopped after this long."""
+    evaluations: int = 4
+    """Points of a learning curve, evenly spread; the last is the end."""
+    checkpoint_steps: int | None = None
+    """Steps between checkpoints of a training; None goes by the clock, so that they
+    take a fiftieth of the time at most."""
 
 
 @dataclass(frozen=True)
@@ -279,6 +296,10 @@ class WorkItem:
     """The peak that the user gives for the cell's dtype; None asks the known parts."""
     own_core: OwnCore | None = None
     """What the user divides by; None is what the device says a core is."""
+    checkpoints: str | None = None
+    """Folder of this training's checkpoints; None keeps none."""
+    asked_at: float | None = None
+    """When the cores began to be held for it, seconds since 1970; None is the call."""
 
     @property
     def key(self) -> tuple[str, int, str]:

@@ -19,7 +19,7 @@ LAYERS = [
     ["training"],
     ["timing"],
     ["studies", "history", "plots", "report"],
-    ["results"],
+    ["results", "checkpoints"],
     ["feasible"],
     ["published", "machine", "devices"],
     [

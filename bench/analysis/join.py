@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from bench import record
+from bench.analysis.ablations import PAPERS
 from bench.analysis.key import equal, key_columns, need, plain
 from bench.analysis.stats import repetition_interval
 from bench.specs import fields_of
@@ -28,6 +29,7 @@ _JOIN = (
     "dtype",
     "pool",
     "tokens_mlp_dim",
+    *PAPERS,
     "peer",
     "machine_id",
     "environment_id",

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 DATA_FORMATS = ("table", "json", "csv")
 
 
-def data(rows: Sequence[Mapping[str, Any]], fmt: str) -> str:
-    """Rows of facts as a table, JSON objects or CSV."""
+def check_format(fmt: str) -> None:
+    """Refuse an unknown format, before anything is done for it."""
     if fmt not in DATA_FORMATS:
         raise StudyError(f"--format: {unknown('format', fmt, DATA_FORMATS)}")
+
+
+def data(rows: Sequence[Mapping[str, Any]], fmt: str) -> str:
+    """Rows of facts as a table, JSON objects or CSV."""
+    check_format(fmt)
     if fmt == "json":
         return as_json(list(rows))
     if fmt == "csv":

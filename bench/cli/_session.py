@@ -164,7 +164,11 @@ def _line(progress: runner.Progress) -> str:
     if row.get("img_per_sec_core") is not None:
         rate = significant(row["img_per_sec_core"])
         return f"{label}: {rate} img/s/core"
-    return (
+    line = (
         f"{label}: top-1 {percent(row['top1'])} % (chance {percent(row['chance'])} %), "
         f"{significant(row['train_img_per_sec_core'])} train img/s/core"
     )
+    if row.get("resumed_step") is not None:
+        exact = "" if not row["inexact_resume"] else ", perhaps not to the last bit"
+        line += f"; resumed at step {row['resumed_step']}{exact}"
+    return line

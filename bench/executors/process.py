@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -48,23 +49,28 @@ class Process:
 
 def _worker(item: WorkItem, answer: Path, stderr: Any) -> int:
     # -P: a folder called bench where the user stands must not shadow this package.
-    command = [sys.executable, "-P", "-m", "bench.executors.process", str(answer)]
+    command = [sys.executable, "-P", "-m", "bench.executors.process"]
+    parent, held = os.pipe()  # nobody writes: it ends when this process does
     worker = subprocess.Popen(
-        command,
+        [*command, str(parent), str(answer)],
         env={**variables(), **variants.process_environment(item.cell.variant)},
         stdin=subprocess.PIPE,
         stdout=stderr,
         stderr=stderr,
         start_new_session=True,  # one signal reaches the worker and all it started
+        pass_fds=(parent,),
     )
+    os.close(parent)
     try:
         worker.communicate(encode(item).encode(), timeout=item.effort.time_limit_s)
     except subprocess.TimeoutExpired as error:
+        also = "" if item.checkpoints is None else ", or run again: training goes on"
         raise TimedOut(
-            f"stopped after {item.effort.time_limit_s:g} s; raise time_limit_s"
+            f"stopped after {item.effort.time_limit_s:g} s; raise time_limit_s{also}"
         ) from error
     finally:
         _end(worker)
+        os.close(held)
     return worker.returncode
 
 
@@ -113,8 +119,18 @@ def decode(text: str) -> WorkItem:
     return WorkItem(**values)
 
 
-def main(answer: Path) -> None:
+def _die_with(parent: int) -> None:
+    """Without its parent a worker would train on, beside the one that a new run starts.
+
+    The read returns when the parent has ended, however it ended.
+    """
+    os.read(parent, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+def main(answer: Path, parent: int) -> None:
     """The worker: read an item, perform it, leave the values in `answer`."""
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     values = perform(decode(sys.stdin.read()))
     temporary = answer.with_suffix(".tmp")
     temporary.write_text(json.dumps(values))
@@ -122,4 +138,4 @@ def main(answer: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[2]), int(sys.argv[1]))

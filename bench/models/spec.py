@@ -21,12 +21,14 @@ class Tensor:
     """Shape of one parameter and the name of its initialiser in `weights.INITIALISERS`.
 
     `input_axes` counts the leading axes that a product contracts over; None is all
-    but the last, right for dense (in, out) and convolution (H, W, I, O) kernels.
+    but the last, right for dense (in, out) and convolution (H, W, I, O) kernels. The
+    first `copies` axes number layers that stand side by side, each with its own fans.
     """
 
     shape: tuple[int, ...]
     init: str
     input_axes: int | None = None
+    copies: int = 0
 
     @property
     def size(self) -> int:
@@ -35,8 +37,9 @@ class Tensor:
     @property
     def fans(self) -> tuple[int, int]:
         """Sizes of the contracted and of the produced axes."""
-        cut = len(self.shape) - 1 if self.input_axes is None else self.input_axes
-        return math.prod(self.shape[:cut]), math.prod(self.shape[cut:])
+        shape = self.shape[self.copies :]
+        cut = len(shape) - 1 if self.input_axes is None else self.input_axes
+        return math.prod(shape[:cut]), math.prod(shape[cut:])
 
 
 Tensors = dict[str, Tensor]
@@ -90,6 +93,11 @@ class ModelSpec(ABC):
     def param_count(self) -> int:
         """Trainable numbers, head included."""
         return sum(tensor.size for tensor in self.tensors().values())
+
+    @property
+    def adam_bytes(self) -> int:
+        """What training holds before any activation: weight, gradient, two moments."""
+        return 4 * 4 * self.param_count  # each in float32
 
     def adapted(self, name: str, array: np.ndarray) -> np.ndarray:
         """A tensor of a foreign file in the shape used here, where that is exact."""

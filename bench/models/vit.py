@@ -23,8 +23,9 @@ from bench.models.spec import (
 )
 
 PREFIX = "ViT"
-OPTIONS = ("pool", "representation")
+OPTIONS = ("pool", "representation", "position_embedding")
 POOLS = ("token", "gap")
+POSITION_EMBEDDINGS = ("learned", "none")
 
 VARIANTS = {
     # size: (num_blocks, hidden_dim D, mlp_dim, num_heads)
@@ -76,11 +77,17 @@ class ViTSpec(PatchSpec):
     """token reads the class token, gap the mean over the patches."""
     representation: bool = False
     """A tanh layer before the head, as in the original ImageNet-21k files."""
+    position_embedding: str = "learned"
+    """none is an ablation (Table 8 of the paper): the order of patches is lost."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.pool not in POOLS:
             raise StudyError(f"{self.name}: {unknown('pool', self.pool, POOLS)}")
+        given, known = self.position_embedding, POSITION_EMBEDDINGS
+        if given not in known:
+            wrong = unknown("position_embedding", given, known)
+            raise StudyError(f"{self.name}: {wrong}")
 
     @property
     def width(self) -> int:
@@ -114,7 +121,8 @@ class ViTSpec(PatchSpec):
         table = {"cls": Tensor((1, 1, d), "zeros")} if self.pool == "token" else {}
         table["embedding/kernel"] = Tensor(self.patch_kernel(), "lecun_normal")
         table["embedding/bias"] = Tensor((d,), "zeros")
-        table[POSITIONS] = Tensor((1, self.tokens, d), "normal_0.02")
+        if self.position_embedding == "learned":
+            table[POSITIONS] = Tensor((1, self.tokens, d), "normal_0.02")
         for i in range(self.num_blocks):
             table |= under(f"Transformer/encoderblock_{i}", self._block())
         table |= under("Transformer/encoder_norm", norm(d))
@@ -170,6 +178,7 @@ def spec(
     num_classes: int,
     pool: str | None = None,
     representation: bool | None = None,
+    position_embedding: str = "learned",
 ) -> ViTSpec:
     """The spec of `ViT-L/16` and its like."""
     size, patch = size_and_patch(text, PREFIX, VARIANTS, LISTED)
@@ -185,4 +194,5 @@ def spec(
         num_heads=num_heads,
         pool="token" if pool is None else pool,
         representation=bool(representation),
+        position_embedding=position_embedding,
     )

@@ -124,7 +124,9 @@ class Transformer(nn.Module):
 
     def __init__(self, spec: ViTSpec, weights: Weights, dtype: torch.dtype) -> None:
         super().__init__()
-        self.posembed_input = Positions(scope("posembed_input", weights))
+        self.positions = spec.position_embedding == "learned"
+        if self.positions:
+            self.posembed_input = Positions(scope("posembed_input", weights))
         self.blocks = tuple(f"encoderblock_{i}" for i in range(spec.num_blocks))
         for name in self.blocks:
             setattr(self, name, EncoderBlock(scope(name, weights), dtype))
@@ -133,7 +135,9 @@ class Transformer(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch tokens width"], noise: Noise | None = None
     ) -> Float[Tensor, "batch tokens width"]:
-        x = dropped(self.posembed_input(x), noise)
+        if self.positions:
+            x = self.posembed_input(x)
+        x = dropped(x, noise)
         for name in self.blocks:
             x = getattr(self, name)(x, noise)
         return self.encoder_norm(x)

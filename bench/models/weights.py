@@ -23,7 +23,7 @@ import safetensors.numpy
 from numpy.lib.npyio import NpzFile
 
 from bench.errors import WeightsError, unknown
-from bench.models.spec import ModelSpec, Tensor
+from bench.models.spec import ModelSpec, Tensor, scope
 
 Weights = Mapping[str, np.ndarray]
 
@@ -182,8 +182,8 @@ def load_file(path: str | Path, spec: ModelSpec) -> dict[str, np.ndarray]:
     """Weights of `spec` from .npz or .safetensors, float32 under canonical names."""
     path = Path(path)
     found: dict[str, np.ndarray] = {}
-    for name, array in _read(path).items():
-        ours = _canonical(name, spec)
+    for name, array in read_file(path).items():
+        ours = canonical(name, type(spec))
         if ours in found:
             raise WeightsError(f"{path}: two tensors are {ours}; keep one")
         found[ours] = array
@@ -221,8 +221,18 @@ def save_file(path: str | Path, weights: Weights) -> None:
         part.unlink(missing_ok=True)
 
 
+def read_file(path: str | Path) -> dict[str, np.ndarray]:
+    """Every weight of the file under the name that it has there.
+
+    A checkpoint of a training holds other state as well, which is left out.
+    """
+    named = _read(Path(path))
+    held = scope("weights", named)
+    return held or named
+
+
 def _read(path: Path) -> dict[str, np.ndarray]:
-    """Every tensor of the file under the name that it has there."""
+    """Every tensor of the file."""
     if path.suffix not in _SUFFIXES:
         raise WeightsError(_unknown_suffix(path))
     if not path.is_file():
@@ -244,8 +254,8 @@ def _unknown_suffix(path: Path) -> str:
     return f"{path}: " + unknown("kind of weights file", path.suffix, _SUFFIXES)
 
 
-def _canonical(name: str, spec: ModelSpec) -> str:
-    """The canonical form of a name in circulation."""
+def canonical(name: str, spec: type[ModelSpec]) -> str:
+    """The canonical form of a name in circulation, in the family of `spec`."""
     for prefix in _PREFIXES:
         name = name.removeprefix(prefix)
     for pattern, ours in spec.aliases:

@@ -27,11 +27,10 @@ from bench.specs import Cell, WorkItem
 from bench.timing import cautions
 from bench.timing.speed import checked_machine, checked_precision
 from bench.training import fewshot
+from bench.training.checkpoint import Keeper, Progress
 from bench.training.ledger import Clock, Ledger
 from bench.training.task import Task, batch_size, prepare
 
-EVALUATIONS = 4
-"""Points of the learning curve, evenly spread; the last is the end."""
 CHECK_EVERY = 100
 """Steps between two looks at the losses: a run that diverged ends soon after."""
 LOSS_BOUND = 100.0
@@ -44,8 +43,17 @@ Rows = list[dict[str, Any]]
 def pretrain(
     item: WorkItem, backend: Backend, clock: Clock = time.perf_counter
 ) -> dict[str, Any]:
-    """Train the cell from its initial weights; the training columns of its row."""
-    cell, ledger = item.cell, Ledger(clock)
+    """Train the cell, from its initial weights or from where a killed process was.
+
+    Returns:
+        The training columns of its row.
+    """
+    with Keeper(item, backend, clock) as keeper:
+        return _pretrain(item, backend, keeper)
+
+
+def _pretrain(item: WorkItem, backend: Backend, keeper: Keeper) -> dict[str, Any]:
+    cell, ledger = item.cell, keeper.ledger
     host = checked_machine(item, backend)
     with ledger.excluded():
         precision = checked_precision(backend, cell.dtype)
@@ -57,64 +65,82 @@ def pretrain(
             batch_size=batch_size(cell),
             dtype=cell.dtype,
         )
-        baselines = _baselines(learner, task)
+        progress = keeper.restore(learner, task.spec)
+        if progress.baselines is None:
+            progress.baselines = _baselines(learner, task)
     load_before, others = machine.load_average(), machine.OthersLoad()
-    curve = _train(learner, task, ledger)
+    _train(learner, task, keeper, progress, item.effort.evaluations)
     task.loader.close()
     busy = cautions.host_load(others.cores(), cores.usable().count)
     with ledger.excluded():
         results = _results(learner, task)
-        probes = _probes(learner, task, None) + baselines
+        probes = _probes(learner, task, None) + progress.baselines
     seen = task.steps * task.loader.batch_size
     peak, method = backend.peak_memory()
     return {
         **_setting(cell, task),
         **results,
         **ledger.columns(cores=host.cores, images_seen=seen),
-        "curve": curve,
+        **keeper.columns(),
+        "curve": progress.curve,
         "fewshot": probes or None,
         "effective_precision": precision,
         "peak_memory_bytes": peak,
         "peak_memory_method": method,
         "load_before": load_before,
         "load_after": machine.load_average(),
-        "cautions": [dataclasses.asdict(busy)] if busy else [],
+        "cautions": keeper.cautions() + ([dataclasses.asdict(busy)] if busy else []),
     }
 
 
-def _train(learner: Learner, task: Task, ledger: Ledger) -> Rows:
-    """Every step of the budget; the learning curve on the validation split."""
-    ends = np.linspace(0, task.steps, min(EVALUATIONS, task.steps) + 1).round()
-    curve: Rows = []
+def _train(
+    learner: Learner, task: Task, keeper: Keeper, progress: Progress, evaluations: int
+) -> None:
+    """Every step that is left; the learning curve on the validation split."""
+    ends = np.linspace(0, task.steps, min(evaluations, task.steps) + 1).round()
     for first, last in zip(ends.astype(int), ends[1:].astype(int), strict=False):
-        _steps(learner, task, ledger, range(first, last))
-        with ledger.excluded():
-            losses = learner.losses()
-            check_losses(losses, task)
-            curve.append(
-                {
-                    "step": int(last),
-                    "images_seen": int(last) * task.loader.batch_size,
-                    "train_s": ledger.measured_s,
-                    "train_loss": float(np.mean(losses[first:last])),
-                    "top1": accuracy(learner, task.val),
-                }
-            )
-    return curve
+        while progress.step < last:
+            progress.step = _steps(learner, task, keeper, range(progress.step, last))
+            if progress.step == last:
+                with keeper.ledger.excluded():
+                    point = _point(learner, task, keeper.ledger, int(first), int(last))
+                progress.curve.append(point)
+            if keeper.is_due(progress.step):
+                keeper.save(learner, progress)
 
 
-def _steps(learner: Learner, task: Task, ledger: Ledger, steps: range) -> None:
-    with ledger.measured(learner):
+def _point(
+    learner: Learner, task: Task, ledger: Ledger, first: int, last: int
+) -> dict[str, Any]:
+    """The learning curve after `last` steps."""
+    losses = learner.losses()
+    check_losses(losses, task)
+    return {
+        "step": last,
+        "images_seen": last * task.loader.batch_size,
+        "train_s": ledger.measured_s,
+        "train_loss": float(np.mean(losses[first:last])),
+        "top1": accuracy(learner, task.val),
+    }
+
+
+def _steps(learner: Learner, task: Task, keeper: Keeper, steps: range) -> int:
+    """Steps until the range is done or a checkpoint is due; how many are done now."""
+    with keeper.ledger.measured(learner):
         for step in steps:
-            with ledger.waiting():
+            with keeper.ledger.waiting():
                 images, labels = task.loader.batch(step)
             rate = learning_rate(task.recipe, step, task.steps)
             key = noise.key(task.loader.seed, step) if task.recipe.noisy else None
             learner.step(images, labels, rate, key)
+            keeper.stepped(learner, step + 1)
             if step % CHECK_EVERY == CHECK_EVERY - 1:
                 recent = learner.losses()[-CHECK_EVERY:]
                 check_losses(recent, task, step + 1 - len(recent))
+            if keeper.is_due(step + 1):
+                break
         learner.barrier()
+    return step + 1
 
 
 def check_losses(losses: Sequence[float], task: Task, first: int = 0) -> None:

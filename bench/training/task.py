@@ -45,13 +45,7 @@ class Task:
 def prepare(cell: Cell) -> Task:
     """Draw the subset, make its images, shuffle them all alike, draw the weights."""
     dataset = data.load(_name(cell), cell.image_size, folders.source_of(cell))
-    spec = models.spec_for(
-        cell.model,
-        image_size=cell.image_size,
-        num_classes=dataset.classes,
-        pool=cell.pool,
-        tokens_mlp_dim=cell.tokens_mlp_dim,
-    )
+    spec = models.spec_of_cell(cell, num_classes=dataset.classes)
     pixels = permutation(cell, spec)
     picks = subset.choose(
         dataset.train.labels,
