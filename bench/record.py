@@ -10,6 +10,9 @@ Schema history
 5: attention_kernel.
 6: peer, peer_version, probe_outputs, probe_reference, variant as a cell field.
    `layout` is the one computed in; earlier rows of torch ResNets may say NHWC.
+7: finetune rows, with init, init_sha256, parent_cell_id, learning_rates and
+   dev_fraction as cell fields; init_report, init_weights_sha256, search, search_s,
+   core_days_finetune, core_days_search.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -27,7 +30,7 @@ import pyarrow as pa
 
 from bench.specs import Cell
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 CEILING_OF_MACHINE = 4
 CHANGED_MEANING = ("ceiling_flop_per_sec", "ceiling_method", "ceiling_share")
@@ -65,6 +68,16 @@ _FEWSHOT = pa.list_(
             ("seed", pa.int64()),
             ("accuracy", pa.float64()),
             ("baseline", pa.string()),
+        ]
+    )
+)
+_SEARCH = pa.list_(
+    pa.struct(
+        [
+            ("learning_rate", pa.float64()),
+            ("status", pa.string()),
+            ("top1", pa.float64()),
+            ("train_loss", pa.float64()),
         ]
     )
 )
@@ -234,7 +247,13 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("core_days_measured", pa.float64(), "core-day", "cores x measured time"),
     ("core_days_extrapolated", pa.float64(), "core-day", "for what was not run"),
     ("weights_sha256", pa.string(), "", "of the final weights, canonical order"),
-    ("parent_cell_id", pa.string(), "", "the pretrain cell this one started from"),
+    # fine-tuning, whose cost is never part of pre-training core-days
+    ("init_weights_sha256", pa.string(), "", "of the weights started from, as found"),
+    ("init_report", pa.string(), "", "what was loaded, carried over, or made anew"),
+    ("search", _SEARCH, "", "each learning rate tried; top1 is on the dev split"),
+    ("search_s", pa.float64(), "s", "spent on the search; a part of excluded_s"),
+    ("core_days_finetune", pa.float64(), "core-day", "cores x fine-tuning time"),
+    ("core_days_search", pa.float64(), "core-day", "cores x search_s"),
     # published rows
     ("table", pa.string(), "", "table of the paper"),
     ("run_id", pa.string(), "", "the same run quoted twice counts once"),

@@ -18,21 +18,21 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from bench import data, devices, feasible, models, peers, variants, yaml_strict
+from bench import data, devices, feasible, inits, models, peers, variants, yaml_strict
 from bench._shipped import shipped
 from bench.backend import FRAMEWORKS
 from bench.errors import StudyError, UserError, unknown
-from bench.recipes import papers
+from bench.recipes import finetuning, papers
 from bench.specs import MODES, TRAINING_MODES, Cell, Effort, Study, fields_of
 
 _TOP = "question settings grids exclude overrides repetitions anchor".split()
-_CELL = {item.name: item for item in dataclasses.fields(Cell)}
+_CELL = {f.name: f for f in dataclasses.fields(Cell) if f.name not in inits.DERIVED}
 _EFFORT = {item.name: item for item in dataclasses.fields(Effort)}
 _HINTS = {**typing.get_type_hints(Cell), **typing.get_type_hints(Effort)}
 _POSITIVE = (
     "image_size tokens_mlp_dim num_classes batch_size data_examples data_fraction "
     "total_steps total_epochs learning_rate clip_norm precision window_s sweep_min "
-    "sweep_max time_limit_s"
+    "sweep_max time_limit_s dev_fraction"
 ).split()
 _NOT_NEGATIVE = "subset_seed seed warmup_steps weight_decay".split()
 
@@ -99,6 +99,7 @@ class _Reader:
         kept = self.exclude(
             overridden, self.sequence("exclude", top.get("exclude", []))
         )
+        kept = inits.with_family(self, bare, kept)
         cells = {cell.cell_id: cell for cell in map(self.cell, kept)}
         if not cells:
             raise self.fail("exclude", "leaves no cell; loosen it")
@@ -191,7 +192,8 @@ class _Reader:
             declared = fields_of(values["mode"])
             below = {k: v for k, v in shared.items() if k in declared}
             filled = self.with_recipe(where, {**below, **values})
-            yield from self.with_variants(filled)
+            for made in self.with_variants(filled):
+                yield from inits.with_parents(self, where, made, shared)
 
     def axis(self, where: str, key: str, value: Any) -> list[Any]:
         values = value if isinstance(value, list) else [value]
@@ -205,10 +207,10 @@ class _Reader:
             return values
         try:
             family = models.family_of(values["model"])
-            filled = papers.recipe_fields(name, values["model"], family)
+            filled = papers.recipe_fields(name, values["model"], family, values["mode"])
         except UserError as error:
             raise self.fail(f"{where}.recipe", str(error)) from error
-        return {**filled, **values}
+        return finetuning.under(filled, values)
 
     def with_variants(self, values: Values) -> Iterator[Values]:
         """The tuned track tries every variant, unless one is given."""
@@ -228,7 +230,7 @@ class _Reader:
             parts = self.mapping(where, rule, ["when", "set"])
             when = self.condition(f"{where}.when", parts.get("when", {}))
             change = self.mapping(f"{where}.set", parts.get("set", {}), list(_CELL))
-            for key in ("mode", "model", "recipe"):
+            for key in ("mode", "model", "recipe", "init"):
                 if key in change:
                     raise self.fail(f"{where}.set.{key}", "cannot be set; use a grid")
             typed = {k: self.typed(f"{where}.set.{k}", k, v) for k, v in change.items()}
@@ -243,6 +245,8 @@ class _Reader:
                             f"mode {values['mode']} does not use it",
                         )
                 values.update(typed)
+                if "learning_rate" in typed:  # one rate ends a recipe's search
+                    values.pop("learning_rates", None)
         return cells
 
     def exclude(self, cells: list[Values], rules: list[Any]) -> list[Values]:
@@ -269,6 +273,8 @@ class _Reader:
 
     def typed(self, where: str, key: str, value: Any) -> Any:
         """`value` typed and in canonical form, or one clear line."""
+        if key == "init" and isinstance(value, dict):
+            return value  # a pretrain cell's fields, checked where it is expanded
         if isinstance(value, (list, dict)):
             raise self.fail(where, f"{_shown(value)}: must be a single value")
         try:
@@ -309,7 +315,8 @@ class _Reader:
 
     def cell(self, values: Values) -> Cell:
         """One checked cell: what only the whole combination can tell."""
-        cell = self.with_canonical_variant(Cell(**values))
+        resolved = inits.resolved(self, values)
+        cell = self.with_canonical_variant(Cell(**resolved))
         if cell.batch_size != "auto":  # without a sweep its range says nothing
             cell = dataclasses.replace(
                 cell, sweep_min=Cell.sweep_min, sweep_max=Cell.sweep_max

@@ -114,6 +114,8 @@ class _Shown:
                 f"reusing {len(plan.reused)} finished measurements: same cell, protocol"
                 f"{_WHY[plan.reuse]}"
             )
+        for message in plan.lineage.again:
+            _print.note(message)
         if plan.executor == "inline":
             _print.note("inline: all in one process, so no repetition is a fresh one")
         if not items:

@@ -174,23 +174,28 @@ def sha256(weights: Weights) -> str:
 
 def load_file(path: str | Path, spec: ModelSpec) -> dict[str, np.ndarray]:
     """Weights of `spec` from .npz or .safetensors, float32 under canonical names."""
-    path = Path(path)
-    found: dict[str, np.ndarray] = {}
-    for name, array in _read(path).items():
-        ours = _canonical(name, spec)
-        if ours in found:
-            raise WeightsError(f"{path}: two tensors are {ours}; keep one")
-        found[ours] = array
-    wanted = spec.tensors()
-    found = {
-        name: spec.adapted(name, array) if name in wanted else array
-        for name, array in found.items()
-    }
+    found = read_file(path, spec)
     try:
         check(found, spec)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
-    return {name: found[name].astype(np.float32) for name in wanted}
+    return {name: found[name].astype(np.float32) for name in spec.tensors()}
+
+
+def read_file(path: str | Path, spec: ModelSpec) -> dict[str, np.ndarray]:
+    """What the file holds, under canonical names; whether it fits is not checked."""
+    path = Path(path)
+    found: dict[str, np.ndarray] = {}
+    for name, array in read(path).items():
+        for ours, part in spec.unstacked(_canonical(name, spec), array).items():
+            if ours in found:
+                raise WeightsError(f"{path}: two tensors are {ours}; keep one")
+            found[ours] = part
+    wanted = spec.tensors()
+    return {
+        name: spec.adapted(name, array) if name in wanted else array
+        for name, array in found.items()
+    }
 
 
 def save_file(path: str | Path, weights: Weights) -> None:
@@ -215,7 +220,7 @@ def save_file(path: str | Path, weights: Weights) -> None:
         part.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def read(path: Path) -> dict[str, np.ndarray]:
     """Every tensor of the file under the name that it has there."""
     if path.suffix not in _SUFFIXES:
         raise WeightsError(_unknown_suffix(path))

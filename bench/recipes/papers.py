@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import StudyError, unknown
+from bench.recipes import finetuning
 
 Fields = Mapping[str, Any]
 
@@ -84,11 +85,20 @@ _DEMO: Mapping[str, Fields] = {
     "resnet": {"learning_rate": 0.01},
 }
 
-RECIPES = (*_PAPERS, "demo")
+_KNOWN = (*_PAPERS, "demo")
+RECIPES = (*_KNOWN, *(name for name in finetuning.RECIPES if name != "demo"))
 
 
-def recipe_fields(name: str, model: str, family: str) -> dict[str, Any]:
+def recipe_fields(
+    name: str, model: str, family: str, mode: str = "pretrain"
+) -> dict[str, Any]:
     """Cell fields of a recipe for this model, such as `Mixer-B/16` of `mixer`."""
+    if name in RECIPES and mode == "finetune":
+        return finetuning.recipe_fields(name, family)
+    if name in finetuning.RECIPES and name != "demo":
+        raise StudyError(
+            f"recipe {name!r} is for mode finetune; mode {mode} has {', '.join(_KNOWN)}"
+        )
     if name == "demo":
         return _demo_fields(family)
     if name not in _PAPERS:

@@ -1,8 +1,8 @@
-"""Pre-training of one cell: the same protocol for every family and framework.
+"""Training of one cell: the same protocol for every family and framework.
 
-The account opens when `pretrain` is called, for the cores are held from then on. Only
-stepping is measured, data wait included, each span closed by a barrier. Data made in
-advance, compilation, evaluation and probes are excluded.
+The account opens when `pretrain` or `finetune` is called, for the cores are held from
+then on. Only stepping is measured, data wait included, each span closed by a barrier.
+Data made in advance, compilation, evaluation and probes are excluded.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,25 +41,37 @@ def pretrain(
     item: WorkItem, backend: Backend, clock: Clock = time.perf_counter
 ) -> dict[str, Any]:
     """Train the cell from its initial weights; the training columns of its row."""
-    cell, ledger = item.cell, Ledger(clock)
+    return trained(item, backend, Ledger(clock), prepare)
+
+
+def trained(
+    item: WorkItem,
+    backend: Backend,
+    ledger: Ledger,
+    make: Callable[[Cell], Task],
+) -> dict[str, Any]:
+    """Train from the weights of the task that `make` prepares, which is not measured.
+
+    Fine-tuning starts elsewhere and is otherwise the same.
+    """
+    cell = item.cell
     host = checked_machine(item, backend)
     with ledger.excluded():
         precision = checked_precision(backend, cell.dtype)
-        task = prepare(cell)
-        learner = backend.learner(
-            task.spec,
-            task.weights,
-            task.recipe,
-            batch_size=batch_size(cell),
-            dtype=cell.dtype,
-        )
-        baselines = _baselines(learner, task)
+        task = make(cell)
+        learner = learner_of(backend, cell, task, task.weights)
+        fresh = learner
+        if task.targets and task.fresh is not None:
+            fresh = learner_of(backend, cell, task, task.fresh)
+        baselines = _baselines(fresh, task)
     load_before, others = machine.load_average(), machine.OthersLoad()
     curve = _train(learner, task, ledger)
     busy = cautions.host_load(others.cores(), cores.usable().count)
     with ledger.excluded():
         results = _results(learner, task)
         probes = _probes(learner, task, None) + baselines
+        if item.keep_weights is not None:
+            weights.save_file(item.keep_weights, learner.state_dict())
     seen = task.steps * task.loader.batch_size
     peak, method = backend.peak_memory()
     return {
@@ -77,12 +89,25 @@ def pretrain(
     }
 
 
+def learner_of(
+    backend: Backend, cell: Cell, task: Task, start: Mapping[str, np.ndarray]
+) -> Learner:
+    """The network of a task, about to be trained from `start`."""
+    return backend.learner(
+        task.spec,
+        start,
+        task.recipe,
+        batch_size=batch_size(cell),
+        dtype=cell.dtype,
+    )
+
+
 def _train(learner: Learner, task: Task, ledger: Ledger) -> Rows:
     """Every step of the budget; the learning curve on the validation split."""
     ends = np.linspace(0, task.steps, min(EVALUATIONS, task.steps) + 1).round()
     curve: Rows = []
     for first, last in zip(ends.astype(int), ends[1:].astype(int), strict=False):
-        _steps(learner, task, ledger, range(first, last))
+        take_steps(learner, task, ledger, range(first, last))
         with ledger.excluded():
             losses = learner.losses()
             check_losses(losses, task)
@@ -98,7 +123,8 @@ def _train(learner: Learner, task: Task, ledger: Ledger) -> Rows:
     return curve
 
 
-def _steps(learner: Learner, task: Task, ledger: Ledger, steps: range) -> None:
+def take_steps(learner: Learner, task: Task, ledger: Ledger, steps: range) -> None:
+    """These steps, measured, closed by a barrier."""
     with ledger.measured(learner):
         for step in steps:
             with ledger.waiting():

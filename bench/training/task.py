@@ -1,7 +1,8 @@
-"""What a pretrain cell needs before its first step: data, network, weights, budget."""
+"""What a training cell needs before its first step: data, network, weights, budget."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ Permutation = Int64[np.ndarray, "pixels"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """A pretrain cell, ready to run."""
+    """A training cell, ready to run."""
 
     spec: ModelSpec
     weights: Weights
@@ -35,6 +36,8 @@ class Task:
     targets: tuple[fewshot.Target, ...]
     classes: int
     eval_preprocess: str
+    fresh: Weights | None = None
+    """Initial weights of the network, where training starts from others."""
 
 
 def prepare(cell: Cell) -> Task:
@@ -48,13 +51,7 @@ def prepare(cell: Cell) -> Task:
         tokens_mlp_dim=cell.tokens_mlp_dim,
     )
     pixels = permutation(cell, spec)
-    picks = subset.choose(
-        dataset.train.labels,
-        cell.subset,
-        examples=cell.data_examples,
-        fraction=cell.data_fraction,
-        seed=cell.subset_seed,
-    )
+    picks = _picks(cell, dataset)
     return Task(
         spec=spec,
         weights=weights.initial(spec, cell.seed),
@@ -66,6 +63,44 @@ def prepare(cell: Cell) -> Task:
         targets=tuple(_target(name, cell, pixels) for name in _probes(cell)),
         classes=dataset.classes,
         eval_preprocess=_preprocess(dataset, cell),
+    )
+
+
+def dev_task(cell: Cell, task: Task) -> Task:
+    """The same task with its training images split in two, to choose a setting on.
+
+    A stratified `dev_fraction` of them becomes `val`; the rest is trained on. The
+    reported test split is not in it.
+    """
+    dataset = data.load(_name(cell), cell.image_size)
+    picks = _picks(cell, dataset)
+    labels = dataset.train.labels[picks]
+    order = subset.order(labels, "stratified", cell.subset_seed)
+    held = max(1, round(cell.dev_fraction * len(picks)))
+    if held >= len(picks):
+        raise StudyError(
+            f"dev_fraction {cell.dev_fraction:g} of {len(picks)} training images "
+            "leaves none to train on; lower it or give one learning_rate"
+        )
+    dev, rest = np.sort(picks[order[:held]]), np.sort(picks[order[held:]])
+    pixels = permutation(cell, task.spec)
+    images, labels = dataset.train.take(dev)
+    return dataclasses.replace(
+        task,
+        loader=_loader(cell, dataset.train, rest, pixels),
+        val=(_reordered(images, pixels), labels),
+        test=(images[:0], labels[:0]),
+    )
+
+
+def _picks(cell: Cell, dataset: Dataset) -> data.Picks:
+    """Positions of the cell's training images."""
+    return subset.choose(
+        dataset.train.labels,
+        cell.subset,
+        examples=cell.data_examples,
+        fraction=cell.data_fraction,
+        seed=cell.subset_seed,
     )
 
 
@@ -138,7 +173,7 @@ def _probes(cell: Cell) -> list[str]:
 def _target(name: str, cell: Cell, pixels: Permutation | None) -> fewshot.Target:
     """A few-shot task, its images treated like those of pre-training."""
     dataset = data.load(name, cell.image_size)
-    first = np.arange(min(fewshot.SUPPORT, len(dataset.train)))
+    first = fewshot.support_of(dataset.train.labels)
     support, support_labels = dataset.train.take(first)
     test, test_labels = _shuffled(dataset.test, pixels)
     return fewshot.Target(
