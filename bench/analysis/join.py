@@ -1,8 +1,9 @@
 """The only join: one row per model with its cost, its accuracy and its speed.
 
-A model row takes core-days and accuracies from pretrain rows and throughput from the
-speed rows of the same model, image size, framework, dtype, machine, environment and
-protocol. A missing part stays missing: it is never taken from somewhere else.
+A model row takes core-days from the pretrain row at its root, accuracies from that row
+or from a finetune row that descends from it, and throughput from the speed rows of the
+same model, image size, framework, dtype, machine, environment and protocol. A missing
+part stays missing: it is never taken from somewhere else.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from bench import record
+from bench.analysis.descent import descended, roots, with_avg5
 from bench.analysis.key import equal, key_columns, need, plain
 from bench.analysis.stats import repetition_interval
 from bench.specs import fields_of
@@ -81,6 +83,8 @@ _TRAIN = (
     "n_eval",
     "chance",
     "top1",
+    "real_top1",
+    "avg5_top1",
     "fewshot",
     "unique_images",
     "images_seen",
@@ -88,6 +92,11 @@ _TRAIN = (
     "core_days_measured",
     "core_days_extrapolated",
     "train_img_per_sec_core",
+    "core_days_finetune",
+    "core_days_search",
+    "learning_rates",
+    "dev_fraction",
+    "init_report",
 )
 _PUBLISHED = (
     "table",
@@ -96,8 +105,6 @@ _PUBLISHED = (
     "printed",
     "regime",
     "pretrain_epochs",
-    "real_top1",
-    "avg5_top1",
     "vtab19",
     "core_days_halfwidth",
     "bibkey",
@@ -113,6 +120,8 @@ SETTINGS = tuple(
 """What a pretrain cell declares, less its seeds and the name of its recipe."""
 _SPEED_ADDED = ("n", "low", "high")
 _TRAIN_ADDED = ("n_train", "top1_low", "top1_high")
+_TRAIN_WORDS = ("train_mode", "lineage", "avg5_missing")
+_OF_FINETUNE = ("lineage", "learning_rates", "dev_fraction", "init_sha256")
 _SPEED_LISTS = ("rates", "speed_attempts")
 _TRAIN_LISTS = ("top1_runs", "core_days_runs", "train_attempts")
 TRAIN_SETTINGS = tuple(
@@ -122,7 +131,7 @@ TRAIN_SETTINGS = tuple(
 )
 """Columns of a model row that hold the settings of its training."""
 _ADDED_NUMBERS = (*_SPEED_ADDED, *_TRAIN_ADDED, "core_days", "train_batch_size")
-_ALL_TRAIN = (*_TRAIN, *TRAIN_SETTINGS, *_TRAIN_ADDED, *_TRAIN_LISTS)
+_ALL_TRAIN = (*_TRAIN, *TRAIN_SETTINGS, *_TRAIN_ADDED, *_TRAIN_LISTS, *_TRAIN_WORDS)
 _ALL_SPEED = (*_SPEED, *_SPEED_ADDED, *_SPEED_LISTS)
 MODEL_COLUMNS = tuple(
     dict.fromkeys((*_JOIN, *_COMMON, *_ALL_TRAIN, *_ALL_SPEED, *_PUBLISHED))
@@ -137,6 +146,9 @@ _MEDIANS_OF_SPEED = (
 )
 _MEDIANS_OF_TRAINING = (
     "top1",
+    "real_top1",
+    "core_days_finetune",
+    "core_days_search",
     "core_days_measured",
     "core_days_extrapolated",
     "train_img_per_sec_core",
@@ -163,7 +175,7 @@ def model_rows(rows: pd.DataFrame, mode: str = "infer") -> pd.DataFrame:
     published = _published(done, mode)
     measured = done[equal(done, "source", "measured") & ~equal(done, "role", "anchor")]
     speed = speed_rows(measured[equal(measured, "mode", mode)])
-    train = training_rows(measured[equal(measured, "mode", "pretrain")])
+    train = lineages(measured)
     parts = [_joined(train, speed), published]
     full = [_picked(part, MODEL_COLUMNS) for part in parts if not part.empty]
     both = (
@@ -184,11 +196,24 @@ def speed_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return _per_group(rows, by, _summarise_speed)
 
 
-def training_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per trained setting: the median over its seeds and repetitions."""
+def lineages(measured: pd.DataFrame) -> pd.DataFrame:
+    """One row per trained setting, pre-training and fine-tuning, with its lineage."""
+    pretrained = roots(measured[equal(measured, "mode", "pretrain")], SETTINGS)
+    tuned = descended(measured[equal(measured, "mode", "finetune")], pretrained)
+    parts = [training_rows(pretrained), training_rows(tuned, _OF_FINETUNE)]
+    kept = [part for part in parts if not part.empty]
+    both = pd.concat(kept, ignore_index=True) if kept else parts[0]
+    return with_avg5(both.rename(columns={"mode": "train_mode"}), (*_JOIN, "lineage"))
+
+
+def training_rows(rows: pd.DataFrame, also: tuple[str, ...] = ()) -> pd.DataFrame:
+    """One row per trained setting: the median over its seeds and repetitions.
+
+    `also` names further columns that tell settings apart.
+    """
     where = ("machine_id", "environment_id", "protocol")
     key = key_columns("top1", "core_days")
-    by = list(dict.fromkeys(["mode", *SETTINGS, *where, *key]))
+    by = list(dict.fromkeys(["mode", *SETTINGS, *where, *key, *also]))
     return _per_group(rows, by, _summarise_training)
 
 
@@ -287,7 +312,8 @@ def _with_core_days(rows: pd.DataFrame) -> pd.DataFrame:
     kind = np.select(
         [measured.notna(), guessed.notna()], ["measured", "extrapolated"], ""
     )
-    return rows.assign(core_days=_core_days(rows), core_days_kind=kind)
+    # the copy is one block for each dtype: pandas warns of a hundred single columns
+    return rows.copy().assign(core_days=_core_days(rows), core_days_kind=kind)
 
 
 def _core_days(rows: pd.DataFrame) -> pd.Series[Any]:
@@ -303,7 +329,7 @@ def typed(rows: pd.DataFrame) -> pd.DataFrame:
         number = name in _ADDED_NUMBERS or _is_number(str(name))
         values = [plain(value) for value in column]
         made[name] = pd.Series(values, rows.index, "float64" if number else "object")
-    return pd.DataFrame(made, index=rows.index)
+    return pd.DataFrame(made, index=rows.index).copy()
 
 
 def _is_number(name: str) -> bool:
