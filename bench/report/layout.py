@@ -66,8 +66,7 @@ def _by_lineage(part: pd.DataFrame) -> Iterator[list[dict[str, Any]]]:
     Two rows of one test set, as of two budgets, are two lines.
     """
     lines: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for record in part.to_dict("records"):
-        row = {str(name): plain(value) for name, value in record.items()}
+    for row in _records(part):
         same = tuple(row[name] for name in _ONE_LINE)
         free = 0
         while any(
@@ -78,28 +77,33 @@ def _by_lineage(part: pd.DataFrame) -> Iterator[list[dict[str, Any]]]:
     yield from lines.values()
 
 
-def _test_set(row: Mapping[str, Any]) -> tuple[str, str] | None:
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {str(name): plain(value) for name, value in row.items()}
+        for row in rows.to_dict("records")
+    ]
+
+
+def _test_set(row: Mapping[Any, Any]) -> tuple[str, str] | None:
     if row["eval_dataset"] is None:
         return None
     return str(row["eval_dataset"]), str(row["eval_split"] or "")
 
 
 def _tested(models: pd.DataFrame) -> list[tuple[str, str]]:
-    found = [_test_set(row) for row in models.map(plain).to_dict("records")]
+    found = map(_test_set, _records(models))
     return [one for one in dict.fromkeys(found) if one is not None]
 
 
 def _evaluations(models: pd.DataFrame) -> list[str]:
     """What each accuracy was measured on, in one sentence each."""
-    names = ["eval_dataset", "eval_split", "eval_preprocess", "image_size"]
-    rows = models.loc[models["eval_dataset"].notna(), names].drop_duplicates()
-    return [
+    said = [
         f"{row['eval_dataset']} top-1 at {_whole(row['image_size'])} px: "
-        f"{plain(row['eval_split']) or 'unnamed'} split, "
-        f"{plain(row['eval_preprocess']) or 'preprocessing not recorded'}."
-        for row in rows.to_dict("records")
-        if plain(row["eval_split"]) or plain(row["eval_preprocess"])
+        f"{row['eval_split']} split, {row['eval_preprocess']}."
+        for row in _records(models)
+        if row["eval_dataset"] and row["eval_split"] and row["eval_preprocess"]
     ]
+    return list(dict.fromkeys(said))
 
 
 def _without_mean(models: pd.DataFrame) -> list[str]:
@@ -120,9 +124,9 @@ def _one_track(models: pd.DataFrame) -> pd.DataFrame:
 
 
 def _columns(models: pd.DataFrame, tested: list[tuple[str, str]]) -> list[Column]:
-    names = [name for name, _ in tested]
+    sets = [name for name, _ in tested]
     accuracies = [
-        f"{name} {split} top-1" if names.count(name) > 1 else f"{name} top-1"
+        f"{name} {split} top-1" if sets.count(name) > 1 else f"{name} top-1"
         for name, split in tested
     ]
     kinds = [str(kind) for kind in models["core_kind"].dropna().unique()]
