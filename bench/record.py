@@ -245,7 +245,7 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("repeated_s", pa.float64(), "s", "steps done again after a resume"),
     ("idle_s", pa.float64(), "s", "allocated and unused"),
     ("core_days_measured", pa.float64(), "core-day", "cores x measured time"),
-    ("core_days_extrapolated", pa.float64(), "core-day", "for what was not run"),
+    ("core_days_extrapolated", pa.float64(), "core-day", "of the full recipe, not run"),
     ("weights_sha256", pa.string(), "", "of the final weights, canonical order"),
     # fine-tuning, whose cost is never part of pre-training core-days
     ("init_weights_sha256", pa.string(), "", "of the weights started from, as found"),

@@ -119,7 +119,10 @@ SETTINGS = tuple(
 )
 """What a pretrain cell declares, less its seeds and the name of its recipe."""
 _SPEED_ADDED = ("n", "low", "high")
-_TRAIN_ADDED = ("n_train", "top1_low", "top1_high")
+_TRAIN_ADDED = (
+    *("n_train", "top1_low", "top1_high"),
+    *("core_days_extrapolated_low", "core_days_extrapolated_high"),
+)
 _TRAIN_WORDS = ("train_mode", "lineage", "avg5_missing")
 _OF_FINETUNE = ("lineage", "learning_rates", "dev_fraction", "init_sha256")
 _SPEED_LISTS = ("rates", "speed_attempts")
@@ -249,6 +252,8 @@ def _summarise_speed(part: pd.DataFrame) -> dict[str, Any]:
 
 
 def _summarise_training(part: pd.DataFrame) -> dict[str, Any]:
+    full = part["core_days_extrapolated"].dropna().astype(float)
+    low, high = repetition_interval([[value] for value in full]) or (None, None)
     return {
         **{str(name): plain(value) for name, value in part.iloc[0].items()},
         **{name: _median(part[name]) for name in _MEDIANS_OF_TRAINING},
@@ -256,6 +261,8 @@ def _summarise_training(part: pd.DataFrame) -> dict[str, Any]:
         "n_train": len(part),
         "top1_low": plain(part["top1"].min()),
         "top1_high": plain(part["top1"].max()),
+        "core_days_extrapolated_low": low,
+        "core_days_extrapolated_high": high,
         "top1_runs": _listed(part["top1"]),
         "core_days_runs": _listed(_core_days(part)),
         "train_attempts": _listed(part["attempt_id"]),

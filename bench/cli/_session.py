@@ -166,7 +166,9 @@ def _line(progress: runner.Progress) -> str:
     if row.get("img_per_sec_core") is not None:
         rate = significant(row["img_per_sec_core"])
         return f"{label}: {rate} img/s/core"
-    return (
+    line = (
         f"{label}: top-1 {percent(row['top1'])} % (chance {percent(row['chance'])} %), "
         f"{significant(row['train_img_per_sec_core'])} train img/s/core"
     )
+    report = row.get("init_report")
+    return line if report is None else f"{line}\n    started from {report}"

@@ -20,6 +20,7 @@ from bench.backend import Backend, Learner
 from bench.data import Classes, Pixels, to_float
 from bench.errors import Diverged
 from bench.models import weights
+from bench.recipes import budgets
 from bench.recipes.schedule import learning_rate
 from bench.specs import Cell, WorkItem
 from bench.timing import cautions
@@ -27,6 +28,7 @@ from bench.timing.speed import checked_machine, checked_precision
 from bench.training import fewshot
 from bench.training.ledger import Clock, Ledger
 from bench.training.task import Task, batch_size, prepare
+from bench.units import core_days_at
 
 EVALUATIONS = 4
 """Points of the learning curve, evenly spread; the last is the end."""
@@ -73,11 +75,13 @@ def trained(
         if item.keep_weights is not None:
             weights.save_file(item.keep_weights, learner.state_dict())
     seen = task.steps * task.loader.batch_size
+    account = ledger.columns(cores=host.cores, images_seen=seen)
     peak, method = backend.peak_memory()
     return {
         **_setting(cell, task),
         **results,
-        **ledger.columns(cores=host.cores, images_seen=seen),
+        **account,
+        "core_days_extrapolated": _full(cell, account["train_img_per_sec_core"]),
         "curve": curve,
         "fewshot": probes or None,
         "effective_precision": precision,
@@ -87,6 +91,17 @@ def trained(
         "load_after": machine.load_average(),
         "cautions": [dataclasses.asdict(busy)] if busy else [],
     }
+
+
+def _full(cell: Cell, rate: float) -> float | None:
+    """Core-days of the paper's whole recipe at this rate, where it is one at its size.
+
+    Every other column is of the steps that ran.
+    """
+    images = budgets.images_of(cell.recipe, cell.model)
+    if images is None or cell.image_size != budgets.IMAGE_SIZE:
+        return None
+    return core_days_at(images, rate)
 
 
 def learner_of(

@@ -15,10 +15,9 @@ BiT has nothing that depends on the resolution.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,9 +86,20 @@ def load(
         fitted, report = fit(found, spec, new_head=new_head)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
-    if not report.as_found:
-        logging.getLogger(__name__).info("%s: %s", path, report)
     return fitted, report
+
+
+def widened(spec: ModelSpec, path: str | Path) -> ModelSpec:
+    """A Mixer with D_S grown by K^2 if the file is of 1/K the resolution."""
+    if not isinstance(spec, MixerSpec):
+        return spec
+    kernel = weights.read_file(path, spec).get(FIRST_TOKEN_KERNEL)
+    if kernel is None or kernel.ndim != 2 or len(kernel) == spec.tokens:
+        return spec
+    if spec.tokens % len(kernel):
+        return spec  # loading it says what resolutions there are
+    hidden = kernel.shape[1] * spec.tokens // len(kernel)
+    return replace(spec, tokens_mlp_dim=hidden)
 
 
 def fit(
