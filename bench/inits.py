@@ -22,6 +22,9 @@ INHERITED = ("model", "framework", "dtype", "device", "pool", "seed")
 DERIVED = ("parent_cell_id", "init_sha256")
 """Fields of a cell that are worked out here and never given."""
 
+REMEDIES = {"learning_rates": "; join rates by +, as in 0.01+0.03; a list is an axis"}
+"""What to do about a value of the wrong type."""
+
 Values = dict[str, Any]
 
 

@@ -281,7 +281,9 @@ class _Reader:
             value = _adapter(key).validate_python(value)
         except ValidationError as error:
             wanted = _said(_HINTS[key])
-            raise self.fail(where, f"{_shown(value)}: must be {wanted}") from error
+            remedy = inits.REMEDIES.get(key, "")
+            shown = f"{_shown(value)}: must be {wanted}{remedy}"
+            raise self.fail(where, shown) from error
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if number and key in _POSITIVE and not 0 < value < float("inf"):
             raise self.fail(where, f"{value!r}: must be a finite number above 0")
