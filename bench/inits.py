@@ -7,7 +7,6 @@ the mapping leaves out from its child (`INHERITED`), and the rest from the setti
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -182,5 +181,4 @@ def _stamp(path: Path) -> tuple[int, int]:
 @functools.lru_cache(maxsize=16)
 def _sha256(path: str, stamp: tuple[int, int]) -> str:
     """Of the bytes of a file; `stamp` keeps many cells from reading it again."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return weights.file_sha256(path)

@@ -169,6 +169,12 @@ def sha256(weights: Weights) -> str:
     return total.hexdigest()
 
 
+def file_sha256(path: str | Path) -> str:
+    """Hash of the bytes of a file, as sha256sum prints it."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 # Files -------------------------------------------------------------------------------
 
 

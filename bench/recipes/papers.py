@@ -85,19 +85,19 @@ _DEMO: Mapping[str, Fields] = {
     "resnet": {"learning_rate": 0.01},
 }
 
-_KNOWN = (*_PAPERS, "demo")
-RECIPES = (*_KNOWN, *(name for name in finetuning.RECIPES if name != "demo"))
+RECIPES = (*_PAPERS, "demo")
 
 
 def recipe_fields(
     name: str, model: str, family: str, mode: str = "pretrain"
 ) -> dict[str, Any]:
     """Cell fields of a recipe for this model, such as `Mixer-B/16` of `mixer`."""
-    if name in RECIPES and mode == "finetune":
+    if mode == "finetune":
         return finetuning.recipe_fields(name, family)
     if name in finetuning.RECIPES and name != "demo":
         raise StudyError(
-            f"recipe {name!r} is for mode finetune; mode {mode} has {', '.join(_KNOWN)}"
+            f"recipe {name!r} is for mode finetune; "
+            f"mode {mode} has {', '.join(RECIPES)}"
         )
     if name == "demo":
         return _demo_fields(family)

@@ -9,7 +9,6 @@ fine-tuning have columns of their own: neither is part of pre-training core-days
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import time
 from pathlib import Path
@@ -87,7 +86,7 @@ def _loaded(
         raise WeightsError(
             f"{path}: is not what {parent.cell.label} left; run it again"
         )
-    if parent is None and file_sha256(path) != cell.init_sha256:
+    if parent is None and weights.file_sha256(path) != cell.init_sha256:
         raise WeightsError(f"{path}: has changed since the study was read")
     try:
         start, report = resolution.fit(found, spec, new_head=True)
@@ -103,12 +102,6 @@ def _loaded(
         columns["pretrain_dataset"] = parent.cell.dataset
         columns["pretrain_image_size"] = parent.cell.image_size
     return start, columns
-
-
-def file_sha256(path: str | Path) -> str:
-    """Of the bytes of a file."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # The search ------------------------------------------------------------------

@@ -51,21 +51,23 @@ def test_the_reference_run_on_128_cores():
     assert rate == pytest.approx(382, rel=0.02)  # 99 % of the split: 378
 
 
-@pytest.mark.parametrize("family, within", [("vit", 0.02), ("resnet", 0.04)])
-def test_exaflops_of_the_vit_paper(family, within):
-    """Table 6 counts three forward passes and two operations for each MAC."""
+@pytest.mark.parametrize(
+    ("family", "within", "count"), [("vit", 0.02, 6), ("resnet", 0.04, 7)]
+)
+def test_exaflops_of_the_vit_paper(family, within, count):
+    """Table 6 counts three forward passes and two operations for each MAC.
+
+    Its figures are printed whole, so half a unit comes on top.
+    """
     rows = read_published()
     table = rows[(rows["table"] == "vit-table6") & (rows["family"] == family)]
-    checked = 0
+    assert len(table) == count
     for row in table.itertuples():
-        if row.model not in models.variants():
-            continue
-        macs = models.spec_for(row.model, image_size=224).macs
-        images = row.pretrain_epochs * JFT
-        exaflops = units.training_flop(macs, images) / 1e18
-        assert exaflops == pytest.approx(row.train_exaflops, rel=within), row.model
-        checked += 1
-    assert checked >= 5
+        name = row.model.replace("ResNet", "BiT-R")
+        macs = models.spec_for(name, image_size=224).macs
+        exaflops = units.training_flop(macs, row.pretrain_epochs * JFT) / 1e18
+        printed = row.train_exaflops
+        assert exaflops == pytest.approx(printed, abs=within * printed + 0.5), name
 
 
 def test_every_budget_belongs_to_a_recipe_and_its_models():
