@@ -15,7 +15,7 @@ from bench.errors import StudyError
 from bench.models.spec import PatchSpec
 from bench.recipes import recipe, schedule
 from bench.recipes.recipe import of_cell
-from bench.specs import TRAINING_MODES, Cell
+from bench.specs import TRAINING_MODES, Cell, rates_of
 
 _ONE_OF = (("total_steps", "total_epochs"), ("data_examples", "data_fraction"))
 
@@ -40,6 +40,8 @@ def check(cell: Cell) -> None:
     if cell.mode in TRAINING_MODES:
         _check_keys(cell)
         _check_budget(cell)
+        if cell.mode == "finetune":
+            _check_search(cell)
         if cell.shuffle != "none":
             own = spec.patch_size if isinstance(spec, PatchSpec) else None
             shuffle.patch_for(cell.image_size, own)
@@ -57,6 +59,21 @@ def _check_keys(cell: Cell) -> None:
         raise StudyError("total_steps: is missing (or total_epochs)")
     if cell.data_fraction is not None and cell.data_fraction > 1:
         raise StudyError(f"data_fraction: {cell.data_fraction}: must be at most 1")
+
+
+def _check_search(cell: Cell) -> None:
+    """The learning rates that a finetune cell tries are rates, and the only ones."""
+    try:
+        rates = rates_of(cell)
+    except ValueError:
+        rates = (-1.0,)
+    if not all(0 < rate < float("inf") for rate in rates):
+        raise StudyError(
+            f"learning_rates: {cell.learning_rates}: must be numbers above 0 joined by "
+            "+, as in 0.003+0.01+0.03"
+        )
+    if cell.dev_fraction >= 1:
+        raise StudyError(f"dev_fraction: {cell.dev_fraction}: must be below 1")
 
 
 def _check_budget(cell: Cell) -> None:

@@ -16,7 +16,10 @@ Schema history
    data_fingerprint, on_bad_image, evaluation, randaugment_layers,
    randaugment_magnitude, mixup;
    resumes, resumed_step, carried_s, inexact_resume, and as cell fields token_mixing,
-   tied_token_mixing, position_embedding.
+   tied_token_mixing, position_embedding;
+   finetune rows, with init, init_sha256, parent_cell_id, learning_rates and
+   dev_fraction as cell fields; init_report, init_weights_sha256, search, search_s,
+   core_days_finetune, core_days_search.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -75,6 +78,16 @@ _FEWSHOT = pa.list_(
             ("seed", pa.int64()),
             ("accuracy", pa.float64()),
             ("baseline", pa.string()),
+        ]
+    )
+)
+_SEARCH = pa.list_(
+    pa.struct(
+        [
+            ("learning_rate", pa.float64()),
+            ("status", pa.string()),
+            ("top1", pa.float64()),
+            ("train_loss", pa.float64()),
         ]
     )
 )
@@ -261,9 +274,15 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
         "a resume may have changed bits; a caution says why; null: none",
     ),
     ("core_days_measured", pa.float64(), "core-day", "cores x measured time"),
-    ("core_days_extrapolated", pa.float64(), "core-day", "for what was not run"),
+    ("core_days_extrapolated", pa.float64(), "core-day", "of the full recipe, not run"),
     ("weights_sha256", pa.string(), "", "of the final weights, canonical order"),
-    ("parent_cell_id", pa.string(), "", "the pretrain cell this one started from"),
+    # fine-tuning, whose cost is never part of pre-training core-days
+    ("init_weights_sha256", pa.string(), "", "of the weights started from, as found"),
+    ("init_report", pa.string(), "", "what was loaded, carried over, or made anew"),
+    ("search", _SEARCH, "", "each learning rate tried; top1 is on the dev split"),
+    ("search_s", pa.float64(), "s", "spent on the search; a part of excluded_s"),
+    ("core_days_finetune", pa.float64(), "core-day", "cores x fine-tuning time"),
+    ("core_days_search", pa.float64(), "core-day", "cores x search_s"),
     # published rows
     ("table", pa.string(), "", "table of the paper"),
     ("run_id", pa.string(), "", "the same run quoted twice counts once"),

@@ -327,6 +327,23 @@ def _cannot(verb: str, path: Path, error: Exception) -> str:
     return f"{path}: cannot {verb}: {reason}; choose another path or mend this one"
 
 
+# Weights ----------------------------------------------------------------------
+
+
+def weights_path(out: Path, machine: str, cell_id: str) -> Path:
+    """Where a pretrain cell leaves its weights for finetune cells; no part of a row."""
+    return out / ".work" / machine / f"{cell_id}.safetensors"
+
+
+def room_for(path: Path) -> Path:
+    """The same path, its folder made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultsError(_cannot("write", path, error)) from error
+    return path
+
+
 # Ceilings --------------------------------------------------------------------
 
 

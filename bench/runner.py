@@ -21,6 +21,7 @@ from bench import backend as backends
 from bench import checkpoints, executors, machine, models, results, studies
 from bench.errors import StudyError
 from bench.history import History
+from bench.lineage import Lineage, check_files
 from bench.specs import PROTOCOL, SPEED_MODES, Bandwidth, Cell, Limit, Study, WorkItem
 
 DEFAULT_OUT = "results"
@@ -90,6 +91,7 @@ def run_study(
     for framework in made.frameworks:
         backends.check_framework(framework)
     results.check_writable(folder)
+    check_files(made)
     plan = make_plan(
         made, folder, executor=executor, retry_failed=retry_failed, reuse=reuse
     )
@@ -122,6 +124,7 @@ class Plan:
     reuse: str
     set_aside: list[str]
     """One line for each file in the results folder that could not be read."""
+    lineage: Lineage
     sitting_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
@@ -142,11 +145,14 @@ def make_plan(
     todo = [item for item in every if not history.is_finished(item)]
     if retry_failed:
         todo = [item for item in todo if history.has_failed(item)]
+    lineage = Lineage(study, out, host.name, history)
+    reused, todo = lineage.ordered(reused, todo)
     picked = {item: history.picked_batch(item) for item in todo}
     todo = [dataclasses.replace(item, picked_batch=picked[item]) for item in todo]
     items = _with_anchors(study, todo, history)
+    aside = history.set_aside
     return Plan(
-        study, host, environments, items, reused, executor, reuse, history.set_aside
+        study, host, environments, items, reused, executor, reuse, aside, lineage
     )
 
 
@@ -234,8 +240,14 @@ def _run_items(
             ceiling, bandwidth = ceilings.of(item.cell)
             item = dataclasses.replace(item, ceiling=ceiling, bandwidth=bandwidth)
             started = datetime.now(UTC)
-            item = checkpoints.arranged(item, out, plan.host.name, started, on_wait)
-            values = executor.run(item)
+            values = plan.lineage.skipped(item)
+            if values is None:
+                placed = plan.lineage.placed(item)
+                item = checkpoints.arranged(
+                    placed, out, plan.host.name, started, on_wait
+                )
+                values = executor.run(item)
+            plan.lineage.note(item, values)
         row = _row(plan, item, _accounted(values, started), started)
         results.append(row, out)
         checkpoints.settle(item, row)

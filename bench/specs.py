@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 SPEED_MODES = ("infer", "train")
-TRAINING_MODES = ("pretrain",)
+TRAINING_MODES = ("pretrain", "finetune")
+FINETUNE = ("finetune",)
 MODES = SPEED_MODES + TRAINING_MODES
 
 PROTOCOL = 1
@@ -182,6 +183,22 @@ class Cell:
         "few-shot targets after training, joined by + (digits+fractals)",
     )
 
+    # Where fine-tuning starts, and its search
+    init: str | None = _on(
+        FINETUNE,
+        None,
+        "weights file, or the pretrain cell's fields in a study",
+        hashed=False,
+    )
+    init_sha256: str | None = _on(FINETUNE, None, "of the bytes of that file")
+    parent_cell_id: str | None = _on(FINETUNE, None, "of that pretrain cell")
+    learning_rates: str | None = _on(
+        FINETUNE, None, "tried on the dev split, joined by + (0.003+0.01+0.03)"
+    )
+    dev_fraction: float = _on(
+        FINETUNE, 0.1, "share of the training images that chooses among them"
+    )
+
     @property
     def cell_id(self) -> str:
         """First 16 hex digits of sha256 over the declared, non-default fields."""
@@ -203,6 +220,7 @@ class Cell:
         rest = {k: v for k, v in self.declared().items() if k in _LABEL_FIELDS}
         words = [self.mode, self.model, self.framework, f"{self.image_size}px"]
         words += [f"{_LABEL_FIELDS[key]}{value}" for key, value in rest.items()]
+        words += [f"from {self.init}"] if self.init_sha256 else []
         return " ".join(words)
 
 
@@ -223,6 +241,7 @@ _LABEL_FIELDS = {
     "position_embedding": "position_embedding=",
     "shuffle": "",
     "seed": "seed=",
+    "parent_cell_id": "from ",
 }
 
 
@@ -278,6 +297,17 @@ class OwnCore:
     """How many of them the device has that one process times."""
 
 
+@dataclass(frozen=True)
+class Parent:
+    """The pretrain cell that a finetune cell starts from, and the weights it left."""
+
+    cell: Cell
+    weights: str
+    """Path of the file."""
+    sha256: str
+    """Of its tensors, as in the parent's row."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkItem:
     """One fresh-process measurement of a cell; role is `cell` or `anchor`."""
@@ -300,6 +330,10 @@ class WorkItem:
     """Folder of this training's checkpoints; None keeps none."""
     asked_at: float | None = None
     """When the cores began to be held for it, seconds since 1970; None is the call."""
+    parent: Parent | None = None
+    """Where a finetune cell starts; None where it starts from the user's file."""
+    keep_weights: str | None = None
+    """Where a pretrain cell leaves its weights for others to start from."""
 
     @property
     def key(self) -> tuple[str, int, str]:
@@ -331,6 +365,16 @@ class Study:
     def frameworks(self) -> list[str]:
         """Every framework that running this study needs."""
         return sorted({cell.framework for cell in self.every_cell})
+
+
+def rates_of(cell: Cell) -> tuple[float, ...]:
+    """The learning rates that a finetune cell lists, in its order.
+
+    Raises:
+        ValueError: a part is not a number.
+    """
+    listed = (cell.learning_rates or "").split("+")
+    return tuple(float(part) for part in listed if part)
 
 
 def canonical(value: Any) -> str:

@@ -1,8 +1,9 @@
 """The only join: one row per model with its cost, its accuracy and its speed.
 
-A model row takes core-days and accuracies from pretrain rows and throughput from the
-speed rows of the same model, image size, framework, dtype, machine, environment and
-protocol. A missing part stays missing: it is never taken from somewhere else.
+A model row takes core-days from the pretrain row at its root, accuracies from that row
+or from a finetune row that descends from it, and throughput from the speed rows of the
+same model, image size, framework, dtype, machine, environment and protocol. A missing
+part stays missing: it is never taken from somewhere else.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from bench import record
 from bench.analysis.ablations import PAPERS
+from bench.analysis.descent import descended, roots, with_avg5
 from bench.analysis.key import equal, key_columns, need, plain
 from bench.analysis.stats import repetition_interval
 from bench.specs import fields_of
@@ -83,6 +85,8 @@ _TRAIN = (
     "n_eval",
     "chance",
     "top1",
+    "real_top1",
+    "avg5_top1",
     "fewshot",
     "unique_images",
     "images_seen",
@@ -90,6 +94,11 @@ _TRAIN = (
     "core_days_measured",
     "core_days_extrapolated",
     "train_img_per_sec_core",
+    "core_days_finetune",
+    "core_days_search",
+    "learning_rates",
+    "dev_fraction",
+    "init_report",
 )
 _PUBLISHED = (
     "table",
@@ -98,8 +107,6 @@ _PUBLISHED = (
     "printed",
     "regime",
     "pretrain_epochs",
-    "real_top1",
-    "avg5_top1",
     "vtab19",
     "core_days_halfwidth",
     "bibkey",
@@ -114,7 +121,12 @@ SETTINGS = tuple(
 )
 """What a pretrain cell declares, less its seeds and the name of its recipe."""
 _SPEED_ADDED = ("n", "low", "high")
-_TRAIN_ADDED = ("n_train", "top1_low", "top1_high")
+_TRAIN_ADDED = (
+    *("n_train", "top1_low", "top1_high"),
+    *("core_days_extrapolated_low", "core_days_extrapolated_high"),
+)
+_TRAIN_WORDS = ("train_mode", "lineage", "avg5_missing")
+_OF_FINETUNE = ("lineage", "learning_rates", "dev_fraction", "init_sha256")
 _SPEED_LISTS = ("rates", "speed_attempts")
 _TRAIN_LISTS = ("top1_runs", "core_days_runs", "train_attempts")
 TRAIN_SETTINGS = tuple(
@@ -124,7 +136,7 @@ TRAIN_SETTINGS = tuple(
 )
 """Columns of a model row that hold the settings of its training."""
 _ADDED_NUMBERS = (*_SPEED_ADDED, *_TRAIN_ADDED, "core_days", "train_batch_size")
-_ALL_TRAIN = (*_TRAIN, *TRAIN_SETTINGS, *_TRAIN_ADDED, *_TRAIN_LISTS)
+_ALL_TRAIN = (*_TRAIN, *TRAIN_SETTINGS, *_TRAIN_ADDED, *_TRAIN_LISTS, *_TRAIN_WORDS)
 _ALL_SPEED = (*_SPEED, *_SPEED_ADDED, *_SPEED_LISTS)
 MODEL_COLUMNS = tuple(
     dict.fromkeys((*_JOIN, *_COMMON, *_ALL_TRAIN, *_ALL_SPEED, *_PUBLISHED))
@@ -139,6 +151,9 @@ _MEDIANS_OF_SPEED = (
 )
 _MEDIANS_OF_TRAINING = (
     "top1",
+    "real_top1",
+    "core_days_finetune",
+    "core_days_search",
     "core_days_measured",
     "core_days_extrapolated",
     "train_img_per_sec_core",
@@ -165,7 +180,7 @@ def model_rows(rows: pd.DataFrame, mode: str = "infer") -> pd.DataFrame:
     published = _published(done, mode)
     measured = done[equal(done, "source", "measured") & ~equal(done, "role", "anchor")]
     speed = speed_rows(measured[equal(measured, "mode", mode)])
-    train = training_rows(measured[equal(measured, "mode", "pretrain")])
+    train = lineages(measured)
     parts = [_joined(train, speed), published]
     full = [_picked(part, MODEL_COLUMNS) for part in parts if not part.empty]
     both = (
@@ -186,11 +201,24 @@ def speed_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return _per_group(rows, by, _summarise_speed)
 
 
-def training_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per trained setting: the median over its seeds and repetitions."""
+def lineages(measured: pd.DataFrame) -> pd.DataFrame:
+    """One row per trained setting, pre-training and fine-tuning, with its lineage."""
+    pretrained = roots(measured[equal(measured, "mode", "pretrain")], SETTINGS)
+    tuned = descended(measured[equal(measured, "mode", "finetune")], pretrained)
+    parts = [training_rows(pretrained), training_rows(tuned, _OF_FINETUNE)]
+    kept = [part for part in parts if not part.empty]
+    both = pd.concat(kept, ignore_index=True) if kept else parts[0]
+    return with_avg5(both.rename(columns={"mode": "train_mode"}), (*_JOIN, "lineage"))
+
+
+def training_rows(rows: pd.DataFrame, also: tuple[str, ...] = ()) -> pd.DataFrame:
+    """One row per trained setting: the median over its seeds and repetitions.
+
+    `also` names further columns that tell settings apart.
+    """
     where = ("machine_id", "environment_id", "protocol")
     key = key_columns("top1", "core_days")
-    by = list(dict.fromkeys(["mode", *SETTINGS, *where, *key]))
+    by = list(dict.fromkeys(["mode", *SETTINGS, *where, *key, *also]))
     return _per_group(rows, by, _summarise_training)
 
 
@@ -226,6 +254,8 @@ def _summarise_speed(part: pd.DataFrame) -> dict[str, Any]:
 
 
 def _summarise_training(part: pd.DataFrame) -> dict[str, Any]:
+    full = part["core_days_extrapolated"].dropna().astype(float)
+    low, high = repetition_interval([[value] for value in full]) or (None, None)
     return {
         **{str(name): plain(value) for name, value in part.iloc[0].items()},
         **{name: _median(part[name]) for name in _MEDIANS_OF_TRAINING},
@@ -233,6 +263,8 @@ def _summarise_training(part: pd.DataFrame) -> dict[str, Any]:
         "n_train": len(part),
         "top1_low": plain(part["top1"].min()),
         "top1_high": plain(part["top1"].max()),
+        "core_days_extrapolated_low": low,
+        "core_days_extrapolated_high": high,
         "top1_runs": _listed(part["top1"]),
         "core_days_runs": _listed(_core_days(part)),
         "train_attempts": _listed(part["attempt_id"]),
@@ -289,7 +321,8 @@ def _with_core_days(rows: pd.DataFrame) -> pd.DataFrame:
     kind = np.select(
         [measured.notna(), guessed.notna()], ["measured", "extrapolated"], ""
     )
-    return rows.assign(core_days=_core_days(rows), core_days_kind=kind)
+    # the copy is one block for each dtype: pandas warns of a hundred single columns
+    return rows.copy().assign(core_days=_core_days(rows), core_days_kind=kind)
 
 
 def _core_days(rows: pd.DataFrame) -> pd.Series[Any]:
@@ -305,7 +338,7 @@ def typed(rows: pd.DataFrame) -> pd.DataFrame:
         number = name in _ADDED_NUMBERS or _is_number(str(name))
         values = [plain(value) for value in column]
         made[name] = pd.Series(values, rows.index, "float64" if number else "object")
-    return pd.DataFrame(made, index=rows.index)
+    return pd.DataFrame(made, index=rows.index).copy()
 
 
 def _is_number(name: str) -> bool:

@@ -114,6 +114,8 @@ class _Shown:
                 f"reusing {len(plan.reused)} finished measurements: same cell, protocol"
                 f"{_WHY[plan.reuse]}"
             )
+        for message in plan.lineage.again:
+            _print.note(message)
         if plan.executor == "inline":
             _print.note("inline: all in one process, so no repetition is a fresh one")
         if not items:
@@ -171,4 +173,5 @@ def _line(progress: runner.Progress) -> str:
     if row.get("resumed_step") is not None:
         exact = "" if not row["inexact_resume"] else ", perhaps not to the last bit"
         line += f"; resumed at step {row['resumed_step']}{exact}"
-    return line
+    report = row.get("init_report")
+    return line if report is None else f"{line}\n    started from {report}"

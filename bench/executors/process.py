@@ -21,7 +21,7 @@ from bench import cores, variants
 from bench.errors import AttemptError, OutOfMemory, TimedOut
 from bench.executors.ceiling import ceiling_of
 from bench.executors.work import failure, perform
-from bench.specs import Bandwidth, Cell, Effort, Limit, OwnCore, WorkItem
+from bench.specs import Bandwidth, Cell, Effort, Limit, OwnCore, Parent, WorkItem
 
 
 class Process:
@@ -116,6 +116,9 @@ def decode(text: str) -> WorkItem:
     values["bandwidth"] = None if copied is None else Bandwidth(**copied)
     own = values["own_core"]
     values["own_core"] = None if own is None else OwnCore(**own)
+    start = values["parent"]
+    if start is not None:
+        values["parent"] = Parent(**{**start, "cell": Cell(**start["cell"])})
     return WorkItem(**values)
 
 

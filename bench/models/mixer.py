@@ -53,11 +53,24 @@ LISTED = (
 )
 
 
+FIRST_TOKEN_KERNEL = "MixerBlock_0/token_mixing/Dense_0/kernel"
+"""Its shape, (tokens, D_S), tells the resolution of a file."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MixerSpec(PatchSpec):
     """One Mixer at one resolution: D_S does not follow from the number of tokens."""
 
     family: ClassVar[str] = "mixer"
+    aliases: ClassVar[tuple[tuple[str, str], ...]] = (
+        # the layout before the code was released; its axes of length 1 fall away
+        (r"^embedding/", "stem/"),
+        (r"^Mixer/encoder_norm/", "pre_head_layer_norm/"),
+        (r"^Mixer/encoderblock_", "MixerBlock_"),
+        (r"_mixing_phase_0/(kernel|bias)1$", r"_mixing/Dense_0/\1"),
+        (r"_mixing_phase_0/(kernel|bias)2$", r"_mixing/Dense_1/\1"),
+        (r"^(MixerBlock_\d+)/LayerNorm_2/", r"\1/LayerNorm_1/"),
+    )
 
     num_blocks: int
     hidden_dim: int

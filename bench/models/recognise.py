@@ -61,7 +61,7 @@ def read(path: str | Path) -> Found:
     Raises:
         WeightsError: it cannot be read, or is of no family known here.
     """
-    named = weights.read_file(path)
+    named = weights.read_named(path)
     for family in FAMILIES:
         kind = _spec_class(family)
         ours = {weights.canonical(name, kind): array for name, array in named.items()}

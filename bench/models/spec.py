@@ -6,7 +6,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, TypeVar
 
 import numpy as np
@@ -110,6 +110,15 @@ class ModelSpec(ABC):
         if long_axes(array.shape) == long_axes(wanted):
             return array.reshape(wanted)
         return array
+
+    def unstacked(self, name: str, array: np.ndarray) -> dict[str, np.ndarray]:
+        """A tensor of a foreign file, taken apart where the file stacks blocks."""
+        return {name: array}
+
+    def head(self) -> tuple[str, ...]:
+        """Names of the tensors that depend on the number of classes."""
+        other = replace(self, num_classes=self.num_classes + 1).tensors()
+        return tuple(n for n, t in self.tensors().items() if other[n].shape != t.shape)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,7 +63,7 @@ class ViTSpec(PatchSpec):
     family: ClassVar[str] = "vit"
     attends: ClassVar[bool] = True
     aliases: ClassVar[tuple[tuple[str, str], ...]] = (
-        (r"^pos_embedding$", POSITIONS),
+        (r"^(Transformer/)?pos_embedding$", POSITIONS),
         (r"/MultiHeadDotProductAttention_0/", "/MultiHeadDotProductAttention_1/"),
         (r"/LayerNorm_1/", "/LayerNorm_2/"),
         (r"/MlpBlock_0/", "/MlpBlock_3/"),
@@ -156,6 +156,16 @@ class ViTSpec(PatchSpec):
             table[f"Dense_{i}/kernel"] = Tensor(shape, "xavier_uniform")
             table[f"Dense_{i}/bias"] = Tensor(shape[1:], "normal_1e-6")
         return table
+
+    def unstacked(self, name: str, array: np.ndarray) -> dict[str, np.ndarray]:
+        """Files trained by a scan hold all blocks in one tensor, depth first."""
+        start = "Transformer/encoderblock/"
+        if not name.startswith(start) or len(array) != self.num_blocks:
+            return {name: array}
+        rest = name.removeprefix(start)
+        return {
+            f"Transformer/encoderblock_{i}/{rest}": part for i, part in enumerate(array)
+        }
 
     def adapted(self, name: str, array: np.ndarray) -> np.ndarray:
         """Positions of big_vision files have no entry for the class token: it is 0."""

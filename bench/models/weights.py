@@ -175,28 +175,39 @@ def sha256(weights: Weights) -> str:
     return total.hexdigest()
 
 
+def file_sha256(path: str | Path) -> str:
+    """Hash of the bytes of a file, as sha256sum prints it."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 # Files -------------------------------------------------------------------------------
 
 
 def load_file(path: str | Path, spec: ModelSpec) -> dict[str, np.ndarray]:
     """Weights of `spec` from .npz or .safetensors, float32 under canonical names."""
-    path = Path(path)
-    found: dict[str, np.ndarray] = {}
-    for name, array in read_file(path).items():
-        ours = canonical(name, type(spec))
-        if ours in found:
-            raise WeightsError(f"{path}: two tensors are {ours}; keep one")
-        found[ours] = array
-    wanted = spec.tensors()
-    found = {
-        name: spec.adapted(name, array) if name in wanted else array
-        for name, array in found.items()
-    }
+    found = read_file(path, spec)
     try:
         check(found, spec)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
-    return {name: found[name].astype(np.float32) for name in wanted}
+    return {name: found[name].astype(np.float32) for name in spec.tensors()}
+
+
+def read_file(path: str | Path, spec: ModelSpec) -> dict[str, np.ndarray]:
+    """What the file holds, under canonical names; whether it fits is not checked."""
+    path = Path(path)
+    found: dict[str, np.ndarray] = {}
+    for name, array in read(path).items():
+        for ours, part in spec.unstacked(canonical(name, type(spec)), array).items():
+            if ours in found:
+                raise WeightsError(f"{path}: two tensors are {ours}; keep one")
+            found[ours] = part
+    wanted = spec.tensors()
+    return {
+        name: spec.adapted(name, array) if name in wanted else array
+        for name, array in found.items()
+    }
 
 
 def save_file(path: str | Path, weights: Weights) -> None:
@@ -221,18 +232,17 @@ def save_file(path: str | Path, weights: Weights) -> None:
         part.unlink(missing_ok=True)
 
 
-def read_file(path: str | Path) -> dict[str, np.ndarray]:
+def read_named(path: str | Path) -> dict[str, np.ndarray]:
     """Every weight of the file under the name that it has there.
 
     A checkpoint of a training holds other state as well, which is left out.
     """
-    named = _read(Path(path))
-    held = scope("weights", named)
-    return held or named
+    named = read(Path(path))
+    return scope("weights", named) or named
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """Every tensor of the file."""
+def read(path: Path) -> dict[str, np.ndarray]:
+    """Every tensor of the file under the name that it has there."""
     if path.suffix not in _SUFFIXES:
         raise WeightsError(_unknown_suffix(path))
     if not path.is_file():

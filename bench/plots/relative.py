@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from bench.analysis.join import MIN_REPETITIONS, speed_rows, typed
 from bench.analysis.key import by_key, equal
 from bench.plots import labels, panels, style
+from bench.specs import TRAINING_MODES
 from bench.units import significant
 
 NEEDS = ("img_per_sec_core", "image_size", "model", "family", "machine", "mode")
@@ -41,7 +42,10 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     ]
     paper = done[equal(done, "table", "mixer-table3")].drop_duplicates("model")
     timm = done[equal(done, "table", "timm")]
-    mine = done[equal(done, "source", "measured") & ~equal(done, "mode", "pretrain")]
+    mine = done[
+        equal(done, "source", "measured")
+        & ~done["mode"].isin(TRAINING_MODES).astype(bool)
+    ]
     parts = [
         *_ratios(typed(paper), "Published, TPUv3"),
         *_ratios(typed(timm), "timm"),

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import StudyError, unknown
+from bench.recipes import finetuning
 
 Fields = Mapping[str, Any]
 
@@ -248,13 +249,24 @@ RECIPES = (*_PAPERS, "demo")
 
 
 def recipe_fields(
-    name: str, model: str, family: str, batch_size: Any = None
+    name: str,
+    model: str,
+    family: str,
+    batch_size: Any = None,
+    mode: str = "pretrain",
 ) -> dict[str, Any]:
     """Cell fields of a recipe for this model, such as `Mixer-B/16` of `mixer`.
 
     `batch_size` is the study's own, if it has one: BiT's rate is proportional to it.
     (An override comes later, so that one of the batch must set the rate too.)
     """
+    if mode == "finetune":
+        return finetuning.recipe_fields(name, family)
+    if name in finetuning.RECIPES and name != "demo":
+        raise StudyError(
+            f"recipe {name!r} is for mode finetune; "
+            f"mode {mode} has {', '.join(RECIPES)}"
+        )
     if name == "demo":
         return _demo_fields(family)
     if name not in _PAPERS:

@@ -29,6 +29,7 @@ SHOTS = 5
 """Few-shot accuracy is shown at the paper's number of images per class."""
 
 _OTHER = "other_side"
+_FULL = "full_recipe"
 _BEST = (
     "Tuned: the fastest of the variants tried, on the runs that chose it, so slightly "
     "flattered; every variant tried is a row."
@@ -112,6 +113,7 @@ def _grid(models: pd.DataFrame, baseline: str | None, sort: str) -> Grid:
         *([Column(f"vs {baseline}")] if baseline else []),
         *(Column(title, text=True) for name, title in extra.items() if name == _OTHER),
         *map(Column, ["top-1 % (chance)", "core-days"]),
+        *(Column(title) for name, title in extra.items() if name == _FULL),
         Column(f"{SHOTS}-shot % (raw pixels, random init)", text=True),
     ]
     groups: list[Group] = []
@@ -136,7 +138,10 @@ def _extra(models: pd.DataFrame) -> dict[str, str]:
     tuned = equal(models, "track", "tuned").any()
     paired = models[_OTHER].notna().any()
     found = {"variant": "best variant"} if tuned else {}
-    return found | ({_OTHER: "over the other side"} if paired else {})
+    found |= {_OTHER: "over the other side"} if paired else {}
+    full = models["core_days_extrapolated"].notna()
+    short = equal(models, "core_days_kind", "measured")
+    return found | ({_FULL: "full recipe, core-days"} if (full & short).any() else {})
 
 
 def _with_others(models: pd.DataFrame) -> pd.DataFrame:
@@ -231,6 +236,7 @@ def _line(
         *([_compared(row[_OTHER])] if _OTHER in extra else []),
         _emphasised(_accuracy(row), row, "top1", best),
         _emphasised(_core_days(row), row, "core_days", best),
+        *([_full_recipe(row)] if _FULL in extra else []),
         _fewshot(row["fewshot"]),
     ]
 
@@ -301,6 +307,17 @@ def _core_days(row: Mapping[str, Any]) -> str:
         return DASH
     mark = "‡" if row["core_days_kind"] == "extrapolated" else ""
     return significant(row["core_days"]) + mark
+
+
+def _full_recipe(row: Mapping[str, Any]) -> str:
+    """What the paper's whole recipe would cost at the rate of these steps."""
+    value, low = row["core_days_extrapolated"], row["core_days_extrapolated_low"]
+    if value is None or row["core_days_kind"] != "measured":
+        return DASH
+    if low is None:
+        return f"{significant(value)}‡"
+    high = row["core_days_extrapolated_high"]
+    return f"{significant(value)}‡ [{significant(low)} – {significant(high)}]"
 
 
 def _fewshot(entries: list[Mapping[str, Any]] | None) -> str:

@@ -45,7 +45,11 @@ def varying_settings(models: pd.DataFrame) -> list[str]:
     differ = [
         *_differing(models[equal(models, "source", "measured")], _BOTH),
         *_differing(timed, _OF_SPEED),
-        *_differing(trained, ("unique_images", *TRAIN_SETTINGS)),
+        *dict.fromkeys(
+            name
+            for _, part in trained.groupby("train_mode", dropna=False, sort=False)
+            for name in _differing(part, ("unique_images", *TRAIN_SETTINGS))
+        ),
     ]
     told = trained["unique_images"].notna().all()  # how many images, however asked
     return [name for name in differ if not (told and name in _DATA_SIZE)]

@@ -1,8 +1,8 @@
-"""Pre-training of one cell: the same protocol for every family and framework.
+"""Training of one cell: the same protocol for every family and framework.
 
-The account opens when `pretrain` is called, for the cores are held from then on. Only
-stepping is measured, data wait included, each span closed by a barrier. Data made in
-advance, compilation, evaluation and probes are excluded.
+The account opens when `pretrain` or `finetune` is called, for the cores are held from
+then on. Only stepping is measured, data wait included, each span closed by a barrier.
+Data made in advance, compilation, evaluation and probes are excluded.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from bench.data import Picks, Pixels, Split, to_float
 from bench.data.view import View
 from bench.errors import Diverged
 from bench.models import noise, weights
+from bench.recipes import budgets
 from bench.recipes.recipe import Recipe
 from bench.recipes.schedule import learning_rate
 from bench.specs import Cell, WorkItem
@@ -30,6 +31,7 @@ from bench.training import fewshot
 from bench.training.checkpoint import Keeper, Progress
 from bench.training.ledger import Clock, Ledger
 from bench.training.task import Task, batch_size, prepare
+from bench.units import core_days_at
 
 CHECK_EVERY = 100
 """Steps between two looks at the losses: a run that diverged ends soon after."""
@@ -49,25 +51,31 @@ def pretrain(
         The training columns of its row.
     """
     with Keeper(item, backend, clock) as keeper:
-        return _pretrain(item, backend, keeper)
+        return trained(item, backend, keeper, prepare)
 
 
-def _pretrain(item: WorkItem, backend: Backend, keeper: Keeper) -> dict[str, Any]:
+def trained(
+    item: WorkItem,
+    backend: Backend,
+    keeper: Keeper,
+    make: Callable[[Cell], Task],
+) -> dict[str, Any]:
+    """Train from the weights of the task that `make` prepares, which is not measured.
+
+    Fine-tuning starts elsewhere and is otherwise the same.
+    """
     cell, ledger = item.cell, keeper.ledger
     host = checked_machine(item, backend)
     with ledger.excluded():
         precision = checked_precision(backend, cell.dtype)
-        task = prepare(cell)
-        learner = backend.learner(
-            task.spec,
-            task.weights,
-            task.recipe,
-            batch_size=batch_size(cell),
-            dtype=cell.dtype,
-        )
+        task = make(cell)
+        learner = learner_of(backend, cell, task, task.weights)
         progress = keeper.restore(learner, task.spec)
         if progress.baselines is None:
-            progress.baselines = _baselines(learner, task)
+            fresh = learner
+            if task.targets and task.fresh is not None:
+                fresh = learner_of(backend, cell, task, task.fresh)
+            progress.baselines = _baselines(fresh, task)
     load_before, others = machine.load_average(), machine.OthersLoad()
     _train(learner, task, keeper, progress, item.effort.evaluations)
     task.loader.close()
@@ -75,13 +83,17 @@ def _pretrain(item: WorkItem, backend: Backend, keeper: Keeper) -> dict[str, Any
     with ledger.excluded():
         results = _results(learner, task)
         probes = _probes(learner, task, None) + progress.baselines
+        if item.keep_weights is not None:
+            weights.save_file(item.keep_weights, learner.state_dict())
     seen = task.steps * task.loader.batch_size
+    account = ledger.columns(cores=host.cores, images_seen=seen)
     peak, method = backend.peak_memory()
     return {
         **_setting(cell, task),
         **results,
-        **ledger.columns(cores=host.cores, images_seen=seen),
+        **account,
         **keeper.columns(),
+        "core_days_extrapolated": _full(cell, account["train_img_per_sec_core"]),
         "curve": progress.curve,
         "fewshot": probes or None,
         "effective_precision": precision,
@@ -93,6 +105,30 @@ def _pretrain(item: WorkItem, backend: Backend, keeper: Keeper) -> dict[str, Any
     }
 
 
+def _full(cell: Cell, rate: float) -> float | None:
+    """Core-days of the paper's whole recipe at this rate, where it is one at its size.
+
+    Every other column is of the steps that ran.
+    """
+    images = budgets.images_of(cell.recipe, cell.model)
+    if images is None or cell.image_size != budgets.IMAGE_SIZE:
+        return None
+    return core_days_at(images, rate)
+
+
+def learner_of(
+    backend: Backend, cell: Cell, task: Task, start: Mapping[str, np.ndarray]
+) -> Learner:
+    """The network of a task, about to be trained from `start`."""
+    return backend.learner(
+        task.spec,
+        start,
+        task.recipe,
+        batch_size=batch_size(cell),
+        dtype=cell.dtype,
+    )
+
+
 def _train(
     learner: Learner, task: Task, keeper: Keeper, progress: Progress, evaluations: int
 ) -> None:
@@ -100,7 +136,9 @@ def _train(
     ends = np.linspace(0, task.steps, min(evaluations, task.steps) + 1).round()
     for first, last in zip(ends.astype(int), ends[1:].astype(int), strict=False):
         while progress.step < last:
-            progress.step = _steps(learner, task, keeper, range(progress.step, last))
+            progress.step = take_steps(
+                learner, task, keeper, range(progress.step, last)
+            )
             if progress.step == last:
                 with keeper.ledger.excluded():
                     point = _point(learner, task, keeper.ledger, int(first), int(last))
@@ -124,7 +162,7 @@ def _point(
     }
 
 
-def _steps(learner: Learner, task: Task, keeper: Keeper, steps: range) -> int:
+def take_steps(learner: Learner, task: Task, keeper: Keeper, steps: range) -> int:
     """Steps until the range is done or a checkpoint is due; how many are done now."""
     with keeper.ledger.measured(learner):
         for step in steps:

@@ -1,7 +1,8 @@
-"""What a pretrain cell needs before its first step: data, network, weights, budget."""
+"""What a training cell needs before its first step: data, network, weights, budget."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,7 @@ Permutation = Int64[np.ndarray, "pixels"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """A pretrain cell, ready to run."""
+    """A training cell, ready to run."""
 
     spec: ModelSpec
     weights: Weights
@@ -36,6 +37,8 @@ class Task:
     targets: tuple[fewshot.Target, ...]
     dataset: Dataset
     eval_preprocess: str
+    fresh: Weights | None = None
+    """Initial weights of the network, where training starts from others."""
 
     @property
     def classes(self) -> int:
@@ -47,13 +50,7 @@ def prepare(cell: Cell) -> Task:
     dataset = data.load(_name(cell), cell.image_size, folders.source_of(cell))
     spec = models.spec_of_cell(cell, num_classes=dataset.classes)
     pixels = permutation(cell, spec)
-    picks = subset.choose(
-        dataset.train.labels,
-        cell.subset,
-        examples=cell.data_examples,
-        fraction=cell.data_fraction,
-        seed=cell.subset_seed,
-    )
+    picks = _picks(cell, dataset)
     loader = _loader(cell, dataset, picks, pixels)
     return Task(
         spec=spec,
@@ -66,6 +63,45 @@ def prepare(cell: Cell) -> Task:
         targets=tuple(_target(name, cell, pixels) for name in _probes(cell)),
         dataset=dataset,
         eval_preprocess=_preprocess(dataset, cell),
+    )
+
+
+def dev_task(cell: Cell, task: Task) -> Task:
+    """The same task with its training images split in two, to choose a setting on.
+
+    A stratified `dev_fraction` of them becomes `val`; the rest is trained on. The
+    reported test split is not in it.
+    """
+    picks = _picks(cell, task.dataset)
+    labels = task.dataset.train.labels[picks]
+    order = subset.order(labels, "stratified", cell.subset_seed)
+    held = max(1, round(cell.dev_fraction * len(picks)))
+    if held >= len(picks):
+        raise StudyError(
+            f"dev_fraction {cell.dev_fraction:g} of {len(picks)} training images "
+            "leaves none to train on; lower it or give one learning_rate"
+        )
+    dev, rest = np.sort(picks[order[:held]]), np.sort(picks[order[held:]])
+    pixels = permutation(cell, task.spec)
+    val = View(
+        split=task.dataset.train, picks=dev, image_size=cell.image_size, pixels=pixels
+    )
+    return dataclasses.replace(
+        task,
+        loader=_loader(cell, task.dataset, rest, pixels),
+        val=val,
+        test=dataclasses.replace(task.test, picks=dev[:0]),
+    )
+
+
+def _picks(cell: Cell, dataset: Dataset) -> data.Picks:
+    """Positions of the cell's training images."""
+    return subset.choose(
+        dataset.train.labels,
+        cell.subset,
+        examples=cell.data_examples,
+        fraction=cell.data_fraction,
+        seed=cell.subset_seed,
     )
 
 
@@ -141,7 +177,7 @@ def _probes(cell: Cell) -> list[str]:
 def _target(name: str, cell: Cell, pixels: Permutation | None) -> fewshot.Target:
     """A few-shot task, its images treated like those of pre-training."""
     dataset = data.load(name, cell.image_size)
-    first = np.arange(min(fewshot.SUPPORT, len(dataset.train)))
+    first = fewshot.support_of(dataset.train.labels)
     support, support_labels = dataset.train.take(first)
     test, test_labels = dataset.test.all()
     return fewshot.Target(
