@@ -7,7 +7,7 @@ folder of JPEGs as large as ImageNet's, with crop and flip; the same with the pa
 RandAugment as well. The images are made first (smooth noise, 500 x 375, about 60 kB).
 Decoding shares the cores with training, so run it on a quiet machine and read
 img/s/core beside the share: it must be that of `--mode train` on a resident batch.
-The goal is below 5 %. About five minutes on two cores.
+The goal is below 5 %. A few minutes on two quiet cores.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-import bench
 from bench import studies
 from bench.runner import run_study
 
@@ -66,23 +65,26 @@ def grids(root: Path, framework: str, steps: int) -> list[dict[str, Any]]:
 
 
 def measured(root: Path, framework: str, steps: int) -> None:
-    """Run the cells and print a line for each."""
+    """Run the cells, a line for each as it ends."""
     document = {"grids": grids(root, framework, steps)}
     study = studies.from_values("data_wait", document)
-    run_study(study, out=root / "results")
-    rows = bench.read_results(root / "results")
-    for _, row in rows.iterrows():
-        name = f"{row['model']} {row['dataset']} {row['augment']}"
-        layers = row["randaugment_layers"]
-        if row["status"] != "ok":
-            print(f"{name}: {row['status']}: {row['error_message']}")
-            continue
-        waited = float(row["data_wait_fraction"])
-        verdict = "below" if waited < LIMIT else "NOT below"
-        print(
-            f"{name} RandAugment {layers}: waits {waited:.1%} ({verdict} {LIMIT:.0%}), "
-            f"{row['train_img_per_sec_core']:.4g} train img/s/core"
-        )
+    run_study(
+        study,
+        out=root / "results",
+        on_item=lambda progress: print(said(progress.row), flush=True),
+    )
+
+
+def said(row: dict[str, Any]) -> str:
+    """One cell in one line."""
+    name = f"{row['model']} {row['dataset']} augment {row['augment']}"
+    name += f", RandAugment {row['randaugment_layers']} layers"
+    if row["status"] != "ok":
+        return f"{name}: {row['status']}: {row['error_message']}"
+    waited = row["data_wait_fraction"]
+    verdict = "below" if waited < LIMIT else "NOT below"
+    rate = row["train_img_per_sec_core"]
+    return f"{name}: waits {waited:.1%} ({verdict} {LIMIT:.0%}), {rate:.4g} img/s/core"
 
 
 def main() -> None:
