@@ -9,19 +9,20 @@ solutions that fit alike and predict differently.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import least_squares
-from scipy.special import ndtr, stdtrit
+from scipy.special import stdtrit
 
 from bench.analysis import forms
 from bench.analysis.forms import Curve
+from bench.analysis.resample import LEVEL, interval, weights
 from bench.analysis.stats import MIN_REPETITIONS
 
-LEVEL = 0.95
 DRAWS = 400
 RIVAL_LOSS = 1.5
 """A solution whose loss is within this factor of the best fits as well as it."""
@@ -72,6 +73,14 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
+class Draw:
+    """One resample: how likely it was, and its curve; None if too few sizes remain."""
+
+    chance: float
+    curve: Curve | None
+
+
+@dataclass(frozen=True)
 class Fit:
     """What came of fitting one form: a curve, or why there is none."""
 
@@ -84,8 +93,8 @@ class Fit:
     spread: float | None = None
     """Robust standard deviation of log error around the curve."""
     held_out: HeldOut | None = None
-    draws: tuple[Curve, ...] = ()
-    """The curve of each resample; empty with fewer than five curves to resample."""
+    draws: tuple[Draw, ...] = ()
+    """One for each resample; empty with fewer than five curves to resample."""
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
@@ -93,13 +102,23 @@ class Fit:
         """What was resampled, in words."""
         return f"{self.subsets} subset x {self.seeds} seed"
 
+    @property
+    def resampled(self) -> int:
+        """Curves drawn from: of two factors the one with more."""
+        return max(self.subsets, self.seeds)
+
     def band(self, x: Runs) -> tuple[Runs, Runs] | None:
         """The interval of the curve at each `x`."""
         if not self.draws:
             return None
-        found = np.array([draw.error(x) for draw in self.draws])
-        low, high = expanded_levels(max(self.subsets, self.seeds))
-        return np.quantile(found, low, axis=0), np.quantile(found, high, axis=0)
+        found = [
+            (draw.chance, draw.curve.error(x)) for draw in self.draws if draw.curve
+        ]
+        chances = [chance for chance, _ in found]
+        errors = np.array([error for _, error in found]).T
+        ends = [interval(one, chances, self.resampled) for one in errors]
+        low, high = np.array(ends).T
+        return low, high
 
 
 def fit(data: Data, form: str, draws: int = DRAWS) -> Fit:
@@ -127,7 +146,7 @@ def fit(data: Data, form: str, draws: int = DRAWS) -> Fit:
         spread=best.scale,
         held_out=held,
         draws=resampled,
-        intervals=_intervals(resampled, max(made.subsets, made.seeds)),
+        intervals=_intervals(resampled, made.resampled),
     )
 
 
@@ -151,33 +170,36 @@ class _Solution:
 
 
 def _solutions(
-    data: Data, form: str, weights: Runs, starts: list[np.ndarray], scale: float = 0.0
+    data: Data, form: str, counts: Runs, starts: list[np.ndarray], scale: float = 0.0
 ) -> list[_Solution]:
     """Local optima from several starts, best first.
 
     The scale of the noise comes from a first round, unless it is given.
     """
     if not scale:
-        first = [_optimum(data, form, weights, start, 0.01) for start in starts]
+        first = [_optimum(data, form, counts, start, 0.01) for start in starts]
         best = min(first, key=lambda one: one.loss)
         scale = _robust_scale(data, best.curve, forms.count(form))
         starts = [np.array(one.curve.theta) for one in first]
-    found = [_optimum(data, form, weights, start, scale) for start in starts]
+    found = [_optimum(data, form, counts, start, scale) for start in starts]
     return sorted(found, key=lambda one: one.loss)
 
 
 def _optimum(
-    data: Data, form: str, weights: Runs, start: np.ndarray, scale: float
+    data: Data, form: str, counts: Runs, start: np.ndarray, scale: float
 ) -> _Solution:
     centre = _centre(data)
     z, observed = np.log(data.x / centre), np.log(data.error)
     low, high = _bounds(data, form)
 
     def residuals(theta: np.ndarray) -> np.ndarray:
-        return np.log(forms.predict(theta, z, data.error_0)) - observed
+        return np.asarray(np.log(forms.predict(theta, z, data.error_0)) - observed)
 
     def jacobian(theta: np.ndarray) -> np.ndarray:
         return forms.slopes(theta, z, data.error_0)
+
+    def weighted(z2: Any) -> Any:  # a run that was drawn twice counts twice
+        return counts * _huber(z2)
 
     corner = _HUBER * scale
     found = least_squares(
@@ -186,7 +208,7 @@ def _optimum(
         jac=jacobian,
         bounds=(low, high),
         x_scale="jac",
-        loss=lambda z2: weights * _huber(z2),
+        loss=weighted,
         f_scale=corner,
         max_nfev=200,
     )
@@ -196,8 +218,7 @@ def _optimum(
 
 def _huber(z: np.ndarray) -> np.ndarray:
     """Huber's rho, its first and second derivative, of the squared residual."""
-    root = np.sqrt(np.maximum(z, 1e-300))
-    inside = z <= 1
+    root, inside = np.sqrt(np.maximum(z, 1)), z <= 1  # the root is used outside only
     return np.array(
         [
             np.where(inside, z, 2 * root - 1),
@@ -326,7 +347,7 @@ def _rival(data: Data, solutions: list[_Solution]) -> str:
 
 
 def held_out(data: Data, form: str) -> HeldOut | None:
-    """The largest size predicted from all the others; None with three sizes or fewer."""
+    """The largest size predicted from the others; None with three sizes or fewer."""
     sizes = data.sizes
     if len(sizes) < 4 or (data.error <= 0).any():
         return None
@@ -345,64 +366,22 @@ def held_out(data: Data, form: str) -> HeldOut | None:
 # Resampling ------------------------------------------------------------------
 
 
-def weights(data: Data, draws: int, seed: int = 0) -> Iterator[Runs]:
-    """Weights of the runs in each resample of whole curves.
-
-    A subset seed's runs share their images at every size, a seed's their initial
-    weights: neither is independent inside, so whole curves are drawn. Where each seed
-    meets each subset, subsets and seeds are drawn apart and the weights multiply (Owen
-    2007, The pigeonhole bootstrap, Annals of Applied Statistics 1, 386-411: never too
-    narrow). Elsewhere subsets are drawn with all that is in them, or seeds where there
-    is one subset.
-    """
-    rng = np.random.default_rng(seed)
-    pairs = set(zip(data.subset_seed.tolist(), data.seed.tolist(), strict=True))
-    subsets, of_subset = np.unique(data.subset_seed, return_inverse=True)
-    seeds, of_seed = np.unique(data.seed, return_inverse=True)
-    crossed = len(pairs) == len(subsets) * len(seeds)
-    for _ in range(draws):
-        drawn_subsets = _drawn(rng, len(subsets))[of_subset]
-        drawn_seeds = _drawn(rng, len(seeds))[of_seed]
-        yield drawn_subsets * drawn_seeds if crossed else drawn_subsets
-
-
-def _drawn(rng: np.random.Generator, n: int) -> np.ndarray:
-    return np.bincount(rng.integers(0, n, n), minlength=n).astype(float)
-
-
-def _resampled(data: Data, form: str, best: _Solution, draws: int) -> Iterator[Curve]:
+def _resampled(data: Data, form: str, best: _Solution, draws: int) -> Iterator[Draw]:
     """A curve for each resample; none with fewer than five curves on either side."""
     if max(len(set(data.subset_seed)), len(set(data.seed))) < MIN_REPETITIONS:
         return
     start = [np.array(best.curve.theta)]
-    for one in weights(data, draws):
-        sizes = np.unique(data.x[one > 0])
-        if len(sizes) > forms.count(form):
-            yield _solutions(data, form, one, start, best.scale)[0].curve
+    for chance, one in weights(data.subset_seed, data.seed, draws):
+        enough = len(np.unique(data.x[one > 0])) > forms.count(form)
+        made = _solutions(data, form, one, start, best.scale)[0] if enough else None
+        yield Draw(chance, made.curve if made else None)
 
 
-def expanded_levels(n: int) -> tuple[float, float]:
-    """Quantiles of the resamples that give 95 % with n curves.
-
-    Plain percentiles of a few resampled units are too narrow; these make up for the
-    missing n / (n - 1) and for the normal quantile in place of Student's (Hesterberg
-    2015, What Teachers Should Know about the Bootstrap, The American Statistician 69).
-
-    >>> [round(q, 4) for q in expanded_levels(5)]
-    [0.001, 0.999]
-    """
-    far = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * math.sqrt(n / (n - 1))
-    tail = float(ndtr(-far))
-    return tail, 1 - tail
-
-
-def _intervals(draws: tuple[Curve, ...], n: int) -> dict[str, tuple[float, float]]:
-    if not draws:
-        return {}
-    low, high = expanded_levels(n)
-    names = draws[0].parameters
-    found = {
-        name: np.quantile([draw.parameters[name] for draw in draws], [low, high])
+def _intervals(draws: Sequence[Draw], n: int) -> dict[str, tuple[float, float]]:
+    found = [(draw.chance, draw.curve.parameters) for draw in draws if draw.curve]
+    chances = [chance for chance, _ in found]
+    names = found[0][1] if found else ()
+    return {
+        name: interval([values[name] for _, values in found], chances, n)
         for name in names
     }
-    return {name: (float(a), float(b)) for name, (a, b) in found.items()}

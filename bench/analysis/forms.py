@@ -109,4 +109,4 @@ def slopes(theta: Theta, z: Array, error_0: float) -> Array:
         stiff = 1 + theta[3] * above / below
         columns = [column / stiff for column in columns]
         columns.append(np.log(below) * above / stiff)
-    return np.stack(columns, axis=-1) / error[..., None]
+    return np.asarray(np.stack(columns, axis=-1) / error[..., None])

@@ -197,11 +197,11 @@ def _per_group(rows: pd.DataFrame, by: list[str], summarise: Any) -> pd.DataFram
         return rows
     need(rows, (*by, *_SEEDS, "repetition", "finished_at"), "the join")
     groups = rows.groupby(by, dropna=False, sort=False)
-    parts = [_newest(part) for _, part in groups]
+    parts = [newest(part) for _, part in groups]
     return typed(pd.DataFrame([summarise(part) for part in parts], dtype=object))
 
 
-def _newest(part: pd.DataFrame) -> pd.DataFrame:
+def newest(part: pd.DataFrame) -> pd.DataFrame:
     """The last attempt at each repetition: however often tried, it counts once."""
     by_age = part.sort_values("finished_at", na_position="first", kind="stable")
     once_each = by_age.drop_duplicates(["cell_id", *_SEEDS, "repetition"], keep="last")
