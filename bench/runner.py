@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import backend as backends
-from bench import executors, machine, models, results, studies
+from bench import executors, forecast, machine, models, results, studies
 from bench.errors import StudyError
 from bench.history import History
 from bench.specs import PROTOCOL, SPEED_MODES, Cell, Limit, Study, WorkItem
@@ -122,6 +122,8 @@ class Plan:
     reuse: str
     set_aside: list[str]
     """One line for each file in the results folder that could not be read."""
+    known: list[forecast.Row]
+    """Finished rows of this machine: what forecasts are made from."""
     sitting_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
@@ -146,7 +148,15 @@ def make_plan(
     todo = [dataclasses.replace(item, picked_batch=picked[item]) for item in todo]
     items = _with_anchors(study, todo, history)
     return Plan(
-        study, host, environments, items, reused, executor, reuse, history.set_aside
+        study,
+        host,
+        environments,
+        items,
+        reused,
+        executor,
+        reuse,
+        history.set_aside,
+        forecast.usable(history.table, host.machine_id),
     )
 
 
@@ -344,7 +354,16 @@ def _row(
         "window_goal_s": item.effort.window_s,
         "command": " ".join(["mixer-bench", *sys.argv[1:]]),
         "batch_rule": "auto" if item.cell.batch_size == "auto" else "fixed",
+        **_predicted(forecast.forecast(item, plan.known)),
         **values,
+    }
+
+
+def _predicted(found: forecast.Forecast) -> dict[str, Any]:
+    return {
+        "predicted_s": found.seconds,
+        "predicted_core_days": found.core_days,
+        "predicted_from": found.basis or None,
     }
 
 

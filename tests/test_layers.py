@@ -18,7 +18,7 @@ LAYERS = [
     ["executors"],
     ["training"],
     ["timing"],
-    ["studies", "history", "plots", "report"],
+    ["studies", "history", "forecast", "plots", "report"],
     ["results"],
     ["feasible"],
     ["published", "machine", "devices"],

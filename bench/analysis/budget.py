@@ -211,7 +211,8 @@ def _rate(row: Mapping[str, Any]) -> Rate:
 
 def costs(runs: Sequence[Run], rates: Sequence[Rate]) -> list[Cost]:
     """Every run at every rate of its model."""
-    return [cost(run, rate) for rate in rates for run in runs if run.model == rate.model]
+    pairs = ((run, rate) for rate in rates for run in runs)
+    return [cost(run, rate) for run, rate in pairs if run.model == rate.model]
 
 
 def cost(run: Run, rate: Rate) -> Cost:
@@ -247,5 +248,5 @@ def seconds_of(text: str) -> float:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mhdw])", text.strip().lower())
     if found is None or float(found[1]) == 0:
-        raise StudyError(f"--budget: {text!r}: give a duration such as 90m, 12h, 3d, 2w")
+        raise StudyError(f"--budget: {text!r}: give a duration, as in 90m, 12h or 3d")
     return float(found[1]) * _UNITS[found[2]]

@@ -198,8 +198,10 @@ def _optimum(
     def jacobian(theta: np.ndarray) -> np.ndarray:
         return forms.slopes(theta, z, data.error_0)
 
-    def weighted(z2: Any) -> Any:  # a run that was drawn twice counts twice
-        return counts * _huber(z2)
+    def drawn(z2: np.ndarray) -> np.ndarray:  # a run drawn twice counts twice
+        return np.asarray(counts * _huber(z2))
+
+    weighted: Any = drawn  # scipy's stubs ask for a type of their own
 
     corner = _HUBER * scale
     found = least_squares(

@@ -14,7 +14,18 @@ from typing import Annotated, Any
 import typer
 
 import bench
-from bench.cli import budget, claims, compare, doctor, fit, models, plot, run, table, time
+from bench.cli import (
+    budget,
+    claims,
+    compare,
+    doctor,
+    fit,
+    models,
+    plot,
+    run,
+    table,
+    time,
+)
 from bench.errors import BenchError
 
 INTERRUPTED = 130

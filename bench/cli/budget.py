@@ -69,9 +69,7 @@ def _named(run: Run) -> Run:
     return dataclasses.replace(run, model=models.canonical_name(run.model))
 
 
-def _shown(
-    found: list[Cost], devices: float, seconds: float | None, fmt: str
-) -> str:
+def _shown(found: list[Cost], devices: float, seconds: float | None, fmt: str) -> str:
     facts = [_facts(one, devices, seconds) for one in found]
     if fmt == "json":
         return _print.as_json(facts)
@@ -110,9 +108,7 @@ def _facts(one: Cost, devices: float, seconds: float | None) -> dict[str, Any]:
     }
 
 
-def _table(
-    found: list[Cost], devices: float, seconds: float | None, fmt: str
-) -> str:
+def _table(found: list[Cost], devices: float, seconds: float | None, fmt: str) -> str:
     from bench.report.markup import Column, Grid, Group, render
 
     columns = [Column("model", text=True), Column("trained on", text=True)]

@@ -107,7 +107,9 @@ def test_published_rates_are_of_inference_and_never_price_a_run():
 
 
 def test_a_budget_buys_its_share_of_the_epochs():
-    rate = Rate("m", "torch", "float32", "protocol", "gpu", 1, "A", 100.0, None, None, 1)
+    rate = Rate(
+        "m", "torch", "float32", "protocol", "gpu", 1, "A", 100.0, None, None, 1
+    )
     found = budget.cost(Run("A", "ImageNet", 300 * 1e6, 300), rate)
     full = found.wall_days(4) * 86_400
     assert budget.affordable(found, full, 4) == pytest.approx(300)
@@ -123,11 +125,11 @@ def test_runs_as_typed():
 
 @pytest.mark.parametrize("text", ["Mixer-B/16", "M:CIFAR:3", "M:ImageNet:0", "M:-3"])
 def test_a_bad_run_is_refused(text):
-    with pytest.raises(StudyError, match="--run: .*give MODEL:DATASET:EPOCHS"):
+    with pytest.raises(StudyError, match=r"--run: .*give MODEL:DATASET:EPOCHS"):
         budget.asked_run(text)
 
 
 @pytest.mark.parametrize("text", ["3", "3y", "0d", "-1d", "soon"])
 def test_a_bad_duration_is_refused(text):
-    with pytest.raises(StudyError, match="--budget: .*90m, 12h, 3d"):
+    with pytest.raises(StudyError, match=r"--budget: .*90m, 12h or 3d"):
         budget.seconds_of(text)
