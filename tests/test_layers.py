@@ -18,9 +18,9 @@ LAYERS = [
     ["executors"],
     ["training"],
     ["timing"],
-    ["studies", "history", "forecast", "plots", "report"],
+    ["studies", "history", "forecast", "merging", "plots", "report"],
     ["results"],
-    ["feasible"],
+    ["feasible", "imports"],
     ["published", "machine", "devices"],
     [
         "backend",

@@ -20,11 +20,14 @@ from bench.cli import (
     compare,
     doctor,
     fit,
+    import_,
+    merge,
     models,
     plot,
     run,
     table,
     time,
+    verify,
 )
 from bench.errors import BenchError
 
@@ -37,8 +40,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _verb in (claims, models, doctor, time, run, plot, table, fit, budget, compare):
-    app.command(name=_verb.__name__.rpartition(".")[2])(_verb.command)
+_VERBS = (
+    *(claims, models, doctor, time, run, plot, table, fit, budget, compare, verify),
+    *(merge, import_),
+)
+for _verb in _VERBS:
+    _name = _verb.__name__.rpartition(".")[2].rstrip("_")  # import is Python's own word
+    app.command(name=_name)(_verb.command)
 
 
 def _version(value: bool) -> None:
