@@ -231,7 +231,7 @@ def crossing(first: Line, second: Line, fit_1: Fit, fit_2: Fit) -> Crossing:
     x = _crossed(fit_1.curve, fit_2.curve, grid)
     overlap = min(first.data.sizes[-1], second.data.sizes[-1])
     start = max(first.data.sizes[0], second.data.sizes[0])
-    inside = x is not None and start <= x <= overlap
+    inside = x is not None and bool(start <= x <= overlap)
     pairs = list(_drawn_alike(first.data, second.data, fit_1, fit_2))
     if not pairs:
         return Crossing(first.label, second.label, x, None, None, None, inside)
