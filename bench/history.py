@@ -40,7 +40,7 @@ class History:
         if reuse not in REUSE:
             raise ResultsError(f"--reuse: {unknown('word', reuse, REUSE)}")
         reading = read(out) if out.is_dir() else Reading(record.table([]))
-        self.set_aside = reading.set_aside
+        self.set_aside, self.table = reading.set_aside, reading.table
         columns = (
             "attempt_id cell_id repetition role status mode framework machine_id "
             "environment_id batch_rule batch_size executor stop_reason "

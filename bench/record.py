@@ -19,7 +19,8 @@ Schema history
    tied_token_mixing, position_embedding;
    finetune rows, with init, init_sha256, parent_cell_id, learning_rates and
    dev_fraction as cell fields; init_report, init_weights_sha256, search, search_s,
-   core_days_finetune, core_days_search.
+   core_days_finetune, core_days_search;
+   predicted_s, predicted_core_days, predicted_from; `source` may name an import.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -112,7 +113,7 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("study", pa.string(), "", "study that asked for it"),
     ("sitting_id", pa.string(), "", "uuid of the run that measured it, with anchors"),
     ("protocol", pa.int64(), "", "raised when measurement semantics change"),
-    ("source", pa.string(), "", "measured or published"),
+    ("source", pa.string(), "", "measured, published, or the name of an import"),
     ("status", pa.string(), "", "ok, oom, diverged, timeout, failed, skipped"),
     ("error_class", pa.string(), "", "exception class of a failure"),
     ("error_message", pa.string(), "", "its message"),
@@ -144,6 +145,9 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("git_dirty", pa.bool_(), "", "uncommitted changes"),
     ("executor", pa.string(), "", "process (a fresh one per attempt) or inline"),
     ("command", pa.string(), "", "command line that asked for it"),
+    ("predicted_s", pa.float64(), "s", "forecast of finished_at - started_at"),
+    ("predicted_core_days", pa.float64(), "core-day", "forecast of core_days_measured"),
+    ("predicted_from", pa.string(), "", "same cell, same step or probe; null: none"),
     # speed
     ("batch_rule", pa.string(), "", "fixed, or auto (pilot sweep, then fresh)"),
     ("peer_version", pa.string(), "", "version of the peer; null is our own code"),

@@ -111,7 +111,7 @@ def fold(out: Path, machine: str, study: str) -> Path | None:
         if not parts:
             return target if target.exists() else None
         held = [_read_one(target)] if target.exists() else []
-        _replace(_once(pa.concat_tables([*held, read_files(parts).table])), target)
+        _replace(once(pa.concat_tables([*held, read_files(parts).table])), target)
         kept = set(pq.read_table(target, columns=["attempt_id"])[0].to_pylist())
         for part in parts:
             if part.stem in kept:
@@ -229,7 +229,7 @@ def read(
             aside += reading.set_aside
         else:
             tables.append(_read_one(path))
-    return Reading(_once(pa.concat_tables(tables or [record.table([])])), aside)
+    return Reading(once(pa.concat_tables(tables or [record.table([])])), aside)
 
 
 def read_files(files: Iterable[Path]) -> Reading:
@@ -252,7 +252,7 @@ def read_files(files: Iterable[Path]) -> Reading:
         parents = {file.parent for file in files}
         folded = [parent.parent / f"{parent.name}.parquet" for parent in parents]
         tables += [_read_one(file) for file in sorted(folded) if file.exists()]
-    return Reading(_once(pa.concat_tables(tables)), aside)
+    return Reading(once(pa.concat_tables(tables)), aside)
 
 
 def _read_one(path: Path) -> pa.Table:
@@ -270,6 +270,32 @@ def _read_one(path: Path) -> pa.Table:
     except (OSError, pa.ArrowException) as error:
         raise ResultsError(_cannot("read", path, error)) from error
     return _conform(table, path)
+
+
+def read_each(paths: Iterable[str | os.PathLike[str]]) -> Reading:
+    """Every row behind `paths` as often as it stands there: for a merge to compare."""
+    tables, aside = [], []
+    for path in map(Path, paths):
+        for file in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
+            try:
+                tables.append(_read_one(file))
+            except ResultsError as error:
+                if not path.is_dir():
+                    raise
+                aside.append(str(error))
+    return Reading(pa.concat_tables(tables or [record.table([])]), aside)
+
+
+def write(table: pa.Table, out: Path) -> None:
+    """Rows as a new file `out`; an existing one is never overwritten."""
+    if out.exists() or out.suffix != ".parquet":
+        why = "exists" if out.exists() else "does not end with .parquet"
+        raise ResultsError(f"{out}: {why}; give --out a new .parquet file")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _write_new(table, out)
+    except OSError as error:
+        raise ResultsError(_cannot("write", out, error)) from error
 
 
 def _conform(table: pa.Table, path: Path) -> pa.Table:
@@ -312,14 +338,11 @@ def _default(table: pa.Table, item: pa.Field) -> pa.Array:
     return pc.if_else(declares, default, pa.scalar(None, item.type))
 
 
-def _once(table: pa.Table) -> pa.Table:
-    """Each attempt once, the first kept."""
-    seen: set[str] = set()
-    keep = []
-    for attempt in table["attempt_id"].to_pylist():
-        keep.append(attempt is None or attempt not in seen)
-        seen.add(attempt)
-    return table.filter(pa.array(keep, pa.bool_()))
+def once(table: pa.Table) -> pa.Table:
+    """Each attempt once, the first kept; rows without an id are all kept."""
+    ids = table["attempt_id"].to_pandas()
+    again = (ids.duplicated() & ids.notna()).to_numpy(bool)
+    return table.filter(pa.array(~again)) if again.any() else table
 
 
 def _cannot(verb: str, path: Path, error: Exception) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import backend as backends
-from bench import checkpoints, executors, machine, models, results, studies
+from bench import checkpoints, executors, forecast, machine, models, results, studies
 from bench.errors import StudyError
 from bench.history import History
 from bench.lineage import Lineage, check_files
@@ -125,6 +125,8 @@ class Plan:
     set_aside: list[str]
     """One line for each file in the results folder that could not be read."""
     lineage: Lineage
+    known: list[forecast.Row]
+    """Finished rows of this machine: what forecasts are made from."""
     sitting_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
@@ -151,8 +153,9 @@ def make_plan(
     todo = [dataclasses.replace(item, picked_batch=picked[item]) for item in todo]
     items = _with_anchors(study, todo, history)
     aside = history.set_aside
+    known = forecast.usable(history.table, host.machine_id)
     return Plan(
-        study, host, environments, items, reused, executor, reuse, aside, lineage
+        study, host, environments, items, reused, executor, reuse, aside, lineage, known
     )
 
 
@@ -361,7 +364,16 @@ def _row(
         "window_goal_s": item.effort.window_s,
         "command": " ".join(["mixer-bench", *sys.argv[1:]]),
         "batch_rule": "auto" if item.cell.batch_size == "auto" else "fixed",
+        **_predicted(forecast.forecast(item, plan.known)),
         **values,
+    }
+
+
+def _predicted(found: forecast.Forecast) -> dict[str, Any]:
+    return {
+        "predicted_s": found.seconds,
+        "predicted_core_days": found.core_days,
+        "predicted_from": found.basis or None,
     }
 
 

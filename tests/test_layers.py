@@ -19,10 +19,10 @@ LAYERS = [
     ["executors"],
     ["training"],
     ["timing"],
-    ["studies", "plots", "report"],
+    ["studies", "forecast", "merging", "plots", "report"],
     ["inits", "study_values", "history"],
     ["results", "checkpoints"],
-    ["feasible"],
+    ["feasible", "imports"],
     ["published", "machine", "devices"],
     [
         "backend",

@@ -8,6 +8,7 @@ part stays missing: it is never taken from somewhere else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,16 @@ _MEDIANS_OF_TRAINING = (
     "core_days_extrapolated",
     "train_img_per_sec_core",
 )
+_SUMMARISED = tuple(
+    dict.fromkeys(
+        (
+            *_MEDIANS_OF_SPEED,
+            *_MEDIANS_OF_TRAINING,
+            *("batch_size", "git_dirty", "attempt_id", "samples", "cores", "fewshot"),
+        )
+    )
+)
+"""Columns that a summary reads from every row of its group."""
 
 
 def once(rows: pd.DataFrame) -> pd.DataFrame:
@@ -226,22 +237,33 @@ def _per_group(rows: pd.DataFrame, by: list[str], summarise: Any) -> pd.DataFram
     if rows.empty:
         return rows
     need(rows, (*by, *_SEEDS, "repetition", "finished_at"), "the join")
-    groups = rows.groupby(by, dropna=False, sort=False)
-    parts = [_newest(part) for _, part in groups]
-    return typed(pd.DataFrame([summarise(part) for part in parts], dtype=object))
+    rows = newest(rows.reset_index(drop=True), by)
+    number = rows.groupby(by, dropna=False, sort=False).ngroup().to_numpy()
+    # Only what is summarised becomes objects: a record has many columns.
+    few = rows.reindex(columns=list(_SUMMARISED)).astype(object)
+    parts = few.where(few.notna(), None).groupby(number)
+    firsts = rows[~pd.Series(number, rows.index).duplicated()].to_dict("records")
+    made = [
+        {
+            **{str(name): plain(value) for name, value in first.items()},
+            **summarise(part),
+        }
+        for first, (_, part) in zip(firsts, parts, strict=True)
+    ]
+    return typed(pd.DataFrame(made, dtype=object))
 
 
-def _newest(part: pd.DataFrame) -> pd.DataFrame:
+def newest(rows: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     """The last attempt at each repetition: however often tried, it counts once."""
-    by_age = part.sort_values("finished_at", na_position="first", kind="stable")
-    once_each = by_age.drop_duplicates(["cell_id", *_SEEDS, "repetition"], keep="last")
+    by_age = rows.sort_values("finished_at", na_position="first", kind="stable")
+    item = list(dict.fromkeys([*by, "cell_id", *_SEEDS, "repetition"]))
+    once_each = by_age.drop_duplicates(item, keep="last")
     return once_each.sort_index(kind="stable")
 
 
 def _summarise_speed(part: pd.DataFrame) -> dict[str, Any]:
     low, high = _interval(part)
     return {
-        **{str(name): plain(value) for name, value in part.iloc[0].items()},
         **{name: _median(part[name]) for name in _MEDIANS_OF_SPEED},
         "batch_size": _agreed(part["batch_size"]),
         "git_dirty": bool(equal(part, "git_dirty", True).any()),
@@ -257,7 +279,6 @@ def _summarise_training(part: pd.DataFrame) -> dict[str, Any]:
     full = part["core_days_extrapolated"].dropna().astype(float)
     low, high = repetition_interval([[value] for value in full]) or (None, None)
     return {
-        **{str(name): plain(value) for name, value in part.iloc[0].items()},
         **{name: _median(part[name]) for name in _MEDIANS_OF_TRAINING},
         "fewshot": _concatenated(part),
         "n_train": len(part),
@@ -273,7 +294,7 @@ def _summarise_training(part: pd.DataFrame) -> dict[str, Any]:
 
 def _interval(part: pd.DataFrame) -> tuple[float | None, float | None]:
     """Interval of images/s/core over repetitions; samples are seconds per step."""
-    if len(part) < MIN_REPETITIONS or "samples" not in part.columns:
+    if len(part) < MIN_REPETITIONS:
         return None, None
     if part["samples"].isna().any():  # rows of elsewhere may hold only their median
         return None, None
@@ -363,7 +384,5 @@ def _listed(column: pd.Series[Any]) -> list[Any]:
 
 
 def _concatenated(part: pd.DataFrame) -> list[Any] | None:
-    if "fewshot" not in part.columns:
-        return None
     lists = [value for value in part["fewshot"] if isinstance(value, list | np.ndarray)]
     return [entry for value in lists for entry in value] or None

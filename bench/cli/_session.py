@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from bench import results, runner
+from bench import forecast, results, runner
 from bench.cli import _print
 from bench.specs import Study
 from bench.units import duration, percent, significant
@@ -58,6 +58,13 @@ def finish(summary: runner.Summary, plots: Path | None) -> int:
         _draw(pd.concat([measured, frame[frame["source"] == "published"]]), plots)
     for line in _print.drift_lines(measured):
         print(f"drift    {line}")
+    missed = forecast.errors(summary.rows)
+    if missed is not None:
+        print(
+            f"forecast {duration(missed.predicted_s)} for {missed.attempts} attempts, "
+            f"took {duration(missed.taken_s)}; off by {percent(missed.median)} % "
+            "(median over attempts)"
+        )
     for row in summary.failed:
         _print.note(
             f"{row['status']}: {row['model']} {row['framework']} {row['mode']}: "

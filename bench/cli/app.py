@@ -14,7 +14,22 @@ from typing import Annotated, Any
 import typer
 
 import bench
-from bench.cli import claims, compare, doctor, models, plot, run, table, time, weights
+from bench.cli import (
+    budget,
+    claims,
+    compare,
+    doctor,
+    fit,
+    import_,
+    merge,
+    models,
+    plot,
+    run,
+    table,
+    time,
+    verify,
+    weights,
+)
 from bench.errors import BenchError
 
 INTERRUPTED = 130
@@ -26,8 +41,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _verb in (claims, models, doctor, time, run, plot, table, compare, weights):
-    app.command(name=_verb.__name__.rpartition(".")[2])(_verb.command)
+_VERBS = (
+    *(claims, models, doctor, time, run, plot, table, fit, budget, compare, verify),
+    *(merge, import_, weights),
+)
+for _verb in _VERBS:
+    _name = _verb.__name__.rpartition(".")[2].rstrip("_")  # import is Python's own word
+    app.command(name=_name)(_verb.command)
 
 
 def _version(value: bool) -> None:
