@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 import bench
-from bench.cli import claims, compare, doctor, models, plot, run, table, time
+from bench.cli import claims, compare, doctor, models, plot, report, run, table, time
 from bench.errors import BenchError
 
 INTERRUPTED = 130
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _verb in (claims, models, doctor, time, run, plot, table, compare):
+for _verb in (claims, models, doctor, time, run, plot, table, report, compare):
     app.command(name=_verb.__name__.rpartition(".")[2])(_verb.command)
 
 

@@ -10,7 +10,7 @@ import html
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tabulate import tabulate
@@ -140,16 +140,25 @@ def _latex_cell(text: str) -> str:
     return _bold(text, latex, "\\textbf{{{}}}")
 
 
-def _html(grid: Grid) -> str:
+_INLINE = {True: 'style="text-align:left"', False: 'style="text-align:right"'}
+_CLASSES = {True: 'class="text"', False: 'class="number"'}
+
+
+def html_for_page(grid: Grid) -> str:
+    """The table for a page with a style of its own, which may forbid inline styles."""
+    return _html(grid, _CLASSES)
+
+
+def _html(grid: Grid, sides: Mapping[bool, str] = _INLINE) -> str:
     titles = "".join(f'<th scope="col">{_escaped(c.title)}</th>' for c in grid.columns)
-    body = list(_html_rows(grid))
+    body = list(_html_rows(grid, sides))
     notes = [f"<p>{_escaped(note)}</p>" for note in grid.notes]
     return "\n".join(
         ["<table>", f"<thead><tr>{titles}</tr></thead>", *body, "</table>", *notes]
     )
 
 
-def _html_rows(grid: Grid) -> Iterator[str]:
+def _html_rows(grid: Grid, sides: Mapping[bool, str]) -> Iterator[str]:
     for group in grid.groups:
         yield "<tbody>"
         if group.heading:
@@ -157,8 +166,7 @@ def _html_rows(grid: Grid) -> Iterator[str]:
             yield f"<tr>{span}{_escaped(group.heading)}</th></tr>"
         for row in group.rows:
             cells = "".join(
-                f'<td style="text-align:{"left" if column.text else "right"}">'
-                f"{_bold(text, _escaped, '<b>{}</b>')}</td>"
+                f"<td {sides[column.text]}>{_bold(text, _escaped, '<b>{}</b>')}</td>"
                 for column, text in zip(grid.columns, row, strict=True)
             )
             yield f"<tr>{cells}</tr>"

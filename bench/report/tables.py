@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bench.analysis.against import Ratio, best_variants, other_side
@@ -19,6 +18,8 @@ from bench.analysis.key import by_key, equal, key_columns, plain
 from bench.errors import UserError, unknown
 from bench.report.bib import cited
 from bench.report.citation import citation
+from bench.report.failures import failure_notes
+from bench.report.failures import failures_table as failures_table
 from bench.report.markup import DASH, Best, Column, Grid, Group, render
 from bench.report.paper import paper_table as paper_table
 from bench.report.varying import title_of, varying_settings
@@ -54,13 +55,38 @@ def comparison_table(
     mode: str = "infer",
     sort: str = "img_per_sec_core",
 ) -> str:
+    """One line per model, written in `fmt`; see `comparison_grid`."""
+    return render(comparison_grid(rows, baseline, mode, sort), fmt)
+
+
+def comparison_grids(
+    rows: pd.DataFrame, baseline: str | None = None, sort: str = "img_per_sec_core"
+) -> list[Grid]:
+    """The comparison tables that rows allow: inference first, then training.
+
+    The training table holds the timed training steps only; accuracies stand once.
+    """
+    stepped = equal(rows, "mode", "train")
+    parts = {"infer": rows[~stepped], "train": rows[stepped]}
+    return [
+        comparison_grid(part, baseline, mode, sort)
+        for mode, part in parts.items()
+        if len(part)
+    ]
+
+
+def comparison_grid(
+    rows: pd.DataFrame,
+    baseline: str | None = None,
+    mode: str = "infer",
+    sort: str = "img_per_sec_core",
+) -> Grid:
     """One line per model: speed in `mode`, accuracy, few-shot, core-days.
 
     The best rate, accuracy and cost of each group are bold where the format can.
 
     Args:
         rows: record rows; read with `samples=True` for intervals and few-shot.
-        fmt: one of `bench.report.markup.FORMATS`.
         baseline: a model to divide throughput by, inside each group.
         mode: infer or train.
         sort: one of `SORTS`, best or smallest first inside each group.
@@ -74,26 +100,8 @@ def comparison_table(
         names = dict.fromkeys(models["model"])
         raise UserError(unknown("baseline", baseline, names))
     grid = _grid(models, baseline, sort)
-    grid.notes.extend(_failure_notes(rows))
-    return render(grid, fmt)
-
-
-def failures_table(rows: pd.DataFrame, fmt: str = "table") -> str:
-    """Every attempt that did not end `ok`, with its class and message."""
-    columns = ["mode", "model", "framework", "px", "batch", "status", "error"]
-    lines = [
-        [
-            *(_text(row[name]) for name in ("mode", "model", "framework")),
-            _whole(row["image_size"]),
-            _whole(row["batch_size"]),
-            str(row["status"]),
-            _reason(row),
-        ]
-        for row in _records(_failed(rows))
-    ]
-    titles = [Column(name, text=name not in ("px", "batch")) for name in columns]
-    notes = [] if lines else ["No attempt failed."]
-    return render(Grid(titles, [Group("", lines)], notes), fmt)
+    grid.notes.extend(failure_notes(rows))
+    return grid
 
 
 def _grid(models: pd.DataFrame, baseline: str | None, sort: str) -> Grid:
@@ -327,37 +335,6 @@ def _fewshot(entries: list[Mapping[str, Any]] | None) -> str:
 def _share(medians: pd.Series[Any], dataset: str, baseline: str) -> str:
     value = medians.get((dataset, baseline))
     return DASH if value is None else percent(float(value))
-
-
-def _failed(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[~equal(rows, "status", "ok")]
-
-
-def _failure_notes(rows: pd.DataFrame) -> list[str]:
-    """One sentence for each attempt that has no line above and was not made good."""
-    return [
-        f"Not above: {row['mode']} {row['model']} {_text(row['framework'])} "
-        f"{_whole(row['image_size'])} px {row['status']}: {_reason(row)}"
-        for row in _records(_not_made_good(rows))
-    ]
-
-
-def _not_made_good(rows: pd.DataFrame) -> pd.DataFrame:
-    """Failures whose work item has no `ok` row, on the same machine."""
-    item = ["cell_id", "repetition", "role", "machine_id"]
-    done = set(_tuples(rows.loc[equal(rows, "status", "ok"), item]))
-    failed = _failed(rows)
-    again = [row in done for row in _tuples(failed[item])]
-    return failed[~np.array(again, dtype=bool)]
-
-
-def _tuples(rows: pd.DataFrame) -> Iterable[tuple[Any, ...]]:
-    return (tuple(map(plain, row)) for row in rows.itertuples(index=False))
-
-
-def _reason(row: Mapping[str, Any]) -> str:
-    parts = [str(row[name]) for name in ("error_class", "error_message") if row[name]]
-    return ": ".join(parts).replace("\n", " ") or DASH
 
 
 def _setting(value: Any) -> str:
