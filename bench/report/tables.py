@@ -14,15 +14,22 @@ import pandas as pd
 from bench.analysis.against import Ratio, best_variants, other_side
 from bench.analysis.demo import NOTE, is_demo
 from bench.analysis.join import MIN_REPETITIONS, model_rows
-from bench.analysis.key import by_key, equal, key_columns, plain
+from bench.analysis.key import by_key, equal, plain
 from bench.errors import UserError, unknown
+from bench.report.baseline import no_ratio_notes, with_ratio
 from bench.report.bib import cited
 from bench.report.citation import citation
 from bench.report.failures import failure_notes
 from bench.report.failures import failures_table as failures_table
 from bench.report.markup import DASH, Best, Column, Grid, Group, render
 from bench.report.paper import paper_table as paper_table
-from bench.report.varying import title_of, varying_settings
+from bench.report.varying import (
+    setting,
+    settings_notes,
+    title_of,
+    told_by_the_name,
+    varying_settings,
+)
 from bench.specs import SPEED_MODES
 from bench.units import decimals_for, percent, significant
 
@@ -33,6 +40,11 @@ _OTHER = "other_side"
 _BEST = (
     "Tuned: the fastest of the variants tried, on the runs that chose it, so slightly "
     "flattered; every variant tried is a row."
+)
+
+_PROBES = (
+    f"{SHOTS}-shot %: linear probes on each target; in brackets those on raw pixels "
+    "and on the network at random initialisation."
 )
 
 SORTS = {
@@ -105,38 +117,72 @@ def comparison_grid(
 
 
 def _grid(models: pd.DataFrame, baseline: str | None, sort: str) -> Grid:
-    models = _with_others(best_variants(_with_ratio(models, baseline)))
+    models = _with_others(best_variants(with_ratio(models, baseline)))
     varying, extra = varying_settings(models), _extra(models)
-    columns = [
-        Column("model", text=True),
-        Column("framework", text=True),
-        *(
-            Column(title, text=True)
-            for name, title in extra.items()
-            if name == "variant"
-        ),
-        *map(Column, ["px", "batch", *map(title_of, varying)]),
-        *map(Column, ["params (M)", "img/sec/core", "interval"]),
-        *([Column(f"vs {baseline}")] if baseline else []),
-        *(Column(title, text=True) for name, title in extra.items() if name == _OTHER),
-        *map(Column, ["top-1 % (chance)", "core-days"]),
-        Column(f"{SHOTS}-shot % (raw pixels, random init)", text=True),
-    ]
+    shared = _shared(models)
     groups: list[Group] = []
     marks: dict[str, str] = {}  # groups with the same sentence share it
     for number, (key, part) in enumerate(_by_group(models), start=1):
         ranked, best = _sorted(part, sort), _best(part)
         lines = [_line(row, varying, baseline, best, extra) for row in ranked]
         behind = [_attempts(row) for row in ranked]
-        groups.append(Group(f"[{number}] {_heading(key)}", lines, behind))
+        groups.append(Group(f"[{number}] {_heading(key, part, shared)}", lines, behind))
         sentence = citation(part)
         marks[sentence] = marks.get(sentence, "") + f"[{number}]"
     notes = [f"{mark} {sentence}" for sentence, mark in marks.items()]
+    notes += settings_notes(models, varying) + no_ratio_notes(models, baseline)
+    notes += _notes(models, extra)
+    columns = _columns(models, varying, shared, baseline, extra)
+    return Grid(columns, groups, notes, "comparable rows", cited(models))
+
+
+def _columns(
+    models: pd.DataFrame,
+    varying: list[str],
+    shared: list[str],
+    baseline: str | None,
+    extra: Mapping[str, str],
+) -> list[Column]:
+    quiet = told_by_the_name(models, varying)
+    return [
+        Column("model", text=True),
+        Column("framework", text=True),
+        *(Column(extra[name], text=True) for name in extra if name == "variant"),
+        Column("px", data_only="image_size" in shared),
+        Column("batch", optional=True, data_only="batch_size" in shared),
+        *(Column(title_of(name), data_only=name in quiet) for name in varying),
+        *(Column(name, optional=True) for name in ("params (M)", "img/sec/core")),
+        Column("interval", optional=True),
+        *([Column(f"vs {baseline}")] if baseline else []),
+        *(Column(extra[name], True, optional=True) for name in extra if name == _OTHER),
+        *(Column(n, optional=True) for n in ("top-1 % (chance)", "core-days")),
+        Column(f"{SHOTS}-shot %", text=True, optional=True),
+    ]
+
+
+def _notes(models: pd.DataFrame, extra: Mapping[str, str]) -> list[str]:
+    """What the numbers of some columns are, where the table has such."""
+    notes = []
+    if _OTHER in extra:
+        reasons: dict[str, int] = {}
+        for ratio in models[_OTHER].dropna():
+            if ratio.value is None:
+                text = f"none to {ratio.other}: {ratio.certificate}"
+                reasons[text] = reasons.get(text, 0) + 1
+        notes += [f"Over the other side: {_counted(reasons)}."] if reasons else []
     if "variant" in extra:
         notes.append(_BEST)
+    if models["fewshot"].notna().any():
+        notes.append(_PROBES)
     if any(is_demo(str(name)) for name in models["model"]):
         notes.append(f"{NOTE.capitalize()}.")
-    return Grid(columns, groups, notes, "comparable rows", cited(models))
+    return notes
+
+
+def _counted(reasons: Mapping[str, int]) -> str:
+    return "; ".join(
+        f"{text} ({n} row{'s' * (n > 1)})" for text, n in sorted(reasons.items())
+    )
 
 
 def _extra(models: pd.DataFrame) -> dict[str, str]:
@@ -151,15 +197,6 @@ def _with_others(models: pd.DataFrame) -> pd.DataFrame:
     """Add each row's certified ratio to the other framework, or to the other author."""
     ratios = [other_side(row, models) for _, row in models.iterrows()]
     return models.assign(**{_OTHER: pd.Series(ratios, models.index, dtype=object)})
-
-
-def _with_ratio(models: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
-    """Add throughput over the baseline's: same key, framework and image size."""
-    rate = models["img_per_sec_core"]
-    within = [*key_columns("img_per_sec_core"), "framework", "peer", "image_size"]
-    mine = rate.where(equal(models, "model", baseline or ""))
-    by = [models[name] for name in within]
-    return models.assign(ratio=rate / mine.groupby(by, dropna=False).transform("max"))
 
 
 def _by_group(models: pd.DataFrame) -> Iterable[tuple[dict[str, Any], pd.DataFrame]]:
@@ -205,10 +242,23 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _heading(key: Mapping[str, Any]) -> str:
+def _shared(models: pd.DataFrame) -> list[str]:
+    """Sizes that are one in each group: they stand in its heading, not in a column."""
+    parts = [part for _, part in _by_group(models)]
+    return [
+        name
+        for name in ("image_size", "batch_size")
+        if all(part[name].nunique(dropna=False) == 1 for part in parts)
+    ]
+
+
+def _heading(key: Mapping[str, Any], part: pd.DataFrame, shared: list[str]) -> str:
     """What the rows of a group share, in one line."""
     words = [str(key["source"]), str(key["machine"]), str(key["core_kind"])]
     words += [_WORDS[key["mode"]]] if key["mode"] else ["throughput not measured"]
+    for name, text in (("image_size", "{:.0f} px"), ("batch_size", "batch {:.0f}")):
+        value = plain(part[name].iloc[0])
+        words += [text.format(value)] if name in shared and value is not None else []
     words += [str(key["dtype"])] if key["dtype"] else []
     words += [f"{key['track']} track"] if key["track"] else []
     if key["pretrain_dataset"]:
@@ -231,7 +281,7 @@ def _line(
         *([_variant(row)] if "variant" in extra else []),
         _whole(row["image_size"]),
         _whole(row["batch_size"]),
-        *(_setting(row[name]) for name in varying),
+        *(setting(row[name]) for name in varying),
         DASH if row["param_count"] is None else f"{row['param_count'] / 1e6:.2f}",
         _emphasised(_rate(row), row, "img_per_sec_core", best),
         _interval(row),
@@ -256,11 +306,9 @@ def _variant(row: Mapping[str, Any]) -> str:
 
 
 def _compared(ratio: Ratio | None) -> str:
-    """The ratio to the other side, or why there is none."""
-    if ratio is None:
-        return DASH
-    if ratio.value is None:
-        return f"none to {ratio.other}: {ratio.certificate}"
+    """The ratio to the other side."""
+    if ratio is None or ratio.value is None:
+        return DASH  # the note below says why
     within = (
         ""
         if ratio.low is None or ratio.high is None
@@ -335,12 +383,6 @@ def _fewshot(entries: list[Mapping[str, Any]] | None) -> str:
 def _share(medians: pd.Series[Any], dataset: str, baseline: str) -> str:
     value = medians.get((dataset, baseline))
     return DASH if value is None else percent(float(value))
-
-
-def _setting(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if value.is_integer() else f"{value:g}"
-    return _text(value)
 
 
 def _text(value: Any) -> str:
