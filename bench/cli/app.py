@@ -26,8 +26,41 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+EXAMPLES = {
+    "claims": ["mixer-bench claims", "mixer-bench claims results --format github"],
+    "models": ["mixer-bench models", "mixer-bench models --image-size 448"],
+    "doctor": ["mixer-bench doctor"],
+    "time": [
+        "mixer-bench time Mixer-B/16 ViT-B/16 --framework jax,torch",
+        "mixer-bench time Mixer-B/16 --batch-size 8 --mode infer,train",
+    ],
+    "run": [
+        "mixer-bench run studies/quickstart.yaml --dry-run",
+        "mixer-bench run studies/quickstart.yaml",
+    ],
+    "plot": [
+        "mixer-bench plot published",
+        "mixer-bench plot results --figure pareto --width 3.25in",
+    ],
+    "table": [
+        "mixer-bench table published --format latex",
+        "mixer-bench table results --where mode=infer --baseline Mixer-B/16",
+    ],
+    "report": ["mixer-bench report results published -o report.html"],
+    "compare": ["mixer-bench compare results/a results/b --max-slowdown 5%"],
+}
+"""What stands below the help of each verb."""
+
+
+def _epilog(verb: str) -> str | None:
+    """The examples of a verb, on lines of their own (\\b keeps them apart)."""
+    lines = EXAMPLES.get(verb)
+    return "\b\nExamples:\n" + "\n".join(f"  {one}" for one in lines) if lines else None
+
+
 for _verb in (claims, models, doctor, time, run, plot, table, report, compare):
-    app.command(name=_verb.__name__.rpartition(".")[2])(_verb.command)
+    _name = _verb.__name__.rpartition(".")[2]
+    app.command(name=_name, epilog=_epilog(_name))(_verb.command)
 
 
 def _version(value: bool) -> None:

@@ -204,7 +204,7 @@ def caption(found: pd.DataFrame) -> str:
     if found["bandwidth_gb_per_sec"].isna().any():
         text += " No copy bandwidth was recorded with some rows: no slope for them."
     for name, part in panels.by_panel(found):
-        best = part.loc[part["share"].astype(float).idxmax()]
+        best = part.iloc[int(part["share"].astype(float).to_numpy().argmax())]
         text += f" {name}: {best['label']} ({best['framework']}) reaches "
         text += f"{significant(float(best['share']))} % of its ceiling."
     return text + panels.demo_sentence(found)

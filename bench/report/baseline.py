@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -34,8 +36,8 @@ def with_ratio(models: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
     best = rate.where(own).groupby(by, dropna=False).transform("max")
     ratio = rate / best
     reasons = [
-        None if known or np.isnan(one) else _nearest(facts.loc[at], facts[own])
-        for at, known, one in zip(models.index, ratio.notna(), rate, strict=True)
+        None if known or np.isnan(one) else _nearest(facts.iloc[at], facts[own])
+        for at, (known, one) in enumerate(zip(ratio.notna(), rate, strict=True))
     ]
     return models.assign(ratio=ratio, no_ratio=pd.Series(reasons, models.index, object))
 
@@ -47,12 +49,12 @@ def _facts(models: pd.DataFrame) -> pd.DataFrame:
     return found.where(found.notna(), "none")
 
 
-def _nearest(row: pd.Series[object], candidates: pd.DataFrame) -> str:
+def _nearest(row: pd.Series[Any], candidates: pd.DataFrame) -> str:
     """What differs from the baseline that was timed most alike."""
     if candidates.empty:
         return "not timed"
     differ = candidates.ne(row)
-    nearest = differ.loc[differ.sum(axis=1).idxmin()]
+    nearest = differ.iloc[int(differ.sum(axis=1).to_numpy().argmin())]
     differ_in = [str(name) for name in nearest.index[nearest]]
     names = dict.fromkeys(_WORDS.get(n, n.replace("_", " ")) for n in differ_in)
     return f"not timed with the same {', '.join(names)}"
