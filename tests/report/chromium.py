@@ -72,8 +72,9 @@ class Browser:
         if self._session:
             message["sessionId"] = self._session
         os.write(self._out, json.dumps(message).encode() + b"\0")
+        limit = time.monotonic() + START_S  # for all: events must not put it off
         while True:
-            answer = self._next(START_S)
+            answer = self._next(limit - time.monotonic())
             if answer.get("id") == number:
                 assert "error" not in answer, answer
                 return answer["result"]
@@ -84,7 +85,9 @@ class Browser:
         while b"\0" not in self._rest:
             left = limit - time.monotonic()
             ready, _, _ = select.select([self._in], [], [], max(left, 0))
-            assert ready, f"Chromium said nothing for {seconds:g} s"
+            if not ready or left <= 0:
+                self.process.kill()  # the tests after this one fail at once
+                raise AssertionError(f"no answer of Chromium in {START_S:g} s")
             found = os.read(self._in, 1 << 20)
             assert found, "Chromium went away"
             self._rest += found

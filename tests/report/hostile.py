@@ -90,8 +90,8 @@ def many(count: int) -> pd.DataFrame:
         values: dict[str, Any] = dict(zip(names, draws, strict=True))
         values["peak_memory_bytes"] = int(values["peak_memory_bytes"])
         uuid = f"{number:032x}"
-        cell = number // 10
-        values["cell_id"], values["repetition"] = f"c{cell}", number % 10
+        cell = number // 100
+        values["cell_id"], values["repetition"] = f"c{cell}", number % 100
         values["model"], values["framework"] = (
             f"Mixer-S/{cell}",
             ("jax", "torch")[cell % 2],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import chromium
@@ -34,9 +35,8 @@ def opened(browser, tmp_path):
     path = tmp_path / "report.html"
 
     def load(rows) -> Browser:
-        own = "mixer-bench report results"
-        ready = rows if isinstance(rows, str) else html.page(rows, ["r"], own, "1.2.3")
-        path.write_text(ready, encoding="utf-8")
+        text = rows if isinstance(rows, str) else page(rows)
+        path.write_text(text, encoding="utf-8")
         browser.open(path)
         return browser
 
@@ -45,9 +45,27 @@ def opened(browser, tmp_path):
     assert browser.requested() == [path.as_uri()]
 
 
+def page(rows) -> str:
+    return html.page(rows, ["results"], "mixer-bench report results", "1.2.3")
+
+
+@functools.cache
+def page_of_twelve() -> str:
+    return page(frame([measured(n) for n in range(12)]))
+
+
+@functools.cache
+def page_of_thirteen() -> str:
+    """Twelve alike, and one with another mode, framework, size and a caution."""
+    caution = {"kind": "k", "seen": "s", "cause": "c", "remedy": "r"}
+    other = {"mode": "train", "framework": "x", "image_size": 1, "repetition": 7}
+    odd = measured(12, **other, cautions=[caution], img_per_sec_core=270.0)
+    return page(frame([*(measured(n) for n in range(12)), odd]))
+
+
 @pytest.fixture
 def twelve(opened):
-    return opened(frame([measured(n) for n in range(12)]))
+    return opened(page_of_twelve())
 
 
 def click(browser: Browser, selector: str) -> None:
@@ -102,11 +120,7 @@ def test_the_legend_filters_figure_and_table(twelve):
     ],
 )
 def test_a_column_filters(opened, name, asked, kept):
-    rows = [measured(n) for n in range(12)]
-    caution = {"kind": "k", "seen": "s", "cause": "c", "remedy": "r"}
-    other = {"mode": "train", "framework": "x", "image_size": 1, "repetition": 7}
-    odd = measured(12, **other, cautions=[caution], img_per_sec_core=270.0)
-    browser = opened(frame([*rows, odd]))
+    browser = opened(page_of_thirteen())
     extra = 1 if asked == "!torch" else 0
     enter(browser, f"[data-filter={name}]", asked)
     assert browser.run(COUNT) == f"{kept + extra} of 13 rows"
@@ -218,7 +232,7 @@ def test_hostile_text_never_runs(opened):
 
 @pytest.mark.parametrize("width", [320, 1200])
 def test_the_page_is_no_wider_than_the_screen(opened, width):
-    browser = opened(frame([measured(n) for n in range(12)]))
+    browser = opened(page_of_twelve())
     browser.send(
         "Emulation.setDeviceMetricsOverride",
         width=width, height=800, deviceScaleFactor=1, mobile=True,
