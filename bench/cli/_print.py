@@ -85,16 +85,8 @@ def comparison(
     baseline: str | None = None,
     sort: str = "img_per_sec_core",
 ) -> list[str]:
-    """The comparison tables that rows allow: inference first, then training.
+    """The comparison tables that rows allow: inference first, then training."""
+    from bench.report import markup, tables
 
-    The training table holds the timed training steps only; accuracies stand once.
-    """
-    from bench.report import tables
-
-    stepped = rows["mode"] == "train"
-    parts = {"infer": rows[~stepped], "train": rows[stepped]}
-    return [
-        tables.comparison_table(part, fmt, baseline=baseline, mode=mode, sort=sort)
-        for mode, part in parts.items()
-        if len(part)
-    ]
+    grids = tables.comparison_grids(rows, baseline, sort)
+    return [markup.render(grid, fmt) for grid in grids]

@@ -40,7 +40,7 @@ def command(
         width_in=inches(width),
     )
     if drawn.written:
-        drawn.written.append(gallery.write_page(out, rows))
+        drawn.written.append(gallery.write_page(out, rows, drawn.skipped))
     for path in drawn.written:
         print(path)
     for name, sentence in drawn.skipped.items():

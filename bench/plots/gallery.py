@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,16 +139,17 @@ def _write_beside(stem: Path, points: pd.DataFrame, caption: str) -> list[Path]:
     return [csv, text]
 
 
-def write_page(folder: Path, rows: Sequence[str]) -> Path:
+def write_page(folder: Path, rows: Sequence[str], skipped: Iterable[str] = ()) -> Path:
     """`README.md` in `folder`: every figure there, its caption, its command.
 
     Args:
         folder: where `draw_all` wrote.
         rows: what the command line named: files, folders, or `published`.
+        skipped: figures that these rows do not allow: a file of one is of other rows.
     """
     parts = ["# Gallery", "Rendered from rows alone; made by the commands, not edited."]
     for name in FIGURES:
-        if not (folder / f"{name}.png").exists():
+        if name in skipped or not (folder / f"{name}.png").exists():
             continue
         title = importlib.import_module(f"bench.plots.{name}").__doc__ or name
         caption = (folder / f"{name}.txt").read_text(encoding="utf-8").strip()
