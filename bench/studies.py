@@ -210,8 +210,8 @@ class _Reader:
                 name,
                 values["model"],
                 family,
-                values.get("batch_size"),
                 values["mode"],
+                batch_size=values.get("batch_size"),
             )
         except UserError as error:
             raise self.fail(f"{where}.recipe", str(error)) from error

@@ -71,7 +71,7 @@ grids:
     mixer, bit = study.cells
     for cell, batch in ((mixer, None), (bit, 64)):
         family = models.family_of(cell.model)
-        wanted = papers.recipe_fields(cell.recipe, cell.model, family, batch)
+        wanted = papers.recipe_fields(cell.recipe, cell.model, family, batch_size=batch)
         wanted |= {} if batch is None else {"batch_size": batch}
         assert {name: getattr(cell, name) for name in wanted} == wanted
     assert (mixer.stochastic_depth, mixer.mixup, mixer.head_bias) == (0.1, 0.5, -6.9)

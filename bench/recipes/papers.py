@@ -252,8 +252,9 @@ def recipe_fields(
     name: str,
     model: str,
     family: str,
-    batch_size: Any = None,
     mode: str = "pretrain",
+    *,
+    batch_size: Any = None,
 ) -> dict[str, Any]:
     """Cell fields of a recipe for this model, such as `Mixer-B/16` of `mixer`.
 

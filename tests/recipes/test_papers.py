@@ -145,7 +145,7 @@ def test_bit_falls_at_the_papers_epochs(name, epochs, falls):
 
 @pytest.mark.parametrize(("batch", "rate"), [(None, 0.48), (256, 0.03), (64, 0.0075)])
 def test_bits_rate_follows_the_batch(batch, rate):
-    fields = papers.recipe_fields("bit-21k", "BiT-R50x1", "resnet", batch)
+    fields = papers.recipe_fields("bit-21k", "BiT-R50x1", "resnet", batch_size=batch)
     assert fields["learning_rate"] == pytest.approx(rate)
 
 

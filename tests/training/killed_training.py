@@ -55,7 +55,7 @@ class FakeLearner:
     def kernel(self) -> np.ndarray:
         return self.weights["head/kernel"]  # 64 x 10: reads the first 64 values
 
-    def step(self, images, labels, learning_rate) -> None:
+    def step(self, images, labels, learning_rate, key=None) -> None:
         x = images.reshape(len(images), -1)[:, :64]
         scores = x @ self.kernel
         shares = np.exp(scores - scores.max(1, keepdims=True))

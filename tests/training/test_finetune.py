@@ -91,7 +91,7 @@ def test_every_rate_is_tried_and_the_best_on_the_dev_split_trains_on_all(parent)
 
 def test_the_search_sees_no_image_of_the_test_split(parent):
     _, fake = tuned(parent)
-    tested = {one.tobytes() for one in to_float(task.prepare(CELL).test[0])}
+    tested = {one.tobytes() for one in to_float(task.prepare(CELL).test.everything[0])}
     *search, final = [
         {one.tobytes() for images in seen for one in images} for seen in fake.evaluated
     ]
@@ -103,14 +103,15 @@ def test_the_dev_split_is_a_stratified_part_of_the_training_images():
     whole = task.prepare(CELL)
     dev = task.dev_task(dataclasses.replace(CELL, dev_fraction=0.2), whole)
     images = {one.tobytes() for one in whole.loader.images}
-    held = {one.tobytes() for one in dev.val[0]}
+    shown, positions = dev.val.everything
+    held = {one.tobytes() for one in shown}
     rest = {one.tobytes() for one in dev.loader.images}
     assert (len(held), len(rest)) == (40, 160)
     assert held | rest == images and not held & rest
-    shares = np.bincount(dev.val[1], minlength=10)
+    shares = np.bincount(dev.val.split.labels[positions], minlength=10)
     expected = np.bincount(whole.loader.labels, minlength=10) / 5
     assert np.abs(shares - expected).max() <= 1.5
-    assert len(dev.test[0]) == 0
+    assert len(dev.test.picks) == 0
 
 
 def test_a_dev_split_that_leaves_nothing_is_refused():
