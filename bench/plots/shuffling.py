@@ -23,7 +23,7 @@ NOTHING = (
     "with its pixels in order and shuffled"
 )
 WORDS = {"none": "original", "patch_pixel": "patch + pixel", "global": "global"}
-_SHORT = {"patch_pixel": "patch +\npixel", "global": "global"}
+_SHORT = {"patch_pixel": "patch\n+pixel", "global": "global"}
 _DASHES = {"none": "-", "patch_pixel": "--", "global": ":"}
 _FAMILIES = ("mixer", "vit", "resnet", "resnet_v1")
 PAPER = ((45.0, "Mixer-B/16"), (75.0, "ResNet-50x1"))
@@ -229,7 +229,7 @@ def _drop_panel(axes: Axes, part: pd.DataFrame) -> None:
     for value, text in PAPER:
         axes.axhline(value, color="#333333", linestyle="--", linewidth=0.6, zorder=0)
         axes.annotate(
-            f"paper: {text},\nglobal, about {value:.0f} %",
+            f"paper, global,\n{text}:\nabout {value:.0f} %",
             (float(part["x"].max()) + 0.6, value + 1.5),
             fontsize=style.SMALL_PT,
             color="#444444",
@@ -242,7 +242,7 @@ def _drop_panel(axes: Axes, part: pd.DataFrame) -> None:
         for model, shuffle in places[["model", "shuffle"]].to_numpy()
     ]
     axes.set_xticks(places["x"].astype(float), words)
-    axes.set_xlim(-0.6, float(places["x"].max()) + 3.4)  # room for the paper's names
+    axes.set_xlim(-0.6, float(places["x"].max()) + 2.7)  # room for the paper's names
     axes.set_ylim(min(-8.0, float(part["y"].min()) - 5), 100)
     axes.set_ylabel(f"{DROP} (%)")
 

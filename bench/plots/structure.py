@@ -21,7 +21,7 @@ from bench.plots.units import Layer
 _PANELS = (
     ("entropy", "spectral entropy", "1: all frequencies alike"),
     ("spread", "spread of the energy", "1: spread evenly"),
-    ("opposite", "cosine with the partner", "-1: exact opposites"),
+    ("opposite", "cosine with the partner", "−1: exact opposites"),
 )
 
 

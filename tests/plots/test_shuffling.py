@@ -53,8 +53,8 @@ def test_the_papers_drops_are_lines_with_their_names(shuffled):
     figure = drawn(shuffled)
     texts = [t.get_text() for t in figure.axes[-1].texts if t.get_gid() == "note"]
     assert texts == [
-        "paper: Mixer-B/16,\nglobal, about 45 %",
-        "paper: ResNet-50x1,\nglobal, about 75 %",
+        "paper, global,\nMixer-B/16:\nabout 45 %",
+        "paper, global,\nResNet-50x1:\nabout 75 %",
     ]
     levels = {line.get_ydata()[0] for line in figure.axes[-1].lines}
     assert {45.0, 75.0} <= levels
