@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Int, UInt32
 
 from bench.errors import MissingPackage, StudyError, unknown
-from bench.record import PROBE_LOSSES as PROBE_LOSSES
+from bench.specs import PROBE_LOSSES as PROBE_LOSSES
 
 if TYPE_CHECKING:
     from bench.models import ModelSpec

@@ -44,9 +44,6 @@ CEILING_OF_MACHINE = 4
 CHANGED_MEANING = ("ceiling_flop_per_sec", "ceiling_method", "ceiling_share")
 """Until version 4 the framework's own; read as null, lest two ceilings be mixed."""
 
-PROBE_LOSSES = 2
-"""How many losses a training step leaves in `probe_outputs`."""
-
 STATUSES = ("ok", "oom", "diverged", "timeout", "failed", "skipped")
 
 _STRINGS = pa.map_(pa.string(), pa.string())

@@ -319,7 +319,7 @@ def _conform(table: pa.Table, path: Path) -> pa.Table:
         elif item.name in table.schema.names:
             columns.append(table[item.name].cast(item.type))
         elif (
-            item.name in _DEFAULTS and "mode" in table.schema.names
+            item.name in _DEFAULTS and "source" in table.schema.names
         ):  # a field that is newer than the file
             columns.append(_default(table, item))
         else:
@@ -328,14 +328,13 @@ def _conform(table: pa.Table, path: Path) -> pa.Table:
 
 
 def _default(table: pa.Table, item: pa.Field) -> pa.Array:
-    """What a cell's new field was before it had a name: its default, where it counts.
+    """What a cell's new field was before it had a name: its default, if measured.
 
     So an old row and a new one of the same cell_id are the same setting.
     """
-    cell = _DEFAULTS[item.name]
-    declares = pc.is_in(table["mode"], pa.array(cell.metadata.get("modes", ())))
-    default = pa.scalar(cell.default, item.type)
-    return pc.if_else(declares, default, pa.scalar(None, item.type))
+    default = pa.scalar(_DEFAULTS[item.name].default, item.type)
+    measured = pc.equal(table["source"], "measured")
+    return pc.if_else(measured, default, pa.scalar(None, item.type))
 
 
 def once(table: pa.Table) -> pa.Table:

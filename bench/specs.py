@@ -22,6 +22,9 @@ MODES = SPEED_MODES + TRAINING_MODES
 PROTOCOL = 1
 """Raised by hand whenever the semantics of timing or training change."""
 
+PROBE_LOSSES = 2
+"""How many losses a training step leaves in the row's `probe_outputs`."""
+
 DTYPES = ("float32", "bfloat16", "float16", "tf32", "float64")
 
 

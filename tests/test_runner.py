@@ -8,7 +8,7 @@ import pytest
 
 from bench import checkpoints, executors, results, runner
 from bench.errors import MissingPackage, ResultsError, StudyError
-from bench.specs import Cell, Limit, Study, WorkItem
+from bench.specs import Bandwidth, Cell, Limit, Study, WorkItem
 
 A = Cell(mode="infer", model="Mixer-B/16", framework="jax", batch_size=8)
 B = dataclasses.replace(A, model="ViT-B/16", batch_size="auto")
@@ -205,14 +205,15 @@ def test_the_ceiling_is_asked_for_once_a_dtype_and_given_to_every_item(fake, tmp
 
     def ceiling(host, dtype, out, on_note):
         asked.append(dtype)
-        return Limit(1e12, "measured")
+        return Limit(1e12, "measured"), Bandwidth(1e9, "copied")
 
     fake.ceiling = ceiling
     half = dataclasses.replace(A, dtype="bfloat16")
     runner.run_study(study(A, B, half, LEARNT, repetitions=2), out=tmp_path)
     assert sorted(asked) == ["bfloat16", "float32"]
-    given = {item.cell.mode: item.ceiling for item in fake.items}
-    assert given == {"infer": Limit(1e12, "measured"), "pretrain": None}
+    given = {item.cell.mode: (item.ceiling, item.bandwidth) for item in fake.items}
+    roofs = Limit(1e12, "measured"), Bandwidth(1e9, "copied")
+    assert given == {"infer": roofs, "pretrain": (None, None)}
 
 
 def test_a_peak_reaches_the_cells_of_its_dtype(fake, tmp_path):

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from bench.analysis.ablations import PAPERS
 from bench.analysis.key import plain
-from bench.record import PROBE_LOSSES
+from bench.specs import PROBE_LOSSES
 
 SAME = "same"
 

@@ -198,7 +198,7 @@ def read_file(path: str | Path, spec: ModelSpec) -> dict[str, np.ndarray]:
     """What the file holds, under canonical names; whether it fits is not checked."""
     path = Path(path)
     found: dict[str, np.ndarray] = {}
-    for name, array in read(path).items():
+    for name, array in read_named(path).items():
         for ours, part in spec.unstacked(canonical(name, type(spec)), array).items():
             if ours in found:
                 raise WeightsError(f"{path}: two tensors are {ours}; keep one")
