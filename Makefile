@@ -33,7 +33,7 @@ gallery: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt torch==2.13.0
-	$(BIN)/pip install -q -c constraints.txt -e '.[jax,torch,dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[jax,torch,data,dev]'
 	touch $(STAMP)
 
 clean:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from bench import backend, models
 from bench.backend import Features, Logits, Model
 from bench.errors import StudyError, unknown
 from bench.models import ModelSpec
-from bench.models.weights import initial, load_file, save_file
+from bench.models.weights import initial, save_file
 from bench.specs import DTYPES
+from bench.training import resolution
+from bench.training.resolution import Report
 
 # Normal noise stays below this; images that were never scaled from 0..255 do not.
 _LARGEST_PIXEL = 20.0
@@ -27,6 +30,8 @@ class LoadedModel:
     framework: str
     dtype: str
     backend: Model
+    report: Report | None = None
+    """What became of the tensors of the weights file; None without one."""
 
     def predict(self, images: Float[np.ndarray, "batch height width 3"]) -> Logits:
         """Logits (batch, classes) of NHWC images in [-1, 1]."""
@@ -76,15 +81,21 @@ def load_model(
     pool: str | None = None,
     tokens_mlp_dim: int | None = None,
     representation: bool | None = None,
+    token_mixing: str = "mlp",
+    tied_token_mixing: bool = True,
+    position_embedding: str = "learned",
     device: str = "auto",
 ) -> LoadedModel:
     """A network by the name of the papers, with weights from a file or from a seed.
 
     Args:
       weights: .npz or .safetensors under the released names; None draws the paper's
-        initialisation, whose head is zero, from `seed`.
+        initialisation, whose head is zero, from `seed`. A file of another resolution is
+        carried to this one, and a head for another number of classes starts from zero:
+        the model's `report` says what became of each tensor, and a warning is logged.
       dtype: what matrix products compute in; parameters stay float32.
-      pool, representation: ViT only; tokens_mlp_dim: Mixer only. See `models.spec_for`.
+      pool, representation, position_embedding: ViT only. See `models.spec_for`.
+      tokens_mlp_dim, token_mixing, tied_token_mixing: Mixer only.
     """
     if dtype not in DTYPES:
         raise StudyError(unknown("dtype", dtype, DTYPES))
@@ -95,13 +106,17 @@ def load_model(
         pool=pool,
         tokens_mlp_dim=tokens_mlp_dim,
         representation=representation,
+        token_mixing=token_mixing,
+        tied_token_mixing=tied_token_mixing,
+        position_embedding=position_embedding,
     )
     opened = backend.load(framework, device)
-    values = _weights(spec, weights, seed)
-    return LoadedModel(spec, framework, dtype, opened.model(spec, values, dtype=dtype))
-
-
-def _weights(
-    spec: ModelSpec, path: str | Path | None, seed: int
-) -> dict[str, np.ndarray]:
-    return initial(spec, seed) if path is None else load_file(path, spec)
+    values, report = initial(spec, seed), None
+    if weights is not None:
+        if tokens_mlp_dim is None:
+            spec = resolution.widened(spec, weights)
+        values, report = resolution.load(weights, spec)
+        if not report.as_found:
+            logging.getLogger(__name__).warning("%s: %s", weights, report)
+    model = opened.model(spec, values, dtype=dtype)
+    return LoadedModel(spec, framework, dtype, model, report)

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Float32, Int, UInt32
 
 from bench.errors import MissingPackage, StudyError, unknown
-from bench.record import PROBE_LOSSES as PROBE_LOSSES
+from bench.specs import PROBE_LOSSES as PROBE_LOSSES
 
 if TYPE_CHECKING:
     from bench.models import ModelSpec
@@ -26,6 +26,10 @@ _PACKAGES = {"jax": ("jax", "flax", "optax"), "torch": ("torch",)}
 
 Images = Float32[np.ndarray, "batch height width 3"]
 Labels = Int[np.ndarray, "batch"]
+SoftLabels = Float32[np.ndarray, "batch classes"]
+"""Shares of the classes, as mixup makes them."""
+Key = UInt32[np.ndarray, "2"]
+"""What a step's dropout masks depend on; see `bench.models.noise`."""
 Logits = Float32[np.ndarray, "batch classes"]
 Features = Float32[np.ndarray, "batch width"]
 Weights = Mapping[str, np.ndarray]
@@ -102,8 +106,17 @@ class Learner(Protocol):
     compile_cached: bool | None
     """Whether any program came from an earlier process; None: nothing is compiled."""
 
-    def step(self, images: Images, labels: Labels, learning_rate: float) -> None:
-        """One optimiser step, started but not waited for."""
+    def step(
+        self,
+        images: Images,
+        labels: Labels | SoftLabels,
+        learning_rate: float,
+        key: Key | None = None,
+    ) -> None:
+        """One optimiser step, started but not waited for.
+
+        A recipe with dropout or stochastic depth needs the step's key.
+        """
 
     def barrier(self) -> None:
         """Return when every step is done."""
@@ -114,6 +127,19 @@ class Learner(Protocol):
     def logits(self, images: Images) -> Logits: ...
     def features(self, images: Images) -> Features: ...
     def state_dict(self) -> dict[str, np.ndarray]: ...
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """All that the steps to come depend on, and the losses so far. Waits.
+
+        `weights/<canonical name>`, `optimizer/...` and `losses`.
+        """
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Become the learner that was in this state; its images come again by step.
+
+        Raises:
+            UnfitCheckpoint: the state is of another optimiser; nothing has changed.
+        """
 
 
 class Backend(Protocol):

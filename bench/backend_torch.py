@@ -274,9 +274,8 @@ class TorchBackend:
         dtype: str,
     ) -> TorchLearner:
         update = self._update(spec, weights, recipe, dtype)
-        return TorchLearner(
-            spec, update, batch_size, self._device, barrier_of(self._device)
-        )
+        part = batch_size // recipe.accumulate
+        return TorchLearner(spec, update, part, self._device, barrier_of(self._device))
 
     def _update(
         self,
@@ -288,7 +287,8 @@ class TorchBackend:
     ) -> Update:
         module = build(spec, weights, probe.check_trainable(dtype), self._device, peer)
         twin = models.twin(spec, "torch") if peer is None else peers.twin(peer)
-        return Update(module, twin.canonical_names(module), recipe)
+        names = twin.canonical_names(module)
+        return Update(module, names, recipe, spec.branches)
 
     def _how(
         self,

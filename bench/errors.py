@@ -5,7 +5,9 @@ BenchError
 │   ├── StudyError           a study file, grid or flag asks for what cannot be run
 │   ├── ResultsError         a results file or folder cannot be read or written
 │   ├── WeightsError         a weights file does not fit the model
+│   ├── DataError            a data set on disk is missing, damaged or of no known form
 │   └── MissingPackage       an optional part is not installed; says how to install it
+├── UnfitCheckpoint          it is set aside, and training starts anew
 └── AttemptError             one attempt failed; it becomes a row, never a crash
     ├── OutOfMemory          a true memory error, of the device or of the host
     ├── Diverged             the loss left the finite range or its bound
@@ -42,6 +44,10 @@ class WeightsError(UserError):
     """A weights file does not fit the model."""
 
 
+class DataError(UserError):
+    """A data set on disk is missing, damaged or not of its format."""
+
+
 class MissingPackage(UserError):
     """An optional package is not installed."""
 
@@ -50,6 +56,10 @@ class MissingPackage(UserError):
             f"{package} is not installed; install it with: "
             f"pip install 'mixer-bench[{extra}]'"
         )
+
+
+class UnfitCheckpoint(BenchError):
+    """A checkpoint that this training cannot go on from; the message says why."""
 
 
 class AttemptError(BenchError):

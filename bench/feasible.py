@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 
 from bench import data, models, probe
-from bench.data import Dataset, shuffle, subset
+from bench.analysis.ablations import PAPERS
+from bench.data import Dataset, Picks, augment, folders, shuffle, stream, subset, view
 from bench.errors import StudyError
 from bench.models.spec import PatchSpec
-from bench.recipes import schedule
+from bench.recipes import recipe, schedule
 from bench.recipes.recipe import of_cell
-from bench.specs import TRAINING_MODES, Cell
+from bench.specs import TRAINING_MODES, Cell, rates_of
 
 _ONE_OF = (("total_steps", "total_epochs"), ("data_examples", "data_fraction"))
 
@@ -25,12 +26,13 @@ def check(cell: Cell) -> None:
     Raises:
         StudyError: the model, the sweep, the data or the budget does not fit.
     """
-    spec = models.spec_for(
-        cell.model,
-        image_size=cell.image_size,
-        pool=cell.pool,
-        tokens_mlp_dim=cell.tokens_mlp_dim,
-    )
+    spec = models.spec_of_cell(cell, num_classes=cell.num_classes)
+    for key, value in PAPERS.items():
+        if cell.peer is not None and getattr(cell, key) != value:
+            raise StudyError(
+                f"{key}: {str(getattr(cell, key)).lower()}: peer {cell.peer} has no "
+                "such network; leave one of them out"
+            )
     if cell.batch_size == "auto" and cell.sweep_min > cell.sweep_max:
         raise StudyError(f"sweep_min: {cell.sweep_min}: is larger than sweep_max")
     if cell.mode != "infer":
@@ -38,6 +40,8 @@ def check(cell: Cell) -> None:
     if cell.mode in TRAINING_MODES:
         _check_keys(cell)
         _check_budget(cell)
+        if cell.mode == "finetune":
+            _check_search(cell)
         if cell.shuffle != "none":
             own = spec.patch_size if isinstance(spec, PatchSpec) else None
             shuffle.patch_for(cell.image_size, own)
@@ -57,24 +61,51 @@ def _check_keys(cell: Cell) -> None:
         raise StudyError(f"data_fraction: {cell.data_fraction}: must be at most 1")
 
 
+def _check_search(cell: Cell) -> None:
+    """The learning rates that a finetune cell tries are rates, and the only ones."""
+    try:
+        rates = rates_of(cell)
+    except ValueError:
+        rates = (-1.0,)
+    if not all(0 < rate < float("inf") for rate in rates):
+        raise StudyError(
+            f"learning_rates: {cell.learning_rates}: must be numbers above 0 joined by "
+            "+, as in 0.003+0.01+0.03"
+        )
+    if cell.dev_fraction >= 1:
+        raise StudyError(f"dev_fraction: {cell.dev_fraction}: must be below 1")
+
+
 def _check_budget(cell: Cell) -> None:
     """The subset can be drawn, and the warm-up fits into the steps."""
-    assert cell.dataset is not None and isinstance(cell.batch_size, int)
-    labels = _dataset(cell.dataset, cell.image_size).train.labels
+    assert isinstance(cell.batch_size, int)
+    dataset = _dataset(cell.dataset, cell.image_size, folders.source_of(cell))
     picks = subset.choose(
-        labels,
+        dataset.train.labels,
         cell.subset,
         examples=cell.data_examples,
         fraction=cell.data_fraction,
         seed=cell.subset_seed,
     )
+    _check_reader(cell, dataset, picks)
     steps = cell.total_steps
     if steps is None:
         assert cell.total_epochs is not None
         steps = max(1, round(cell.total_epochs * len(picks) / cell.batch_size))
-    schedule.warmup_steps(of_cell(cell), steps)
+    asked = of_cell(cell)
+    recipe.check(asked, cell.batch_size)
+    schedule.boundaries(asked)
+    schedule.warmup_steps(asked, steps)
+
+
+def _check_reader(cell: Cell, dataset: Dataset, picks: Picks) -> None:
+    """The augmentation makes sense, and what reads ahead is there if it is needed."""
+    how = augment.of_cell(cell)
+    chosen = view.View(split=dataset.train, picks=picks, image_size=cell.image_size)
+    if cell.dataset in data.ON_DISK or how.per_image or not chosen.fits:
+        stream.check_installed()
 
 
 @functools.lru_cache(maxsize=4)
-def _dataset(name: str, image_size: int) -> Dataset:
-    return data.load(name, image_size)
+def _dataset(name: str | None, image_size: int, source: data.Source | None) -> Dataset:
+    return data.load(str(name), image_size, source)

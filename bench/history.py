@@ -40,11 +40,11 @@ class History:
         if reuse not in REUSE:
             raise ResultsError(f"--reuse: {unknown('word', reuse, REUSE)}")
         reading = read(out) if out.is_dir() else Reading(record.table([]))
-        self.set_aside = reading.set_aside
+        self.set_aside, self.table = reading.set_aside, reading.table
         columns = (
             "attempt_id cell_id repetition role status mode framework machine_id "
             "environment_id batch_rule batch_size executor stop_reason "
-            "precision_goal window_goal_s"
+            "precision_goal window_goal_s weights_sha256"
         ).split()
         table = reading.table
         table = table.filter(pc.equal(table["protocol"], protocol)).select(columns)
@@ -73,6 +73,10 @@ class History:
     def has_failed(self, item: WorkItem) -> bool:
         """It was tried, and never with success."""
         return item.key in self._all - self._ok.keys()
+
+    def weights_left(self, item: WorkItem) -> set[str]:
+        """Hashes of the weights that this item's finished attempts ended with."""
+        return {row["weights_sha256"] for row in self._ok.get(item.key, [])}
 
     def attempts(self, cell_ids: set[str]) -> set[str]:
         """Every attempt that counts for these cells, whichever study asked for it."""

@@ -8,8 +8,9 @@ compiled step, and its order is that of the canonical names.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -17,16 +18,17 @@ import jax.monitoring
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from bench import models, probe
-from bench.backend import Features, Images, Labels, Logits, Weights
+from bench.backend import Features, Images, Key, Labels, Logits, SoftLabels, Weights
+from bench.errors import UnfitCheckpoint
+from bench.gradients_jax import ClassIds, Params, Shares, derived, mean_loss
 from bench.models import ModelSpec
+from bench.models.noise import Rates
+from bench.models.noise_jax import Noise, Words
 from bench.models.weights import is_kernel
 from bench.recipes.recipe import Recipe
-
-Params = list[Array]
-ClassIds = Int[Array, "batch"]
 
 PRECISION = {
     "float32": "highest",
@@ -55,9 +57,12 @@ class Network:
         return nnx.merge(self.graph, jax.tree.unflatten(self.tree, params))
 
     def logits(
-        self, params: Params, images: Float[Array, "batch height width 3"]
+        self,
+        params: Params,
+        images: Float[Array, "batch height width 3"],
+        noise: Noise | None = None,
     ) -> Float[Array, "batch classes"]:
-        return self.module(params)(images)
+        return self.module(params)(images, noise)
 
     def features(
         self, params: Params, images: Float[Array, "batch height width 3"]
@@ -140,52 +145,122 @@ def compiled(
 class Update:
     """Forward, backward, clip, decay, step, in one compiled and donating function."""
 
-    def __init__(self, network: Network, recipe: Recipe, images: Array, labels: Array):
+    def __init__(
+        self, network: Network, recipe: Recipe, images: Array, labels: Array
+    ) -> None:
         self._network, self._recipe = network, recipe
+        self._rates = _rates(network, recipe) if recipe.noisy else None
         self._optimizer = _optimizer(recipe, [is_kernel(n) for n in network.names])
         # Copies: a step donates its state, and the network keeps its parameters.
         params = jax.device_put(network.params, network.device, may_alias=False)
         moments = jax.jit(self._optimizer.init)(params)
         self.state: tuple[Params, Any] = (params, moments)
-        built = compiled(
-            self._advance,
-            network.dtype,
-            self.state,
-            images,
-            labels,
-            self._rate(recipe.learning_rate),
-            donate=[0],
-        )
-        self._step = built.call
-        self.compile_s, self.compile_cached = built.seconds, built.cached
+        self.compile_s, self.compile_cached = 0.0, False
+        self._steps: dict[int, Callable[..., Any]] = {}
+        key = np.zeros(2, np.uint32) if recipe.noisy else None
+        self._step_for(self._arguments(images, labels, recipe.learning_rate, key))
 
-    def __call__(self, images: Array, labels: Array, learning_rate: float) -> Array:
+    def __call__(
+        self,
+        images: Array,
+        labels: Array,
+        learning_rate: float,
+        key: Key | None = None,
+    ) -> Array:
         """One step; returns the mean loss before it, still on the device."""
-        rate = self._rate(learning_rate)
-        self.state, loss = self._step(self.state, images, labels, rate)
+        arguments = self._arguments(images, labels, learning_rate, key)
+        self.state, loss = self._step_for(arguments)(self.state, *arguments)
         return loss
 
-    def _rate(self, learning_rate: float) -> np.ndarray:
-        """An array, not a constant: another rate is not another program."""
-        return np.asarray(learning_rate, dtype=self._network.params[0].dtype)
+    def _arguments(
+        self, images: Array, labels: Array, learning_rate: float, key: Key | None
+    ) -> tuple[Any, ...]:
+        """Rate and key as arrays, not constants: others are not another program."""
+        rate = np.asarray(learning_rate, dtype=self._network.params[0].dtype)
+        assert (key is None) == (self._rates is None), "a noisy step needs its key"
+        return (images, labels, rate) if key is None else (images, labels, rate, key)
+
+    def _step_for(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+        """The program for labels of this kind: class numbers, or shares."""
+        kind = arguments[1].ndim
+        if kind not in self._steps:
+            built = compiled(
+                self._advance, self._network.dtype, self.state, *arguments, donate=[0]
+            )
+            self._steps[kind] = built.call
+            self.compile_s += built.seconds
+            self.compile_cached |= built.cached
+        return self._steps[kind]
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Every array of the state, the parameters under their canonical names."""
+        return {
+            name: np.array(leaf)
+            for name, leaf in zip(
+                self._leaf_names(), jax.tree.leaves(self.state), strict=True
+            )
+        }
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """The state in `snapshot`, if it has every array of this one's."""
+        names, (leaves, tree) = self._leaf_names(), jax.tree.flatten(self.state)
+        for name, leaf in zip(names, leaves, strict=True):
+            if name not in snapshot or snapshot[name].shape != leaf.shape:
+                raise UnfitCheckpoint(f"has no {name} of shape {leaf.shape}")
+        found = [
+            snapshot[name].astype(leaf.dtype)
+            for name, leaf in zip(names, leaves, strict=True)
+        ]
+        # Copies: a step donates its state.
+        put = jax.device_put(found, self._network.device, may_alias=False)
+        self.state = jax.tree.unflatten(tree, jax.block_until_ready(put))
+
+    def _leaf_names(self) -> list[str]:
+        paths = jax.tree.leaves_with_path(self.state[1:])
+        return [
+            *(f"weights/{name}" for name in self._network.names),
+            *(f"optimizer/{jax.tree_util.keystr(path)}" for path, _ in paths),
+        ]
 
     def _advance(
         self,
         state: tuple[Params, Any],
         images: Float[Array, "batch height width 3"],
-        labels: ClassIds,
+        labels: ClassIds | Shares,
         rate: Float[Array, ""],
+        key: Words | None = None,
     ) -> tuple[tuple[Params, Any], Float[Array, ""]]:
         params, moments = state
-
-        def objective(params: Params) -> Float[Array, ""]:
-            logits = self._network.logits(params, images)
-            return mean_loss(logits, labels, self._recipe.loss)
-
-        loss, gradients = jax.value_and_grad(objective)(params)
+        objective = partial(self._objective, key=key)
+        parts = self._recipe.accumulate
+        loss, gradients = derived(objective, params, images, labels, parts)
         updates, moments = self._optimizer.update(gradients, moments, params)
         params = [p - rate * u for p, u in zip(params, updates, strict=True)]
         return (params, moments), loss
+
+    def _objective(
+        self,
+        params: Params,
+        images: Float[Array, "batch height width 3"],
+        labels: ClassIds | Shares,
+        first: Words | int,
+        key: Words | None,
+    ) -> Float[Array, ""]:
+        """Mean loss of these images, which stand in the batch from `first`."""
+        if self._rates is None or key is None:
+            logits = self._network.logits(params, images)
+        else:
+            noise = Noise(self._rates, key, first)
+            logits = self._network.logits(params, images, noise)
+        return mean_loss(logits, labels, self._recipe.loss)
+
+
+def _rates(network: Network, recipe: Recipe) -> Rates:
+    return Rates(
+        dropout=recipe.dropout,
+        stochastic_depth=recipe.stochastic_depth,
+        branches=network.spec.branches,
+    )
 
 
 def _optimizer(recipe: Recipe, decays: list[bool]) -> optax.GradientTransformation:
@@ -193,26 +268,16 @@ def _optimizer(recipe: Recipe, decays: list[bool]) -> optax.GradientTransformati
     parts = []
     if recipe.clip_norm is not None:
         parts.append(optax.clip_by_global_norm(recipe.clip_norm))
+    if recipe.coupled_decay:
+        parts.append(optax.add_decayed_weights(recipe.coupled_decay, mask=decays))
     if recipe.optimizer == "sgd":
         parts.append(optax.trace(decay=probe.MOMENTUM))
     else:
         b1, b2 = probe.BETAS
         parts.append(optax.scale_by_adam(b1=b1, b2=b2, eps=probe.EPS))
-    if recipe.weight_decay:
-        parts.append(optax.add_decayed_weights(recipe.weight_decay, mask=decays))
+    if recipe.decoupled_decay:
+        parts.append(optax.add_decayed_weights(recipe.decoupled_decay, mask=decays))
     return optax.chain(*parts)
-
-
-def mean_loss(
-    logits: Float[Array, "batch classes"], labels: ClassIds, kind: str
-) -> Float[Array, ""]:
-    """Cross-entropy, mean over the batch; the sigmoid form sums over the classes."""
-    if kind == "softmax":
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    else:
-        targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
-        losses = optax.sigmoid_binary_cross_entropy(logits, targets).sum(-1)
-    return losses.mean()
 
 
 class JaxLearner:
@@ -220,26 +285,44 @@ class JaxLearner:
 
     def __init__(self, network: Network, recipe: Recipe, batch_size: int):
         self._network = network
-        size = network.spec.image_size
-        dtype = network.params[0].dtype
-        self._images = np.zeros((batch_size, size, size, 3), dtype)
-        self._labels = np.zeros((batch_size,), np.int32)
-        images, labels = self._put(self._images), self._put(self._labels)
-        self._update = Update(network, recipe, images, labels)
+        size, dtype = network.spec.image_size, network.params[0].dtype
+        images = np.zeros((batch_size, size, size, 3), dtype)
+        shares = (batch_size, network.spec.num_classes)
+        labels = np.zeros(shares, dtype) if recipe.mixup else np.zeros(batch_size, int)
+        self._update = Update(network, recipe, self._put(images), self._labels(labels))
+        # Evaluation takes no more images at once than a step's part does.
+        self._images = images[: batch_size // recipe.accumulate]
         self._forward: dict[str, Callable[..., Any]] = {}
-        self._losses: list[Array] = []
-        self.compile_s = self._update.compile_s
-        self.compile_cached = self._update.compile_cached
+        self._pending: list[Array] = []
+        self._losses: list[float] = []
+        self._evaluation_compile_s = 0.0
+        self._evaluation_cached = False
 
-    def step(self, images: Images, labels: Labels, learning_rate: float) -> None:
-        batch = self._put(images), self._put(labels.astype(np.int32))
-        self._losses.append(self._update(*batch, learning_rate))
+    @property
+    def compile_s(self) -> float:
+        return self._update.compile_s + self._evaluation_compile_s
+
+    @property
+    def compile_cached(self) -> bool:
+        return self._update.compile_cached or self._evaluation_cached
+
+    def step(
+        self,
+        images: Images,
+        labels: Labels | SoftLabels,
+        learning_rate: float,
+        key: Key | None = None,
+    ) -> None:
+        batch = self._put(images), self._labels(labels)
+        self._pending.append(self._update(*batch, learning_rate, key))
 
     def barrier(self) -> None:
-        jax.block_until_ready((self._update.state, self._losses))
+        jax.block_until_ready((self._update.state, self._pending))
 
     def losses(self) -> list[float]:
-        return [float(loss) for loss in jax.device_get(self._losses)]
+        self._losses += [float(loss) for loss in jax.device_get(self._pending)]
+        self._pending.clear()
+        return list(self._losses)
 
     def logits(self, images: Images) -> Logits:
         return self._evaluate("logits", images)
@@ -250,6 +333,13 @@ class JaxLearner:
     def state_dict(self) -> dict[str, np.ndarray]:
         return self._network.dump(self._update.state[0])
 
+    def snapshot(self) -> dict[str, np.ndarray]:
+        return {**self._update.snapshot(), "losses": np.array(self.losses())}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        self._update.restore(snapshot)
+        self._losses = [*snapshot["losses"].tolist()]
+
     def _evaluate(self, what: str, images: Images) -> np.ndarray:
         params = self._update.state[0]
         if what not in self._forward:
@@ -257,8 +347,8 @@ class JaxLearner:
             shaped = self._put(self._images)
             built = compiled(function, self._network.dtype, params, shaped)
             self._forward[what] = built.call
-            self.compile_s += built.seconds
-            self.compile_cached |= built.cached
+            self._evaluation_compile_s += built.seconds
+            self._evaluation_cached |= built.cached
         parts = [
             np.asarray(self._forward[what](params, self._put(batch)))[:count]
             for batch, count in probe.in_batches(images, len(self._images))
@@ -267,5 +357,8 @@ class JaxLearner:
 
     def _put(self, array: np.ndarray) -> Array:
         if array.dtype.kind == "f":  # float64 programs take no float32 images
-            array = array.astype(self._images.dtype, copy=False)
+            array = array.astype(self._network.params[0].dtype, copy=False)
         return put(array, self._network.device)
+
+    def _labels(self, labels: Labels | SoftLabels) -> Array:
+        return self._put(labels.astype(np.int32) if labels.ndim == 1 else labels)

@@ -10,7 +10,17 @@ Schema history
 5: attention_kernel.
 6: peer, peer_version, probe_outputs, probe_reference, variant as a cell field.
    `layout` is the one computed in; earlier rows of torch ResNets may say NHWC.
-7: bandwidth.
+7: bandwidth; boundaries, warmup_share, decay, head_bias, dropout, stochastic_depth,
+   accumulate as cell fields;
+   images_skipped, images_skipped_example, n_eval_real; as cell fields data_dir,
+   data_fingerprint, on_bad_image, evaluation, randaugment_layers,
+   randaugment_magnitude, mixup;
+   resumes, resumed_step, carried_s, inexact_resume, and as cell fields token_mixing,
+   tied_token_mixing, position_embedding;
+   finetune rows, with init, init_sha256, parent_cell_id, learning_rates and
+   dev_fraction as cell fields; init_report, init_weights_sha256, search, search_s,
+   core_days_finetune, core_days_search;
+   predicted_s, predicted_core_days, predicted_from; `source` may name an import.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -33,9 +43,6 @@ SCHEMA_VERSION = 7
 CEILING_OF_MACHINE = 4
 CHANGED_MEANING = ("ceiling_flop_per_sec", "ceiling_method", "ceiling_share")
 """Until version 4 the framework's own; read as null, lest two ceilings be mixed."""
-
-PROBE_LOSSES = 2
-"""How many losses a training step leaves in `probe_outputs`."""
 
 STATUSES = ("ok", "oom", "diverged", "timeout", "failed", "skipped")
 
@@ -72,6 +79,16 @@ _FEWSHOT = pa.list_(
         ]
     )
 )
+_SEARCH = pa.list_(
+    pa.struct(
+        [
+            ("learning_rate", pa.float64()),
+            ("status", pa.string()),
+            ("top1", pa.float64()),
+            ("train_loss", pa.float64()),
+        ]
+    )
+)
 _CAUTIONS = pa.list_(
     pa.struct(
         [
@@ -93,7 +110,7 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("study", pa.string(), "", "study that asked for it"),
     ("sitting_id", pa.string(), "", "uuid of the run that measured it, with anchors"),
     ("protocol", pa.int64(), "", "raised when measurement semantics change"),
-    ("source", pa.string(), "", "measured or published"),
+    ("source", pa.string(), "", "measured, published, or the name of an import"),
     ("status", pa.string(), "", "ok, oom, diverged, timeout, failed, skipped"),
     ("error_class", pa.string(), "", "exception class of a failure"),
     ("error_message", pa.string(), "", "its message"),
@@ -125,6 +142,9 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("git_dirty", pa.bool_(), "", "uncommitted changes"),
     ("executor", pa.string(), "", "process (a fresh one per attempt) or inline"),
     ("command", pa.string(), "", "command line that asked for it"),
+    ("predicted_s", pa.float64(), "s", "forecast of finished_at - started_at"),
+    ("predicted_core_days", pa.float64(), "core-day", "forecast of core_days_measured"),
+    ("predicted_from", pa.string(), "", "same cell, same step or probe; null: none"),
     # speed
     ("batch_rule", pa.string(), "", "fixed, or auto (pilot sweep, then fresh)"),
     ("peer_version", pa.string(), "", "version of the peer; null is our own code"),
@@ -230,6 +250,14 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("eval_split", pa.string(), "", "its split"),
     ("eval_preprocess", pa.string(), "", "its preprocessing"),
     ("n_eval", pa.int64(), "image", "size of eval_split"),
+    (
+        "n_eval_real",
+        pa.int64(),
+        "image",
+        "of those, with ReaL labels: behind real_top1",
+    ),
+    ("images_skipped", pa.int64(), "image", "stored images left out as bad"),
+    ("images_skipped_example", pa.string(), "", "one of them, and what is wrong"),
     ("data_wait_s", pa.float64(), "s", "waiting for data while training"),
     ("data_wait_fraction", pa.float64(), "1", "data_wait_s / measured training time"),
     ("allocated_s", pa.float64(), "s", "measured + excluded + repeated + idle"),
@@ -237,10 +265,25 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("excluded_s", pa.float64(), "s", "compile, evaluation, checkpoint"),
     ("repeated_s", pa.float64(), "s", "steps done again after a resume"),
     ("idle_s", pa.float64(), "s", "allocated and unused"),
+    ("carried_s", pa.float64(), "s", "of allocated_s, what earlier processes held"),
+    ("resumes", pa.int64(), "1", "processes that began this training and died"),
+    ("resumed_step", pa.int64(), "1", "the last one went on from here; null: from 0"),
+    (
+        "inexact_resume",
+        pa.bool_(),
+        "",
+        "a resume may have changed bits; a caution says why; null: none",
+    ),
     ("core_days_measured", pa.float64(), "core-day", "cores x measured time"),
-    ("core_days_extrapolated", pa.float64(), "core-day", "for what was not run"),
+    ("core_days_extrapolated", pa.float64(), "core-day", "of the full recipe, not run"),
     ("weights_sha256", pa.string(), "", "of the final weights, canonical order"),
-    ("parent_cell_id", pa.string(), "", "the pretrain cell this one started from"),
+    # fine-tuning, whose cost is never part of pre-training core-days
+    ("init_weights_sha256", pa.string(), "", "of the weights started from, as found"),
+    ("init_report", pa.string(), "", "what was loaded, carried over, or made anew"),
+    ("search", _SEARCH, "", "each learning rate tried; top1 is on the dev split"),
+    ("search_s", pa.float64(), "s", "spent on the search; a part of excluded_s"),
+    ("core_days_finetune", pa.float64(), "core-day", "cores x fine-tuning time"),
+    ("core_days_search", pa.float64(), "core-day", "cores x search_s"),
     # published rows
     ("table", pa.string(), "", "table of the paper"),
     ("run_id", pa.string(), "", "the same run quoted twice counts once"),
@@ -285,6 +328,7 @@ SCHEMA = pa.schema(
     list(_fields()), metadata={"mixer_bench_schema": str(SCHEMA_VERSION)}
 )
 COLUMNS = tuple(SCHEMA.names)
+
 NESTED = tuple(
     name
     for name in COLUMNS

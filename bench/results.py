@@ -9,6 +9,7 @@ deletes what it holds. Readers open files one by one and set bad ones aside.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import logging
@@ -20,18 +21,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench import published, record
 from bench._shipped import shipped
 from bench.analysis import drift
 from bench.errors import ResultsError
+from bench.specs import Cell
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _VERSION_KEY = b"mixer_bench_schema"
 _MAGIC = b"PAR1"
+_DEFAULTS = {
+    item.name: item
+    for item in dataclasses.fields(Cell)
+    if "modes" in item.metadata and item.default not in (None, "auto")
+}
 
 
 @dataclass
@@ -103,7 +111,7 @@ def fold(out: Path, machine: str, study: str) -> Path | None:
         if not parts:
             return target if target.exists() else None
         held = [_read_one(target)] if target.exists() else []
-        _replace(_once(pa.concat_tables([*held, read_files(parts).table])), target)
+        _replace(once(pa.concat_tables([*held, read_files(parts).table])), target)
         kept = set(pq.read_table(target, columns=["attempt_id"])[0].to_pylist())
         for part in parts:
             if part.stem in kept:
@@ -221,7 +229,7 @@ def read(
             aside += reading.set_aside
         else:
             tables.append(_read_one(path))
-    return Reading(_once(pa.concat_tables(tables or [record.table([])])), aside)
+    return Reading(once(pa.concat_tables(tables or [record.table([])])), aside)
 
 
 def read_files(files: Iterable[Path]) -> Reading:
@@ -244,7 +252,7 @@ def read_files(files: Iterable[Path]) -> Reading:
         parents = {file.parent for file in files}
         folded = [parent.parent / f"{parent.name}.parquet" for parent in parents]
         tables += [_read_one(file) for file in sorted(folded) if file.exists()]
-    return Reading(_once(pa.concat_tables(tables)), aside)
+    return Reading(once(pa.concat_tables(tables)), aside)
 
 
 def _read_one(path: Path) -> pa.Table:
@@ -264,6 +272,32 @@ def _read_one(path: Path) -> pa.Table:
     return _conform(table, path)
 
 
+def read_each(paths: Iterable[str | os.PathLike[str]]) -> Reading:
+    """Every row behind `paths` as often as it stands there: for a merge to compare."""
+    tables, aside = [], []
+    for path in map(Path, paths):
+        for file in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
+            try:
+                tables.append(_read_one(file))
+            except ResultsError as error:
+                if not path.is_dir():
+                    raise
+                aside.append(str(error))
+    return Reading(pa.concat_tables(tables or [record.table([])]), aside)
+
+
+def write(table: pa.Table, out: Path) -> None:
+    """Rows as a new file `out`; an existing one is never overwritten."""
+    if out.exists() or out.suffix != ".parquet":
+        why = "exists" if out.exists() else "does not end with .parquet"
+        raise ResultsError(f"{out}: {why}; give --out a new .parquet file")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _write_new(table, out)
+    except OSError as error:
+        raise ResultsError(_cannot("write", out, error)) from error
+
+
 def _conform(table: pa.Table, path: Path) -> pa.Table:
     metadata = table.schema.metadata or {}
     if _VERSION_KEY not in metadata:
@@ -280,26 +314,56 @@ def _conform(table: pa.Table, path: Path) -> pa.Table:
     columns = []
     changed = record.CHANGED_MEANING if version < record.CEILING_OF_MACHINE else ()
     for item in record.SCHEMA:  # null: what an old file lacks, or meant otherwise
-        if item.name in table.schema.names and item.name not in changed:
+        if item.name in changed:
+            columns.append(pa.nulls(table.num_rows, item.type))
+        elif item.name in table.schema.names:
             columns.append(table[item.name].cast(item.type))
+        elif (
+            item.name in _DEFAULTS and "source" in table.schema.names
+        ):  # a field that is newer than the file
+            columns.append(_default(table, item))
         else:
             columns.append(pa.nulls(table.num_rows, item.type))
     return pa.table(columns, schema=record.SCHEMA)
 
 
-def _once(table: pa.Table) -> pa.Table:
-    """Each attempt once, the first kept."""
-    seen: set[str] = set()
-    keep = []
-    for attempt in table["attempt_id"].to_pylist():
-        keep.append(attempt is None or attempt not in seen)
-        seen.add(attempt)
-    return table.filter(pa.array(keep, pa.bool_()))
+def _default(table: pa.Table, item: pa.Field) -> pa.Array:
+    """What a cell's new field was before it had a name: its default, if measured.
+
+    So an old row and a new one of the same cell_id are the same setting.
+    """
+    default = pa.scalar(_DEFAULTS[item.name].default, item.type)
+    measured = pc.equal(table["source"], "measured")
+    return pc.if_else(measured, default, pa.scalar(None, item.type))
+
+
+def once(table: pa.Table) -> pa.Table:
+    """Each attempt once, the first kept; rows without an id are all kept."""
+    ids = table["attempt_id"].to_pandas()
+    again = (ids.duplicated() & ids.notna()).to_numpy(bool)
+    return table.filter(pa.array(~again)) if again.any() else table
 
 
 def _cannot(verb: str, path: Path, error: Exception) -> str:
     reason = error.strerror if isinstance(error, OSError) else str(error).split("\n")[0]
     return f"{path}: cannot {verb}: {reason}; choose another path or mend this one"
+
+
+# Weights ----------------------------------------------------------------------
+
+
+def weights_path(out: Path, machine: str, cell_id: str) -> Path:
+    """Where a pretrain cell leaves its weights for finetune cells; no part of a row."""
+    return out / ".work" / machine / f"{cell_id}.safetensors"
+
+
+def room_for(path: Path) -> Path:
+    """The same path, its folder made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultsError(_cannot("write", path, error)) from error
+    return path
 
 
 # Ceilings --------------------------------------------------------------------

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import backend as backends
-from bench import executors, machine, models, results, studies
+from bench import checkpoints, executors, forecast, machine, models, results, studies
 from bench.errors import StudyError
 from bench.history import History
+from bench.lineage import Lineage, check_files
 from bench.specs import PROTOCOL, SPEED_MODES, Bandwidth, Cell, Limit, Study, WorkItem
 
 DEFAULT_OUT = "results"
@@ -90,6 +91,7 @@ def run_study(
     for framework in made.frameworks:
         backends.check_framework(framework)
     results.check_writable(folder)
+    check_files(made)
     plan = make_plan(
         made, folder, executor=executor, retry_failed=retry_failed, reuse=reuse
     )
@@ -122,6 +124,9 @@ class Plan:
     reuse: str
     set_aside: list[str]
     """One line for each file in the results folder that could not be read."""
+    lineage: Lineage
+    known: list[forecast.Row]
+    """Finished rows of this machine: what forecasts are made from."""
     sitting_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
@@ -142,11 +147,15 @@ def make_plan(
     todo = [item for item in every if not history.is_finished(item)]
     if retry_failed:
         todo = [item for item in todo if history.has_failed(item)]
+    lineage = Lineage(study, out, host.name, history)
+    reused, todo = lineage.ordered(reused, todo)
     picked = {item: history.picked_batch(item) for item in todo}
     todo = [dataclasses.replace(item, picked_batch=picked[item]) for item in todo]
     items = _with_anchors(study, todo, history)
+    aside = history.set_aside
+    known = forecast.usable(history.table, host.machine_id)
     return Plan(
-        study, host, environments, items, reused, executor, reuse, history.set_aside
+        study, host, environments, items, reused, executor, reuse, aside, lineage, known
     )
 
 
@@ -222,6 +231,7 @@ def _run_items(
     out: Path,
     on_wait: Callable[[str], None],
 ) -> Iterator[Progress]:
+    checkpoints.forget(plan.reused, out, plan.host.name)
     timer = _TimeLeft(plan.items)
     ceilings = _Ceilings(plan.host, executor, out, on_wait)
     picked: dict[str, int] = {}
@@ -233,9 +243,17 @@ def _run_items(
             ceiling, bandwidth = ceilings.of(item.cell)
             item = dataclasses.replace(item, ceiling=ceiling, bandwidth=bandwidth)
             started = datetime.now(UTC)
-            values = executor.run(item)
+            values = plan.lineage.skipped(item)
+            if values is None:
+                placed = plan.lineage.placed(item)
+                item = checkpoints.arranged(
+                    placed, out, plan.host.name, started, on_wait
+                )
+                values = executor.run(item)
+            plan.lineage.note(item, values)
         row = _row(plan, item, _accounted(values, started), started)
         results.append(row, out)
+        checkpoints.settle(item, row)
         if row["status"] == "ok" and row["batch_rule"] == "auto":
             picked.setdefault(cell_id, row["batch_size"])
         left = timer.after(item, (datetime.now(UTC) - started).total_seconds())
@@ -298,7 +316,8 @@ def _accounted(values: dict[str, Any], started: datetime) -> dict[str, Any]:
     if values.get("allocated_s") is None:
         return values
     held_s = (datetime.now(UTC) - started).total_seconds()
-    unseen_s = max(0.0, held_s - values["allocated_s"])
+    seen_s = values["allocated_s"] - (values.get("carried_s") or 0.0)
+    unseen_s = max(0.0, held_s - seen_s)
     return {
         **values,
         "allocated_s": values["allocated_s"] + unseen_s,
@@ -345,7 +364,16 @@ def _row(
         "window_goal_s": item.effort.window_s,
         "command": " ".join(["mixer-bench", *sys.argv[1:]]),
         "batch_rule": "auto" if item.cell.batch_size == "auto" else "fixed",
+        **_predicted(forecast.forecast(item, plan.known)),
         **values,
+    }
+
+
+def _predicted(found: forecast.Forecast) -> dict[str, Any]:
+    return {
+        "predicted_s": found.seconds,
+        "predicted_core_days": found.core_days,
+        "predicted_from": found.basis or None,
     }
 
 

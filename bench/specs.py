@@ -15,11 +15,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 SPEED_MODES = ("infer", "train")
-TRAINING_MODES = ("pretrain",)
+TRAINING_MODES = ("pretrain", "finetune")
+FINETUNE = ("finetune",)
 MODES = SPEED_MODES + TRAINING_MODES
 
 PROTOCOL = 1
 """Raised by hand whenever the semantics of timing or training change."""
+
+PROBE_LOSSES = 2
+"""How many losses a training step leaves in the row's `probe_outputs`."""
 
 DTYPES = ("float32", "bfloat16", "float16", "tf32", "float64")
 
@@ -49,6 +53,15 @@ class Cell:
     device: str = _on(MODES, "auto", "auto, or a device kind of bench.devices")
     pool: str | None = _on(MODES, None, "ViT: token is the default", ("token", "gap"))
     tokens_mlp_dim: int | None = _on(MODES, None, "Mixer: D_S; None is the paper's")
+    token_mixing: str = _on(
+        MODES, "mlp", "Mixer: how tokens are mixed", ("mlp", "linear", "none")
+    )
+    tied_token_mixing: bool = _on(
+        MODES, True, "Mixer: every channel shares the token-mixing weights"
+    )
+    position_embedding: str = _on(
+        MODES, "learned", "ViT: learned, or none", ("learned", "none")
+    )
     num_classes: int = _on(SPEED_MODES, 1000, "width of the head")
     batch_size: int | Literal["auto"] = _on(
         MODES, "auto", "images per step; auto sweeps, in speed modes only"
@@ -68,6 +81,24 @@ class Cell:
 
     # What is learned
     dataset: str | None = _on(TRAINING_MODES, None, "name in bench.data.DATASETS")
+    data_dir: str | None = _on(
+        TRAINING_MODES, None, "folder of a data set on disk", hashed=False
+    )
+    data_fingerprint: str | None = _on(
+        TRAINING_MODES, None, "what data_dir holds; filled in where it is not given"
+    )
+    on_bad_image: str = _on(
+        TRAINING_MODES,
+        "error",
+        "an image on disk that cannot be used stops the cell, or is left out",
+        ("error", "skip"),
+    )
+    evaluation: str | None = _on(
+        TRAINING_MODES,
+        None,
+        "how stored images become square; None is the data set's usual way",
+        ("resize", "resize-crop", "resmall-crop"),
+    )
     data_examples: int | None = _on(
         TRAINING_MODES, None, "training images; None is all"
     )
@@ -100,14 +131,26 @@ class Cell:
     schedule: str = _on(
         TRAINING_MODES,
         "linear",
-        "decay after warm-up",
-        ("linear", "cosine", "constant"),
+        "decay after warm-up; step divides by 10 at each boundary",
+        ("linear", "cosine", "constant", "step"),
+    )
+    boundaries: str | None = _on(
+        TRAINING_MODES, None, "schedule step: shares of the run, joined by + (1/3+2/3)"
     )
     warmup_steps: int | None = _on(
-        TRAINING_MODES, None, "linear warm-up; None scales the paper's share to the run"
+        TRAINING_MODES, None, "linear warm-up; None is 10,000 or a tenth of the run"
+    )
+    warmup_share: float | None = _on(
+        TRAINING_MODES, None, "at most this share of the run is spent on warmup_steps"
     )
     weight_decay: float = _on(
-        TRAINING_MODES, 0.0, "AdamW convention: times the learning rate, kernels only"
+        TRAINING_MODES, 0.0, "of kernels only; how it acts, says decay"
+    )
+    decay: str = _on(
+        TRAINING_MODES,
+        "decoupled",
+        "decoupled: times the learning rate, as AdamW; coupled: joins the gradient",
+        ("decoupled", "coupled"),
     )
     clip_norm: float | None = _on(
         TRAINING_MODES, 1.0, "global gradient norm; None is off"
@@ -115,11 +158,48 @@ class Cell:
     loss: str = _on(
         TRAINING_MODES, "softmax", "form of the cross-entropy", ("softmax", "sigmoid")
     )
-    augment: str = _on(TRAINING_MODES, "none", "of training images", ("none", "flip"))
+    head_bias: float = _on(
+        TRAINING_MODES, 0.0, "where the head's bias starts; its kernel starts at 0"
+    )
+    dropout: float = _on(TRAINING_MODES, 0.0, "share of activations; see models/noise")
+    stochastic_depth: float = _on(
+        TRAINING_MODES, 0.0, "rate of the last branch, linear from 0 at the first"
+    )
+    accumulate: int = _on(
+        TRAINING_MODES, 1, "parts that a batch is taken in, one after the other"
+    )
+    augment: str = _on(
+        TRAINING_MODES, "none", "of training images", ("none", "flip", "inception")
+    )
+    randaugment_layers: int = _on(
+        TRAINING_MODES, 0, "RandAugment operations per image; 0 is off"
+    )
+    randaugment_magnitude: float = _on(
+        TRAINING_MODES, 0.0, "their strength, 10 is an operation's full range"
+    )
+    mixup: float = _on(
+        TRAINING_MODES, 0.0, "p of mixup's Beta(p, p), one draw per batch; 0 is off"
+    )
     probe: str | None = _on(
         TRAINING_MODES,
         None,
         "few-shot targets after training, joined by + (digits+fractals)",
+    )
+
+    # Where fine-tuning starts, and its search
+    init: str | None = _on(
+        FINETUNE,
+        None,
+        "weights file, or the pretrain cell's fields in a study",
+        hashed=False,
+    )
+    init_sha256: str | None = _on(FINETUNE, None, "of the bytes of that file")
+    parent_cell_id: str | None = _on(FINETUNE, None, "of that pretrain cell")
+    learning_rates: str | None = _on(
+        FINETUNE, None, "tried on the dev split, joined by + (0.003+0.01+0.03)"
+    )
+    dev_fraction: float = _on(
+        FINETUNE, 0.1, "share of the training images that chooses among them"
     )
 
     @property
@@ -143,6 +223,7 @@ class Cell:
         rest = {k: v for k, v in self.declared().items() if k in _LABEL_FIELDS}
         words = [self.mode, self.model, self.framework, f"{self.image_size}px"]
         words += [f"{_LABEL_FIELDS[key]}{value}" for key, value in rest.items()]
+        words += [f"from {self.init}"] if self.init_sha256 else []
         return " ".join(words)
 
 
@@ -154,11 +235,16 @@ _LABEL_FIELDS = {
     "variant": "",
     "peer": "",
     "dataset": "",
+    "data_fingerprint": "",
     "data_examples": "n=",
     "data_fraction": "f=",
     "tokens_mlp_dim": "D_S=",
+    "token_mixing": "token_mixing=",
+    "tied_token_mixing": "tied_token_mixing=",
+    "position_embedding": "position_embedding=",
     "shuffle": "",
     "seed": "seed=",
+    "parent_cell_id": "from ",
 }
 
 
@@ -182,6 +268,11 @@ class Effort:
     """... or after this many seconds of measuring."""
     time_limit_s: float = 900.0
     """One attempt is stopped after this long."""
+    evaluations: int = 4
+    """Points of a learning curve, evenly spread; the last is the end."""
+    checkpoint_steps: int | None = None
+    """Steps between checkpoints of a training; None goes by the clock, so that they
+    take a fiftieth of the time at most."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +300,17 @@ class OwnCore:
     """How many of them the device has that one process times."""
 
 
+@dataclass(frozen=True)
+class Parent:
+    """The pretrain cell that a finetune cell starts from, and the weights it left."""
+
+    cell: Cell
+    weights: str
+    """Path of the file."""
+    sha256: str
+    """Of its tensors, as in the parent's row."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkItem:
     """One fresh-process measurement of a cell; role is `cell` or `anchor`."""
@@ -227,6 +329,14 @@ class WorkItem:
     """The peak that the user gives for the cell's dtype; None asks the known parts."""
     own_core: OwnCore | None = None
     """What the user divides by; None is what the device says a core is."""
+    checkpoints: str | None = None
+    """Folder of this training's checkpoints; None keeps none."""
+    asked_at: float | None = None
+    """When the cores began to be held for it, seconds since 1970; None is the call."""
+    parent: Parent | None = None
+    """Where a finetune cell starts; None where it starts from the user's file."""
+    keep_weights: str | None = None
+    """Where a pretrain cell leaves its weights for others to start from."""
 
     @property
     def key(self) -> tuple[str, int, str]:
@@ -258,6 +368,16 @@ class Study:
     def frameworks(self) -> list[str]:
         """Every framework that running this study needs."""
         return sorted({cell.framework for cell in self.every_cell})
+
+
+def rates_of(cell: Cell) -> tuple[float, ...]:
+    """The learning rates that a finetune cell lists, in its order.
+
+    Raises:
+        ValueError: a part is not a number.
+    """
+    listed = (cell.learning_rates or "").split("+")
+    return tuple(float(part) for part in listed if part)
 
 
 def canonical(value: Any) -> str:

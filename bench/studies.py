@@ -8,34 +8,33 @@ overrides. Every refusal is one line: file, key, value, what is allowed.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import re
-import typing
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-
-from bench import data, devices, feasible, models, peers, variants, yaml_strict
+from bench import (
+    data,
+    devices,
+    feasible,
+    inits,
+    models,
+    peers,
+    study_values,
+    variants,
+    yaml_strict,
+)
 from bench._shipped import shipped
 from bench.backend import FRAMEWORKS
+from bench.data import folders
 from bench.errors import StudyError, UserError, unknown
-from bench.recipes import papers
+from bench.recipes import finetuning, papers
 from bench.specs import MODES, TRAINING_MODES, Cell, Effort, Study, fields_of
 
 _TOP = "question settings grids exclude overrides repetitions anchor".split()
-_CELL = {item.name: item for item in dataclasses.fields(Cell)}
+_CELL = {f.name: f for f in dataclasses.fields(Cell) if f.name not in inits.DERIVED}
 _EFFORT = {item.name: item for item in dataclasses.fields(Effort)}
-_HINTS = {**typing.get_type_hints(Cell), **typing.get_type_hints(Effort)}
-_POSITIVE = (
-    "image_size tokens_mlp_dim num_classes batch_size data_examples data_fraction "
-    "total_steps total_epochs learning_rate clip_norm precision window_s sweep_min "
-    "sweep_max time_limit_s"
-).split()
-_NOT_NEGATIVE = "subset_seed seed warmup_steps weight_decay".split()
-
 Values = dict[str, Any]
 
 
@@ -99,6 +98,7 @@ class _Reader:
         kept = self.exclude(
             overridden, self.sequence("exclude", top.get("exclude", []))
         )
+        kept = inits.with_family(self, bare, kept)
         cells = {cell.cell_id: cell for cell in map(self.cell, kept)}
         if not cells:
             raise self.fail("exclude", "leaves no cell; loosen it")
@@ -191,7 +191,8 @@ class _Reader:
             declared = fields_of(values["mode"])
             below = {k: v for k, v in shared.items() if k in declared}
             filled = self.with_recipe(where, {**below, **values})
-            yield from self.with_variants(filled)
+            for made in self.with_variants(filled):
+                yield from inits.with_parents(self, where, made, shared)
 
     def axis(self, where: str, key: str, value: Any) -> list[Any]:
         values = value if isinstance(value, list) else [value]
@@ -205,10 +206,16 @@ class _Reader:
             return values
         try:
             family = models.family_of(values["model"])
-            filled = papers.recipe_fields(name, values["model"], family)
+            filled = papers.recipe_fields(
+                name,
+                values["model"],
+                family,
+                values["mode"],
+                batch_size=values.get("batch_size"),
+            )
         except UserError as error:
             raise self.fail(f"{where}.recipe", str(error)) from error
-        return {**filled, **values}
+        return finetuning.under(filled, values)
 
     def with_variants(self, values: Values) -> Iterator[Values]:
         """The tuned track tries every variant, unless one is given."""
@@ -234,7 +241,7 @@ class _Reader:
             parts = self.mapping(where, rule, ["when", "set"])
             when = self.condition(f"{where}.when", parts.get("when", {}))
             change = self.mapping(f"{where}.set", parts.get("set", {}), list(_CELL))
-            for key in ("mode", "model", "recipe"):
+            for key in ("mode", "model", "recipe", "init"):
                 if key in change:
                     raise self.fail(f"{where}.set.{key}", "cannot be set; use a grid")
             typed = {k: self.typed(f"{where}.set.{k}", k, v) for k, v in change.items()}
@@ -249,6 +256,8 @@ class _Reader:
                             f"mode {values['mode']} does not use it",
                         )
                 values.update(typed)
+                if "learning_rate" in typed:  # one rate ends a recipe's search
+                    values.pop("learning_rates", None)
         return cells
 
     def exclude(self, cells: list[Values], rules: list[Any]) -> list[Values]:
@@ -275,18 +284,13 @@ class _Reader:
 
     def typed(self, where: str, key: str, value: Any) -> Any:
         """`value` typed and in canonical form, or one clear line."""
-        if isinstance(value, (list, dict)):
-            raise self.fail(where, f"{_shown(value)}: must be a single value")
+        if key == "init" and isinstance(value, dict):
+            return value  # a pretrain cell's fields, checked where it is expanded
         try:
-            value = _adapter(key).validate_python(value)
-        except ValidationError as error:
-            wanted = _said(_HINTS[key])
-            raise self.fail(where, f"{_shown(value)}: must be {wanted}") from error
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if number and key in _POSITIVE and not 0 < value < float("inf"):
-            raise self.fail(where, f"{value!r}: must be a finite number above 0")
-        if number and key in _NOT_NEGATIVE and not 0 <= value < float("inf"):
-            raise self.fail(where, f"{value!r}: must be a finite number from 0")
+            value = study_values.typed(key, value)
+        except StudyError as error:
+            remedy = inits.REMEDIES.get(key, "")
+            raise self.fail(where, f"{error}{remedy}") from error
         choices = self.choices(key)
         if choices and value is not None and value not in choices:
             raise self.fail(where, unknown(key, value, choices))
@@ -309,18 +313,20 @@ class _Reader:
                 raise self.fail(where, str(error)) from error
         if key == "probe" and value is not None:
             for name in value.split("+"):
-                if name not in data.DATASETS:
-                    raise self.fail(where, unknown("dataset", name, data.DATASETS))
+                if name not in data.EMBEDDED:
+                    raise self.fail(where, unknown("dataset", name, data.EMBEDDED))
         return None if (key, value) == ("pool", "token") else value
 
     def cell(self, values: Values) -> Cell:
         """One checked cell: what only the whole combination can tell."""
-        cell = self.with_canonical_variant(Cell(**values))
+        resolved = inits.resolved(self, values)
+        cell = self.with_canonical_variant(Cell(**resolved))
         if cell.batch_size != "auto":  # without a sweep its range says nothing
             cell = dataclasses.replace(
                 cell, sweep_min=Cell.sweep_min, sweep_max=Cell.sweep_max
             )
         try:
+            cell = folders.placed(cell, Path(self.where))
             feasible.check(cell)
         except UserError as error:
             raise StudyError(f"{self.where}: {error}") from error
@@ -357,32 +363,6 @@ class _Reader:
         if not isinstance(value, str):
             raise self.fail(where, f"{value!r}: must be text")
         return value
-
-
-@functools.cache
-def _adapter(key: str) -> TypeAdapter[Any]:
-    return TypeAdapter(_HINTS[key], config=ConfigDict(strict=True))
-
-
-def _said(hint: Any) -> str:
-    words = {
-        int: "a whole number",
-        float: "a number",
-        str: "text",
-        bool: "true or false",
-    }
-    parts = [
-        words.get(part)
-        or ("null" if part is type(None) else " or ".join(typing.get_args(part)))
-        for part in (typing.get_args(hint) or (hint,))
-    ]
-    return " or ".join(parts)
-
-
-def _shown(value: Any) -> str:
-    """`value` as given, cut where it would fill the screen."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _matches(values: Values, when: Mapping[str, list[Any]]) -> bool:

@@ -25,6 +25,33 @@ def img_per_sec_per_core(images: float, seconds: float, cores: float) -> float:
     return images / seconds / cores
 
 
+def core_days_at(images: float, img_per_sec_core: float) -> float:
+    """Core-days that training on so many images costs at a rate.
+
+    >>> round(core_days_at(7 * 303e6, 307))   # Mixer-B/16 on JFT-300M, TPUv3: 80
+    80
+    """
+    return images / img_per_sec_core / SECONDS_PER_DAY
+
+
+def implied_rate(images: float, core_days: float) -> float:
+    """Training images per second per core behind a printed cost.
+
+    >>> round(implied_rate(14 * 303e6, 2300), 1)   # ViT-H/14 on JFT-300M
+    21.3
+    """
+    return images / core_days / SECONDS_PER_DAY
+
+
+def training_flop(macs: float, images: float) -> float:
+    """FLOP of training: two for each MAC, and the backward pass costs twice a forward.
+
+    >>> round(training_flop(17.564e9, 7 * 303e6) / 1e18, 1)   # ViT-B/16, exaFLOP
+    223.5
+    """
+    return 3 * 2 * macs * images
+
+
 def significant(value: float, digits: int = 3) -> str:
     """`value` with at least `digits` significant digits, whole numbers left whole.
 

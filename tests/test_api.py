@@ -49,6 +49,25 @@ def test_predict_features_state_and_save(framework: str, file: Path) -> None:
 
 
 @pytest.mark.parametrize("framework", ["jax", "torch"])
+def test_a_file_of_half_the_size_and_other_classes(
+    framework: str, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = loaded(framework, weights=file, image_size=16, num_classes=5)
+    assert model.spec.tokens_mlp_dim == 4 * SPEC.tokens_mlp_dim
+    report = str(model.report)
+    assert "4 copies, 4 to 16 tokens" in report
+    assert "new head/kernel, head/bias: zeros for 5 classes" in report
+    assert report in caplog.text
+    images = np.tile(IMAGES, (1, 2, 2, 1))  # four parts alike: the old features
+    small = loaded(framework, weights=file)
+    assert str(small.report) == "30 of 30 tensors as in the file"
+    np.testing.assert_allclose(
+        model.features(images), small.features(IMAGES), atol=1e-5
+    )
+    assert (model.predict(images) == 0).all()
+
+
+@pytest.mark.parametrize("framework", ["jax", "torch"])
 def test_without_a_file_the_seed_draws_the_weights(framework: str) -> None:
     model = loaded(framework, seed=4)
     for name, array in weights.initial(SPEC, 4).items():

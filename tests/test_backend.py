@@ -32,20 +32,38 @@ RECIPES = [
         ("sgd", 0.0, 100.0, "sigmoid"),
     )
 ]
+# the decay of BiT's SGD; soft labels, which mixup makes; a batch in parts
+RECIPES += [
+    {**RECIPES[number], **more}
+    for number, more in (
+        (4, {"decay": "coupled"}),
+        (4, {"decay": "coupled", "clip_norm": 0.05}),
+        (0, {"mixup": 0.5}),
+        (1, {"mixup": 0.5}),
+        (0, {"accumulate": 5}),
+        (1, {"mixup": 0.5, "accumulate": 2}),
+        (4, {"decay": "coupled", "mixup": 0.5, "accumulate": 10}),
+    )
+]
 
 
-def toy():
+def toy(recipe):
     """Ten images of 2 x 2 pixels, a linear network with kernel and bias."""
     rng = np.random.default_rng(0)
     images = rng.standard_normal((10, 2, 2, 3))
     labels = rng.integers(0, 4, 10)
-    return images, labels, rng.standard_normal((12, 4)), rng.standard_normal(4)
+    kernel, bias = rng.standard_normal((12, 4)), rng.standard_normal(4)
+    if "mixup" in recipe:
+        labels = 0.7 * np.eye(4)[labels] + 0.3 * np.eye(4)[rng.integers(0, 4, 10)]
+    return images, labels, kernel, bias
 
 
 def reference(recipe):
     """Three updates, written out: losses, kernel, bias."""
-    images, labels, kernel, bias = toy()
-    x, wanted = images.reshape(10, 12), np.eye(4)[labels]
+    images, labels, kernel, bias = toy(recipe)
+    x, wanted = images.reshape(10, 12), labels
+    if labels.ndim == 1:
+        wanted = np.eye(4)[labels]
     params, losses = [kernel, bias], []
     first = [np.zeros_like(p) for p in params]
     second = [np.zeros_like(p) for p in params]
@@ -53,17 +71,20 @@ def reference(recipe):
         logits = x @ params[0] + params[1]
         if recipe["loss"] == "softmax":
             chances = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-            losses.append(-np.log((chances * wanted).sum(-1)).mean())
+            losses.append(-(wanted * np.log(chances)).sum(-1).mean())
         else:
             chances = 1 / (1 + np.exp(-logits))
-            likely = np.where(wanted == 1, chances, 1 - chances)
-            losses.append(-np.log(likely).sum(-1).mean())
+            likely = wanted * np.log(chances) + (1 - wanted) * np.log(1 - chances)
+            losses.append(-likely.sum(-1).mean())
         error = (chances - wanted) / 10
         gradients = [x.T @ error, error.sum(0)]
         norm = np.sqrt(sum((g**2).sum() for g in gradients))
         if recipe["clip_norm"] is not None and norm > recipe["clip_norm"]:
             gradients = [g * recipe["clip_norm"] / norm for g in gradients]
         for i, (p, g) in enumerate(zip(params, gradients, strict=True)):
+            decay = recipe["weight_decay"] * p if i == 0 else 0  # kernels only
+            if recipe.get("decay") == "coupled":
+                g, decay = g + decay, 0
             if recipe["optimizer"] == "sgd":
                 first[i] = 0.9 * first[i] + g
                 update = first[i]
@@ -72,7 +93,6 @@ def reference(recipe):
                 second[i] = 0.999 * second[i] + 0.001 * g**2
                 debiased = second[i] / (1 - 0.999**step)
                 update = first[i] / (1 - 0.9**step) / (np.sqrt(debiased) + 1e-8)
-            decay = recipe["weight_decay"] * p if i == 0 else 0  # kernels only
             params[i] = p - rate * (update + decay)
     return losses, *params
 
@@ -91,9 +111,9 @@ def torch_updates():
         def forward(self, images):
             return images.reshape(len(images), -1) @ self.kernel + self.bias
 
-    images, labels, kernel, bias = toy()
-    batch = torch.tensor(images), torch.tensor(labels)
     for recipe in RECIPES:
+        images, labels, kernel, bias = toy(recipe)
+        batch = torch.tensor(images), torch.tensor(labels)
         module = Linear(kernel, bias)
         names = {"kernel": "head/kernel", "bias": "head/bias"}
         update = Update(module, names, Recipe(**recipe))
@@ -110,16 +130,16 @@ def jax_updates():
     from bench.learner_jax import Update
 
     jax.config.update("jax_enable_x64", True)
-    images, labels, kernel, bias = toy()
-    network = types.SimpleNamespace(
-        names=["head/kernel", "head/bias"],
-        params=[jax.numpy.asarray(kernel), jax.numpy.asarray(bias)],
-        dtype="float64",
-        device=jax.devices("cpu")[0],
-        logits=lambda p, x: x.reshape(len(x), -1) @ p[0] + p[1],
-    )
-    batch = jax.device_put((images, labels))
     for recipe in RECIPES:
+        images, labels, kernel, bias = toy(recipe)
+        network = types.SimpleNamespace(
+            names=["head/kernel", "head/bias"],
+            params=[jax.numpy.asarray(kernel), jax.numpy.asarray(bias)],
+            dtype="float64",
+            device=jax.devices("cpu")[0],
+            logits=lambda p, x: x.reshape(len(x), -1) @ p[0] + p[1],
+        )
+        batch = jax.device_put((images, labels))
         update = Update(network, Recipe(**recipe), *batch)
         before = backend_jax._COMPILATIONS.count
         losses = [float(update(*batch, rate)) for rate in RATES]

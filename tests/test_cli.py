@@ -60,6 +60,7 @@ def test_models_as_objects(capsys):
         "params_1k": 59_880_472,
         "params_21k": 75_908_739,
         "macs": rows["Mixer-B/16"]["macs"],
+        "adam_mb": 958.1,
         "tokens": 196,
         "image_size": 224,
     }

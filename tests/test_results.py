@@ -67,6 +67,18 @@ def test_fold_again_adds_to_the_file(tmp_path):
     assert results.fold(tmp_path, "box", "s") == target
 
 
+def test_a_field_that_an_old_file_lacks_had_its_default(tmp_path):
+    """Else the same cell, measured before and after, would be two settings."""
+    results.append(attempt(), tmp_path)
+    results.append(attempt(source="published"), tmp_path)
+    target = results.fold(tmp_path, "box", "s")
+    pq.write_table(pq.read_table(target).drop(["dropout", "decay", "probe"]), target)
+    rows = {row["source"]: row for row in results.read(tmp_path).table.to_pylist()}
+    found = [rows["measured"][name] for name in ("dropout", "decay", "probe")]
+    assert found == [Cell.dropout, Cell.decay, None] == [0.0, "decoupled", None]
+    assert rows["published"]["dropout"] is None
+
+
 def test_fold_leaves_a_damaged_attempt_where_it_is(tmp_path):
     path = results.append(attempt(), tmp_path)
     results.append(attempt(), tmp_path)

@@ -1,11 +1,14 @@
 import dataclasses
+import json
 import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from bench import executors, results, runner
+from bench import checkpoints, executors, results, runner
 from bench.errors import MissingPackage, ResultsError, StudyError
-from bench.specs import Cell, Limit, Study, WorkItem
+from bench.specs import Bandwidth, Cell, Limit, Study, WorkItem
 
 A = Cell(mode="infer", model="Mixer-B/16", framework="jax", batch_size=8)
 B = dataclasses.replace(A, model="ViT-B/16", batch_size="auto")
@@ -202,14 +205,15 @@ def test_the_ceiling_is_asked_for_once_a_dtype_and_given_to_every_item(fake, tmp
 
     def ceiling(host, dtype, out, on_note):
         asked.append(dtype)
-        return Limit(1e12, "measured")
+        return Limit(1e12, "measured"), Bandwidth(1e9, "copied")
 
     fake.ceiling = ceiling
     half = dataclasses.replace(A, dtype="bfloat16")
     runner.run_study(study(A, B, half, LEARNT, repetitions=2), out=tmp_path)
     assert sorted(asked) == ["bfloat16", "float32"]
-    given = {item.cell.mode: item.ceiling for item in fake.items}
-    assert given == {"infer": Limit(1e12, "measured"), "pretrain": None}
+    given = {item.cell.mode: (item.ceiling, item.bandwidth) for item in fake.items}
+    roofs = Limit(1e12, "measured"), Bandwidth(1e9, "copied")
+    assert given == {"infer": roofs, "pretrain": (None, None)}
 
 
 def test_a_peak_reaches_the_cells_of_its_dtype(fake, tmp_path):
@@ -217,3 +221,62 @@ def test_a_peak_reaches_the_cells_of_its_dtype(fake, tmp_path):
     runner.run_study(study(A, half, peaks={"bfloat16": Limit(1, "me")}), out=tmp_path)
     given = {item.cell.dtype: item.peak for item in fake.items}
     assert given == {"float32": None, "bfloat16": Limit(1, "me")}
+
+
+def test_trainings_are_told_where_to_keep_checkpoints_and_timings_are_not(
+    fake, tmp_path
+):
+    runner.run_study(study(A, LEARNT), out=tmp_path)
+    told = {item.cell.mode: item.checkpoints for item in fake.items}
+    assert told["infer"] is None
+    folder = Path(told["pretrain"])
+    assert folder.name == f"{LEARNT.cell_id}-p{runner.PROTOCOL}"
+    assert folder.parents[1] == tmp_path / ".work"
+
+
+class Dying(FakeExecutor):
+    """Writes a clock as a training does, then ends as `status` says."""
+
+    status = "failed"
+
+    def run(self, item):
+        super().run(item)
+        if item.cell.mode == "pretrain":
+            with checkpoints.Work(Path(item.checkpoints)) as work:
+                carried_s = (work.read_clock() or {"allocated_s": 0.0})["allocated_s"]
+                zero = dict.fromkeys(checkpoints.CLOCK, 0.0)
+                work.write_clock({**zero, "carried_s": carried_s})
+            time.sleep(0.2)
+        return {"status": self.status, "error_class": "X", "error_message": "no"}
+
+
+def test_what_a_dead_worker_held_is_noted_and_a_finished_one_forgotten(
+    monkeypatch, tmp_path
+):
+    made = Dying()
+    monkeypatch.setattr(executors, "make", lambda name: made)
+    for deaths in (1, 2):
+        runner.run_study(study(LEARNT), out=tmp_path)
+        folder = Path(made.items[-1].checkpoints)
+        clock = json.loads((folder / "clock.json").read_text())
+        assert 0.2 * deaths < clock["allocated_s"] < 0.2 * deaths + 0.5
+        assert clock["excluded_s"] > 0.19
+    monkeypatch.setattr(made, "status", "ok")
+    runner.run_study(study(LEARNT), out=tmp_path)
+    assert not folder.exists() and not (tmp_path / ".work").exists()
+    folder.mkdir(parents=True)  # killed after its row, before the end
+    runner.run_study(study(LEARNT), out=tmp_path)
+    assert len(made.items) == 3 and not folder.exists()
+
+
+def test_seconds_that_earlier_processes_held_are_not_those_of_this_one(
+    fake, tmp_path, monkeypatch
+):
+    parts = {"allocated_s": 100.5, "measured_s": 60.0, "excluded_s": 40.5}
+    monkeypatch.setattr(
+        fake, "run", lambda item: {"status": "ok", **parts, "carried_s": 100.0}
+    )
+    started = datetime.now(UTC) - timedelta(seconds=2)
+    row = runner._accounted(fake.run(None), started)
+    assert row["allocated_s"] == pytest.approx(102, abs=0.2)
+    assert row["excluded_s"] == pytest.approx(42, abs=0.2)

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import studies
+from bench import models, studies
 from bench.errors import StudyError
+from bench.recipes import papers
 
 GOOD = """
 question: Does it work?
@@ -54,6 +55,27 @@ overrides: [{when: {model: Mixer-S/16}, set: {learning_rate: 7}}]
     assert rates == {"Mixer-B/16": 0.003, "Mixer-B/32": 0.25, "Mixer-S/16": 7.0}
     assert {cell.weight_decay for cell in study.cells} == {0.5}
     assert {cell.loss for cell in study.cells} == {"sigmoid"}
+
+
+def test_a_recipe_fills_every_field_that_it_has(tmp_path):
+    study = load(
+        """
+grids:
+  - {mode: pretrain, recipe: mixer-imagenet, model: Mixer-B/16, framework: jax,
+     dataset: digits, image_size: 32, total_steps: 9}
+  - {mode: pretrain, recipe: bit-21k, model: BiT-R50x1, framework: jax, dataset: digits,
+     image_size: 32, total_steps: 9, batch_size: 64}
+""",
+        tmp_path,
+    )
+    mixer, bit = study.cells
+    for cell, batch in ((mixer, None), (bit, 64)):
+        family = models.family_of(cell.model)
+        wanted = papers.recipe_fields(cell.recipe, cell.model, family, batch_size=batch)
+        wanted |= {} if batch is None else {"batch_size": batch}
+        assert {name: getattr(cell, name) for name in wanted} == wanted
+    assert (mixer.stochastic_depth, mixer.mixup, mixer.head_bias) == (0.1, 0.5, -6.9)
+    assert bit.learning_rate == pytest.approx(0.03 * 64 / 256)
 
 
 def test_a_setting_reaches_only_the_modes_that_use_it(tmp_path):
@@ -234,6 +256,27 @@ BAD = {
     "endless value": (
         INFER.replace("mode:", f"image_size: {'x' * 500}, mode:"),
         r"x\.\.\.: must be",
+    ),
+    "parts that do not divide the batch": (
+        TRAIN.replace("mode:", "accumulate: 3, mode:"),
+        "accumulate: 3: does not divide batch_size 8; nearest that does: 2",
+    ),
+    "step schedule without boundaries": (
+        TRAIN.replace("mode:", "schedule: step, mode:"),
+        "boundaries: None: with schedule step",
+    ),
+    "boundaries that fall": (
+        TRAIN.replace("mode:", "schedule: step, boundaries: 2/3+1/3, mode:"),
+        "must be rising shares of the run",
+    ),
+    "everything dropped": (
+        TRAIN.replace("mode:", "dropout: 1.0, mode:"),
+        "dropout: 1.0: must be a share below 1",
+    ),
+    "negative depth": (TRAIN.replace("mode:", "stochastic_depth: -0.1, mode:"), "0.1"),
+    "coupled decay of adam": (
+        TRAIN.replace("mode:", "decay: coupled, mode:"),
+        "decay: coupled: is for sgd",
     ),
     "crossed sweep": (
         INFER + "\nsettings: {sweep_min: 64, sweep_max: 8}",

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.analysis.ablations import PAPERS
 from bench.analysis.certificate import SAME, certify
 from bench.analysis.key import equal, key_columns, plain
 from bench.analysis.stats import MIN_REPETITIONS
 
-_IDENTITY = ("model", "image_size", "num_classes", "pool", "tokens_mlp_dim")
+_IDENTITY = ("model", "image_size", "num_classes", "pool", "tokens_mlp_dim", *PAPERS)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from bench.analysis.ablations import PAPERS
 from bench.analysis.key import plain
-from bench.record import PROBE_LOSSES
+from bench.specs import PROBE_LOSSES
 
 SAME = "same"
 
@@ -24,6 +25,7 @@ _MUST_AGREE = (
     "num_classes",
     "pool",
     "tokens_mlp_dim",
+    *PAPERS,
     "mode",
     "dtype",
     "effective_precision",

@@ -1,12 +1,14 @@
 """The only join: one row per model with its cost, its accuracy and its speed.
 
-A model row takes core-days and accuracies from pretrain rows and throughput from the
-speed rows of the same model, image size, framework, dtype, machine, environment and
-protocol. A missing part stays missing: it is never taken from somewhere else.
+A model row takes core-days from the pretrain row at its root, accuracies from that row
+or from a finetune row that descends from it, and throughput from the speed rows of the
+same model, image size, framework, dtype, machine, environment and protocol. A missing
+part stays missing: it is never taken from somewhere else.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ import pandas as pd
 import pyarrow as pa
 
 from bench import record
+from bench.analysis.ablations import PAPERS
+from bench.analysis.descent import descended, roots, with_avg5
 from bench.analysis.key import equal, key_columns, need, plain
 from bench.analysis.stats import repetition_interval
 from bench.specs import fields_of
@@ -28,6 +32,7 @@ _JOIN = (
     "dtype",
     "pool",
     "tokens_mlp_dim",
+    *PAPERS,
     "peer",
     "machine_id",
     "environment_id",
@@ -81,6 +86,8 @@ _TRAIN = (
     "n_eval",
     "chance",
     "top1",
+    "real_top1",
+    "avg5_top1",
     "fewshot",
     "unique_images",
     "images_seen",
@@ -88,6 +95,11 @@ _TRAIN = (
     "core_days_measured",
     "core_days_extrapolated",
     "train_img_per_sec_core",
+    "core_days_finetune",
+    "core_days_search",
+    "learning_rates",
+    "dev_fraction",
+    "init_report",
 )
 _PUBLISHED = (
     "table",
@@ -96,8 +108,6 @@ _PUBLISHED = (
     "printed",
     "regime",
     "pretrain_epochs",
-    "real_top1",
-    "avg5_top1",
     "vtab19",
     "core_days_halfwidth",
     "bibkey",
@@ -112,7 +122,12 @@ SETTINGS = tuple(
 )
 """What a pretrain cell declares, less its seeds and the name of its recipe."""
 _SPEED_ADDED = ("n", "low", "high")
-_TRAIN_ADDED = ("n_train", "top1_low", "top1_high")
+_TRAIN_ADDED = (
+    *("n_train", "top1_low", "top1_high"),
+    *("core_days_extrapolated_low", "core_days_extrapolated_high"),
+)
+_TRAIN_WORDS = ("train_mode", "lineage", "avg5_missing")
+_OF_FINETUNE = ("lineage", "learning_rates", "dev_fraction", "init_sha256")
 _SPEED_LISTS = ("rates", "speed_attempts")
 _TRAIN_LISTS = ("top1_runs", "core_days_runs", "train_attempts")
 TRAIN_SETTINGS = tuple(
@@ -122,7 +137,7 @@ TRAIN_SETTINGS = tuple(
 )
 """Columns of a model row that hold the settings of its training."""
 _ADDED_NUMBERS = (*_SPEED_ADDED, *_TRAIN_ADDED, "core_days", "train_batch_size")
-_ALL_TRAIN = (*_TRAIN, *TRAIN_SETTINGS, *_TRAIN_ADDED, *_TRAIN_LISTS)
+_ALL_TRAIN = (*_TRAIN, *TRAIN_SETTINGS, *_TRAIN_ADDED, *_TRAIN_LISTS, *_TRAIN_WORDS)
 _ALL_SPEED = (*_SPEED, *_SPEED_ADDED, *_SPEED_LISTS)
 MODEL_COLUMNS = tuple(
     dict.fromkeys((*_JOIN, *_COMMON, *_ALL_TRAIN, *_ALL_SPEED, *_PUBLISHED))
@@ -137,10 +152,23 @@ _MEDIANS_OF_SPEED = (
 )
 _MEDIANS_OF_TRAINING = (
     "top1",
+    "real_top1",
+    "core_days_finetune",
+    "core_days_search",
     "core_days_measured",
     "core_days_extrapolated",
     "train_img_per_sec_core",
 )
+_SUMMARISED = tuple(
+    dict.fromkeys(
+        (
+            *_MEDIANS_OF_SPEED,
+            *_MEDIANS_OF_TRAINING,
+            *("batch_size", "git_dirty", "attempt_id", "samples", "cores", "fewshot"),
+        )
+    )
+)
+"""Columns that a summary reads from every row of its group."""
 
 
 def once(rows: pd.DataFrame) -> pd.DataFrame:
@@ -163,7 +191,7 @@ def model_rows(rows: pd.DataFrame, mode: str = "infer") -> pd.DataFrame:
     published = _published(done, mode)
     measured = done[equal(done, "source", "measured") & ~equal(done, "role", "anchor")]
     speed = speed_rows(measured[equal(measured, "mode", mode)])
-    train = training_rows(measured[equal(measured, "mode", "pretrain")])
+    train = lineages(measured)
     parts = [_joined(train, speed), published]
     full = [_picked(part, MODEL_COLUMNS) for part in parts if not part.empty]
     both = (
@@ -184,11 +212,24 @@ def speed_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return _per_group(rows, by, _summarise_speed)
 
 
-def training_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per trained setting: the median over its seeds and repetitions."""
+def lineages(measured: pd.DataFrame) -> pd.DataFrame:
+    """One row per trained setting, pre-training and fine-tuning, with its lineage."""
+    pretrained = roots(measured[equal(measured, "mode", "pretrain")], SETTINGS)
+    tuned = descended(measured[equal(measured, "mode", "finetune")], pretrained)
+    parts = [training_rows(pretrained), training_rows(tuned, _OF_FINETUNE)]
+    kept = [part for part in parts if not part.empty]
+    both = pd.concat(kept, ignore_index=True) if kept else parts[0]
+    return with_avg5(both.rename(columns={"mode": "train_mode"}), (*_JOIN, "lineage"))
+
+
+def training_rows(rows: pd.DataFrame, also: tuple[str, ...] = ()) -> pd.DataFrame:
+    """One row per trained setting: the median over its seeds and repetitions.
+
+    `also` names further columns that tell settings apart.
+    """
     where = ("machine_id", "environment_id", "protocol")
     key = key_columns("top1", "core_days")
-    by = list(dict.fromkeys(["mode", *SETTINGS, *where, *key]))
+    by = list(dict.fromkeys(["mode", *SETTINGS, *where, *key, *also]))
     return _per_group(rows, by, _summarise_training)
 
 
@@ -196,22 +237,33 @@ def _per_group(rows: pd.DataFrame, by: list[str], summarise: Any) -> pd.DataFram
     if rows.empty:
         return rows
     need(rows, (*by, *_SEEDS, "repetition", "finished_at"), "the join")
-    groups = rows.groupby(by, dropna=False, sort=False)
-    parts = [_newest(part) for _, part in groups]
-    return typed(pd.DataFrame([summarise(part) for part in parts], dtype=object))
+    rows = newest(rows.reset_index(drop=True), by)
+    number = rows.groupby(by, dropna=False, sort=False).ngroup().to_numpy()
+    # Only what is summarised becomes objects: a record has many columns.
+    few = rows.reindex(columns=list(_SUMMARISED)).astype(object)
+    parts = few.where(few.notna(), None).groupby(number)
+    firsts = rows[~pd.Series(number, rows.index).duplicated()].to_dict("records")
+    made = [
+        {
+            **{str(name): plain(value) for name, value in first.items()},
+            **summarise(part),
+        }
+        for first, (_, part) in zip(firsts, parts, strict=True)
+    ]
+    return typed(pd.DataFrame(made, dtype=object))
 
 
-def _newest(part: pd.DataFrame) -> pd.DataFrame:
+def newest(rows: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     """The last attempt at each repetition: however often tried, it counts once."""
-    by_age = part.sort_values("finished_at", na_position="first", kind="stable")
-    once_each = by_age.drop_duplicates(["cell_id", *_SEEDS, "repetition"], keep="last")
+    by_age = rows.sort_values("finished_at", na_position="first", kind="stable")
+    item = list(dict.fromkeys([*by, "cell_id", *_SEEDS, "repetition"]))
+    once_each = by_age.drop_duplicates(item, keep="last")
     return once_each.sort_index(kind="stable")
 
 
 def _summarise_speed(part: pd.DataFrame) -> dict[str, Any]:
     low, high = _interval(part)
     return {
-        **{str(name): plain(value) for name, value in part.iloc[0].items()},
         **{name: _median(part[name]) for name in _MEDIANS_OF_SPEED},
         "batch_size": _agreed(part["batch_size"]),
         "git_dirty": bool(equal(part, "git_dirty", True).any()),
@@ -224,13 +276,16 @@ def _summarise_speed(part: pd.DataFrame) -> dict[str, Any]:
 
 
 def _summarise_training(part: pd.DataFrame) -> dict[str, Any]:
+    full = part["core_days_extrapolated"].dropna().astype(float)
+    low, high = repetition_interval([[value] for value in full]) or (None, None)
     return {
-        **{str(name): plain(value) for name, value in part.iloc[0].items()},
         **{name: _median(part[name]) for name in _MEDIANS_OF_TRAINING},
         "fewshot": _concatenated(part),
         "n_train": len(part),
         "top1_low": plain(part["top1"].min()),
         "top1_high": plain(part["top1"].max()),
+        "core_days_extrapolated_low": low,
+        "core_days_extrapolated_high": high,
         "top1_runs": _listed(part["top1"]),
         "core_days_runs": _listed(_core_days(part)),
         "train_attempts": _listed(part["attempt_id"]),
@@ -239,7 +294,7 @@ def _summarise_training(part: pd.DataFrame) -> dict[str, Any]:
 
 def _interval(part: pd.DataFrame) -> tuple[float | None, float | None]:
     """Interval of images/s/core over repetitions; samples are seconds per step."""
-    if len(part) < MIN_REPETITIONS or "samples" not in part.columns:
+    if len(part) < MIN_REPETITIONS:
         return None, None
     if part["samples"].isna().any():  # rows of elsewhere may hold only their median
         return None, None
@@ -287,7 +342,8 @@ def _with_core_days(rows: pd.DataFrame) -> pd.DataFrame:
     kind = np.select(
         [measured.notna(), guessed.notna()], ["measured", "extrapolated"], ""
     )
-    return rows.assign(core_days=_core_days(rows), core_days_kind=kind)
+    # the copy is one block for each dtype: pandas warns of a hundred single columns
+    return rows.copy().assign(core_days=_core_days(rows), core_days_kind=kind)
 
 
 def _core_days(rows: pd.DataFrame) -> pd.Series[Any]:
@@ -303,7 +359,7 @@ def typed(rows: pd.DataFrame) -> pd.DataFrame:
         number = name in _ADDED_NUMBERS or _is_number(str(name))
         values = [plain(value) for value in column]
         made[name] = pd.Series(values, rows.index, "float64" if number else "object")
-    return pd.DataFrame(made, index=rows.index)
+    return pd.DataFrame(made, index=rows.index).copy()
 
 
 def _is_number(name: str) -> bool:
@@ -328,7 +384,5 @@ def _listed(column: pd.Series[Any]) -> list[Any]:
 
 
 def _concatenated(part: pd.DataFrame) -> list[Any] | None:
-    if "fewshot" not in part.columns:
-        return None
     lists = [value for value in part["fewshot"] if isinstance(value, list | np.ndarray)]
     return [entry for value in lists for entry in value] or None

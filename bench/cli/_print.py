@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 DATA_FORMATS = ("table", "json", "csv")
 
 
-def data(rows: Sequence[Mapping[str, Any]], fmt: str) -> str:
-    """Rows of facts as a table, JSON objects or CSV."""
+def check_format(fmt: str) -> None:
+    """Refuse an unknown format, before anything is done for it."""
     if fmt not in DATA_FORMATS:
         raise StudyError(f"--format: {unknown('format', fmt, DATA_FORMATS)}")
+
+
+def data(rows: Sequence[Mapping[str, Any]], fmt: str) -> str:
+    """Rows of facts as a table, JSON objects or CSV."""
+    check_format(fmt)
     if fmt == "json":
         return as_json(list(rows))
     if fmt == "csv":
@@ -80,16 +85,8 @@ def comparison(
     baseline: str | None = None,
     sort: str = "img_per_sec_core",
 ) -> list[str]:
-    """The comparison tables that rows allow: inference first, then training.
+    """The comparison tables that rows allow: inference first, then training."""
+    from bench.report import markup, tables
 
-    The training table holds the timed training steps only; accuracies stand once.
-    """
-    from bench.report import tables
-
-    stepped = rows["mode"] == "train"
-    parts = {"infer": rows[~stepped], "train": rows[stepped]}
-    return [
-        tables.comparison_table(part, fmt, baseline=baseline, mode=mode, sort=sort)
-        for mode, part in parts.items()
-        if len(part)
-    ]
+    grids = tables.comparison_grids(rows, baseline, sort)
+    return [markup.render(grid, fmt) for grid in grids]

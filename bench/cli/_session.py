@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from bench import results, runner
+from bench import forecast, results, runner
 from bench.cli import _print
 from bench.specs import Study
 from bench.units import duration, percent, significant
@@ -58,6 +58,13 @@ def finish(summary: runner.Summary, plots: Path | None) -> int:
         _draw(pd.concat([measured, frame[frame["source"] == "published"]]), plots)
     for line in _print.drift_lines(measured):
         print(f"drift    {line}")
+    missed = forecast.errors(summary.rows)
+    if missed is not None:
+        print(
+            f"forecast {duration(missed.predicted_s)} for {missed.attempts} attempts, "
+            f"took {duration(missed.taken_s)}; off by {percent(missed.median)} % "
+            "(median over attempts)"
+        )
     for row in summary.failed:
         _print.note(
             f"{row['status']}: {row['model']} {row['framework']} {row['mode']}: "
@@ -114,6 +121,8 @@ class _Shown:
                 f"reusing {len(plan.reused)} finished measurements: same cell, protocol"
                 f"{_WHY[plan.reuse]}"
             )
+        for message in plan.lineage.again:
+            _print.note(message)
         if plan.executor == "inline":
             _print.note("inline: all in one process, so no repetition is a fresh one")
         if not items:
@@ -164,7 +173,12 @@ def _line(progress: runner.Progress) -> str:
     if row.get("img_per_sec_core") is not None:
         rate = significant(row["img_per_sec_core"])
         return f"{label}: {rate} img/s/core"
-    return (
+    line = (
         f"{label}: top-1 {percent(row['top1'])} % (chance {percent(row['chance'])} %), "
         f"{significant(row['train_img_per_sec_core'])} train img/s/core"
     )
+    if row.get("resumed_step") is not None:
+        exact = "" if not row["inexact_resume"] else ", perhaps not to the last bit"
+        line += f"; resumed at step {row['resumed_step']}{exact}"
+    report = row.get("init_report")
+    return line if report is None else f"{line}\n    started from {report}"

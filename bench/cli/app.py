@@ -14,7 +14,23 @@ from typing import Annotated, Any
 import typer
 
 import bench
-from bench.cli import claims, compare, doctor, models, plot, run, table, time
+from bench.cli import (
+    budget,
+    claims,
+    compare,
+    doctor,
+    fit,
+    import_,
+    merge,
+    models,
+    plot,
+    report,
+    run,
+    table,
+    time,
+    verify,
+    weights,
+)
 from bench.errors import BenchError
 
 INTERRUPTED = 130
@@ -26,8 +42,67 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _verb in (claims, models, doctor, time, run, plot, table, compare):
-    app.command(name=_verb.__name__.rpartition(".")[2])(_verb.command)
+_VERBS = (
+    *(
+        claims,
+        models,
+        doctor,
+        time,
+        run,
+        plot,
+        table,
+        report,
+        fit,
+        budget,
+        compare,
+        verify,
+    ),
+    *(merge, import_, weights),
+)
+EXAMPLES = {
+    "claims": ["mixer-bench claims", "mixer-bench claims results --format github"],
+    "models": ["mixer-bench models", "mixer-bench models --image-size 448"],
+    "doctor": ["mixer-bench doctor"],
+    "time": [
+        "mixer-bench time Mixer-B/16 ViT-B/16 --framework jax,torch",
+        "mixer-bench time Mixer-B/16 --batch-size 8 --mode infer,train",
+    ],
+    "run": [
+        "mixer-bench run studies/quickstart.yaml --dry-run",
+        "mixer-bench run studies/quickstart.yaml",
+    ],
+    "plot": [
+        "mixer-bench plot published",
+        "mixer-bench plot results --figure pareto --width 3.25in",
+    ],
+    "table": [
+        "mixer-bench table published --format latex",
+        "mixer-bench table results --where mode=infer --baseline Mixer-B/16",
+    ],
+    "report": ["mixer-bench report results published -o report.html"],
+    "fit": ["mixer-bench fit results --form offset"],
+    "budget": [
+        "mixer-bench budget results",
+        "mixer-bench budget results --run Mixer-B/16:ImageNet:300 --budget 3d",
+    ],
+    "verify": ["mixer-bench verify results/mine/study.parquet --sample 5 --hours 1"],
+    "import": ["mixer-bench import benchmark.csv --from timm -o theirs.parquet"],
+    "merge": ["mixer-bench merge results/a results/b -o both.parquet"],
+    "weights": ["mixer-bench weights Mixer-B_16.npz"],
+    "compare": ["mixer-bench compare results/a results/b --max-slowdown 5%"],
+}
+"""What stands below the help of each verb."""
+
+
+def _epilog(verb: str) -> str | None:
+    """The examples of a verb, on lines of their own (\\b keeps them apart)."""
+    lines = EXAMPLES.get(verb)
+    return "\b\nExamples:\n" + "\n".join(f"  {one}" for one in lines) if lines else None
+
+
+for _verb in _VERBS:
+    _name = _verb.__name__.rpartition(".")[2].rstrip("_")  # import is Python's own word
+    app.command(name=_name, epilog=_epilog(_name))(_verb.command)
 
 
 def _version(value: bool) -> None:

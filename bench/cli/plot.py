@@ -37,17 +37,18 @@ def command(
         out,
         names=figure,
         formats=[word for word in format.split(",") if word],
-        width_in=_inches(width),
+        width_in=inches(width),
     )
     if drawn.written:
-        drawn.written.append(gallery.write_page(out, rows))
+        drawn.written.append(gallery.write_page(out, rows, drawn.skipped))
     for path in drawn.written:
         print(path)
     for name, sentence in drawn.skipped.items():
         _print.note(f"{name}: {sentence}")
 
 
-def _inches(text: str) -> float:
+def inches(text: str) -> float:
+    """`3.25in` as a number."""
     number = text.strip().lower().removesuffix("in")
     try:
         return float(number)

@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from bench import compile_cache, executors, runner, studies
-from bench.cli import _print, _session
-from bench.errors import ResultsError
-from bench.specs import Study
-from bench.units import duration
+from bench import compile_cache, executors, studies
+from bench.cli import _dry_run, _session
+from bench.errors import ResultsError, StudyError
 
 
 def command(
@@ -36,13 +34,18 @@ def command(
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option(help="Print the cells and stop; measure nothing.")
+        bool, typer.Option(help="Print the cells and what they will take; run none.")
+    ] = False,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="With --dry-run: a few real steps of each.")
     ] = False,
 ) -> int:
     """Run a study: time and train its cells, record every attempt, draw the figures."""
     made = studies.load(study)
+    if probe and not dry_run:
+        raise StudyError("--probe: serves the forecast of a dry run; add --dry-run")
     if dry_run:
-        _print_cells(made)
+        _dry_run.show(made, out, reuse=reuse, probe=probe)
         return 0
     if no_compile_cache:
         compile_cache.switch_off()
@@ -52,13 +55,3 @@ def command(
         made, out=out, executor=executor, retry_failed=retry_failed, reuse=reuse
     )
     return _session.finish(summary, plots / made.name)
-
-
-def _print_cells(study: Study) -> None:
-    rows = [{"cell_id": cell.cell_id, "cell": cell.label} for cell in study.cells]
-    print(_print.data(rows, "table"))
-    items = len(list(runner.work_items(study)))
-    _print.note(
-        f"{len(rows)} cells, {items} measurements, about "
-        f"{duration(runner.estimate_s(study))}; nothing was measured"
-    )

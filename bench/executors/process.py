@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from bench import cores, variants
 from bench.errors import AttemptError, OutOfMemory, TimedOut
 from bench.executors.ceiling import ceiling_of
 from bench.executors.work import failure, perform
-from bench.specs import Bandwidth, Cell, Effort, Limit, OwnCore, WorkItem
+from bench.specs import Bandwidth, Cell, Effort, Limit, OwnCore, Parent, WorkItem
 
 
 class Process:
@@ -48,23 +49,28 @@ class Process:
 
 def _worker(item: WorkItem, answer: Path, stderr: Any) -> int:
     # -P: a folder called bench where the user stands must not shadow this package.
-    command = [sys.executable, "-P", "-m", "bench.executors.process", str(answer)]
+    command = [sys.executable, "-P", "-m", "bench.executors.process"]
+    parent, held = os.pipe()  # nobody writes: it ends when this process does
     worker = subprocess.Popen(
-        command,
+        [*command, str(parent), str(answer)],
         env={**variables(), **variants.process_environment(item.cell.variant)},
         stdin=subprocess.PIPE,
         stdout=stderr,
         stderr=stderr,
         start_new_session=True,  # one signal reaches the worker and all it started
+        pass_fds=(parent,),
     )
+    os.close(parent)
     try:
         worker.communicate(encode(item).encode(), timeout=item.effort.time_limit_s)
     except subprocess.TimeoutExpired as error:
+        also = "" if item.checkpoints is None else ", or run again: training goes on"
         raise TimedOut(
-            f"stopped after {item.effort.time_limit_s:g} s; raise time_limit_s"
+            f"stopped after {item.effort.time_limit_s:g} s; raise time_limit_s{also}"
         ) from error
     finally:
         _end(worker)
+        os.close(held)
     return worker.returncode
 
 
@@ -110,11 +116,24 @@ def decode(text: str) -> WorkItem:
     values["bandwidth"] = None if copied is None else Bandwidth(**copied)
     own = values["own_core"]
     values["own_core"] = None if own is None else OwnCore(**own)
+    start = values["parent"]
+    if start is not None:
+        values["parent"] = Parent(**{**start, "cell": Cell(**start["cell"])})
     return WorkItem(**values)
 
 
-def main(answer: Path) -> None:
+def _die_with(parent: int) -> None:
+    """Without its parent a worker would train on, beside the one that a new run starts.
+
+    The read returns when the parent has ended, however it ended.
+    """
+    os.read(parent, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+def main(answer: Path, parent: int) -> None:
     """The worker: read an item, perform it, leave the values in `answer`."""
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     values = perform(decode(sys.stdin.read()))
     temporary = answer.with_suffix(".tmp")
     temporary.write_text(json.dumps(values))
@@ -122,4 +141,4 @@ def main(answer: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[2]), int(sys.argv[1]))

@@ -44,6 +44,9 @@ def _measure(item: WorkItem, backend: backends.Backend) -> dict[str, Any]:
         values = importlib.import_module("bench.timing.speed").measure_cell(
             item, backend
         )
+    elif item.cell.mode == "finetune":
+        module = importlib.import_module("bench.training.finetune")
+        values = module.finetune(item, backend)
     else:
         values = importlib.import_module("bench.training.loop").pretrain(item, backend)
     return values

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.errors import StudyError, unknown
 from bench.models.spec import ModelSpec, Tensor, squeezed
+from bench.specs import Cell
 
 __all__ = [
     "FAMILIES",
@@ -19,6 +20,7 @@ __all__ = [
     "canonical_name",
     "family_of",
     "spec_for",
+    "spec_of_cell",
     "twin",
     "variants",
 ]
@@ -34,6 +36,9 @@ def spec_for(
     pool: str | None = None,
     tokens_mlp_dim: int | None = None,
     representation: bool | None = None,
+    token_mixing: str = "mlp",
+    tied_token_mixing: bool = True,
+    position_embedding: str = "learned",
 ) -> ModelSpec:
     """The spec of a model by its name: `Mixer-B/16`, `vit_l16`, `BiT-R50x1`, ...
 
@@ -41,14 +46,22 @@ def spec_for(
       pool: ViT only, `token` (default) or `gap`.
       tokens_mlp_dim: Mixer only, D_S; None is the paper's.
       representation: ViT only, a tanh layer before the head; None is without.
+      token_mixing: Mixer only, `mlp`, `linear` or `none`.
+      tied_token_mixing: Mixer only, whether every channel shares its weights.
+      position_embedding: ViT only, `learned` or `none`.
     """
     family = _family(name)
     given = {
-        "pool": pool,
-        "tokens_mlp_dim": tokens_mlp_dim,
-        "representation": representation,
+        "pool": (pool, None),
+        "tokens_mlp_dim": (tokens_mlp_dim, None),
+        "representation": (representation, None),
+        "token_mixing": (token_mixing, "mlp"),
+        "tied_token_mixing": (tied_token_mixing, True),
+        "position_embedding": (position_embedding, "learned"),
     }
-    options = {key: value for key, value in given.items() if value is not None}
+    options = {
+        key: value for key, (value, default) in given.items() if value != default
+    }
     for key in options:
         if key not in family.OPTIONS:
             raise StudyError(
@@ -59,6 +72,20 @@ def spec_for(
         name, image_size=image_size, num_classes=num_classes, **options
     )
     return spec
+
+
+def spec_of_cell(cell: Cell, *, num_classes: int) -> ModelSpec:
+    """The network that a cell asks for."""
+    return spec_for(
+        cell.model,
+        image_size=cell.image_size,
+        num_classes=num_classes,
+        pool=cell.pool,
+        tokens_mlp_dim=cell.tokens_mlp_dim,
+        token_mixing=cell.token_mixing,
+        tied_token_mixing=cell.tied_token_mixing,
+        position_embedding=cell.position_embedding,
+    )
 
 
 def canonical_name(text: str) -> str:

@@ -19,6 +19,7 @@ from jax import Array
 from jaxtyping import Float
 
 from bench.errors import StudyError
+from bench.models.noise_jax import Noise, dropped
 from bench.models.spec import LAYER_NORM_EPS, scope
 
 Weights = Mapping[str, Array]
@@ -106,9 +107,10 @@ class MlpBlock(nnx.Module):
         self.Dense_1 = Dense(scope("Dense_1", weights), dtype)
 
     def __call__(
-        self, x: Float[Array, "batch tokens width"]
+        self, x: Float[Array, "batch tokens width"], noise: Noise | None = None
     ) -> Float[Array, "batch tokens width"]:
-        return self.Dense_1(gelu(self.Dense_0(x)))
+        hidden = dropped(gelu(self.Dense_0(x)), noise)
+        return dropped(self.Dense_1(hidden), noise)
 
 
 class PatchEmbedding(Dense):

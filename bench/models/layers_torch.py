@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bench.models.noise_torch import Noise, dropped
 from bench.models.spec import LAYER_NORM_EPS, scope
 
 Weights = Mapping[str, Tensor]
@@ -86,9 +87,10 @@ class MlpBlock(nn.Module):
         self.Dense_1 = Dense(scope("Dense_1", weights), dtype)
 
     def forward(
-        self, x: Float[Tensor, "batch tokens width"]
+        self, x: Float[Tensor, "batch tokens width"], noise: Noise | None = None
     ) -> Float[Tensor, "batch tokens width"]:
-        return self.Dense_1(gelu(self.Dense_0(x)))
+        hidden = dropped(gelu(self.Dense_0(x)), noise)
+        return dropped(self.Dense_1(hidden), noise)
 
 
 class PatchEmbedding(Dense):

@@ -24,9 +24,11 @@ from bench.models.layers_jax import (
     wide,
 )
 from bench.models.mixer import MixerSpec
+from bench.models.noise_jax import Noise, branched, dropped
 from bench.models.spec import scope
 
-__all__ = ["Mixer", "MixerBlock", "TokenDense", "TokenMlpBlock", "build"]
+__all__ = ["Mixer", "MixerBlock", "TokenDense", "TokenLinear", "TokenMlpBlock"]
+__all__ += ["UntiedTokenDense", "UntiedTokenMlpBlock", "build"]
 __all__ += ["canonical_names", "dump"]
 
 
@@ -40,6 +42,16 @@ class TokenDense(Dense):
         return jnp.einsum("bsc,sd->bdc", x.astype(self.dtype), matrix) + bias[:, None]
 
 
+class UntiedTokenDense(Dense):
+    """The same with weights of its own for every channel: kernel[c]^T @ x[:, c]."""
+
+    def __call__(
+        self, x: Float[Array, "batch tokens channels"]
+    ) -> Float[Array, "batch out channels"]:
+        kernel, bias = (v[...].astype(self.dtype) for v in (self.kernel, self.bias))
+        return jnp.einsum("bsc,csd->bdc", x.astype(self.dtype), kernel) + bias.T
+
+
 class TokenMlpBlock(nnx.Module):
     """Dense, GELU, dense over the tokens; every channel shares it."""
 
@@ -48,25 +60,65 @@ class TokenMlpBlock(nnx.Module):
         self.Dense_1 = TokenDense(scope("Dense_1", weights), dtype)
 
     def __call__(
-        self, x: Float[Array, "batch tokens channels"]
+        self, x: Float[Array, "batch tokens channels"], noise: Noise | None = None
     ) -> Float[Array, "batch tokens channels"]:
-        return self.Dense_1(gelu(self.Dense_0(x)))
+        hidden = dropped(gelu(self.Dense_0(x)), noise)
+        return dropped(self.Dense_1(hidden), noise)
+
+
+class UntiedTokenMlpBlock(nnx.Module):
+    """The same with weights of its own for every channel."""
+
+    def __init__(self, weights: Weights, dtype: jnp.dtype) -> None:
+        self.Dense_0 = UntiedTokenDense(scope("Dense_0", weights), dtype)
+        self.Dense_1 = UntiedTokenDense(scope("Dense_1", weights), dtype)
+
+    def __call__(
+        self, x: Float[Array, "batch tokens channels"], noise: Noise | None = None
+    ) -> Float[Array, "batch tokens channels"]:
+        hidden = dropped(gelu(self.Dense_0(x)), noise)
+        return dropped(self.Dense_1(hidden), noise)
+
+
+class TokenLinear(nnx.Module):
+    """One dense layer over the tokens, in place of the MLP."""
+
+    def __init__(self, spec: MixerSpec, weights: Weights, dtype: jnp.dtype) -> None:
+        layer = TokenDense if spec.tied_token_mixing else UntiedTokenDense
+        self.Dense_0 = layer(scope("Dense_0", weights), dtype)
+
+    def __call__(
+        self, x: Float[Array, "batch tokens channels"], noise: Noise | None = None
+    ) -> Float[Array, "batch tokens channels"]:
+        return dropped(self.Dense_0(x), noise)
+
+
+def token_mixing(spec: MixerSpec, weights: Weights, dtype: jnp.dtype) -> nnx.Module:
+    """The network over the tokens that the spec asks for."""
+    if spec.token_mixing == "linear":
+        return TokenLinear(spec, weights, dtype)
+    block = TokenMlpBlock if spec.tied_token_mixing else UntiedTokenMlpBlock
+    return block(weights, dtype)
 
 
 class MixerBlock(nnx.Module):
-    """Token mixing, then channel mixing."""
+    """Token mixing, if there is any, then channel mixing."""
 
-    def __init__(self, weights: Weights, dtype: jnp.dtype) -> None:
-        self.LayerNorm_0 = LayerNorm(scope("LayerNorm_0", weights))
-        self.token_mixing = TokenMlpBlock(scope("token_mixing", weights), dtype)
+    def __init__(self, spec: MixerSpec, weights: Weights, dtype: jnp.dtype) -> None:
+        self.mixes_tokens = spec.token_mixing != "none"
+        if self.mixes_tokens:
+            self.LayerNorm_0 = LayerNorm(scope("LayerNorm_0", weights))
+            mixing = scope("token_mixing", weights)
+            self.token_mixing = token_mixing(spec, mixing, dtype)
         self.LayerNorm_1 = LayerNorm(scope("LayerNorm_1", weights))
         self.channel_mixing = MlpBlock(scope("channel_mixing", weights), dtype)
 
     def __call__(
-        self, x: Float[Array, "batch tokens channels"]
+        self, x: Float[Array, "batch tokens channels"], noise: Noise | None = None
     ) -> Float[Array, "batch tokens channels"]:
-        x = x + self.token_mixing(self.LayerNorm_0(x))
-        return x + self.channel_mixing(self.LayerNorm_1(x))
+        if self.mixes_tokens:
+            x = x + branched(self.token_mixing(self.LayerNorm_0(x), noise), noise)
+        return x + branched(self.channel_mixing(self.LayerNorm_1(x), noise), noise)
 
 
 class Mixer(nnx.Module):
@@ -76,22 +128,22 @@ class Mixer(nnx.Module):
         self.stem = PatchEmbedding(scope("stem", weights), dtype)
         self.blocks = tuple(f"MixerBlock_{i}" for i in range(spec.num_blocks))
         for name in self.blocks:
-            setattr(self, name, MixerBlock(scope(name, weights), dtype))
+            setattr(self, name, MixerBlock(spec, scope(name, weights), dtype))
         self.pre_head_layer_norm = LayerNorm(scope("pre_head_layer_norm", weights))
         self.head = Dense(scope("head", weights), dtype)
 
     def features(
-        self, images: Float[Array, "batch height width 3"]
+        self, images: Float[Array, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Array, "batch channels"]:
         x = self.stem(images)
         for name in self.blocks:
-            x = getattr(self, name)(x)
+            x = getattr(self, name)(x, noise)
         return wide(self.pre_head_layer_norm(x)).mean(axis=1)
 
     def __call__(
-        self, images: Float[Array, "batch height width 3"]
+        self, images: Float[Array, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Array, "batch classes"]:
-        return wide(self.head(self.features(images)))
+        return wide(self.head(self.features(images, noise)))
 
 
 def build(

@@ -7,7 +7,8 @@ last, where the weights are the right-hand side that can be laid out beforehand.
 reduced precision attention is written out: torch's fused CPU kernel computes it in
 float32 blocks, at a fraction of the rate of its bfloat16 products.
 
-The parameters stay those of the network, so that training updates them in place.
+The parameters stay those of the network, so that training updates them in place. Timed
+steps have no dropout, so that `noise` is always None here.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class LaidOutMlp(nn.Module):
         )
 
     def forward(
-        self, x: Float[Tensor, "batch rows inputs"]
+        self, x: Float[Tensor, "batch rows inputs"], noise: None = None
     ) -> Float[Tensor, "batch rows inputs"]:
         return self._second(self._first(x, with_gelu=True))
 
@@ -134,7 +135,7 @@ class LaidOutAttention(nn.Module):
         self._attend = scores_attention if written_out else layer.attend
 
     def forward(
-        self, x: Float[Tensor, "batch tokens width"]
+        self, x: Float[Tensor, "batch tokens width"], noise: None = None
     ) -> Float[Tensor, "batch tokens width"]:
         parts = self._inward(x).unflatten(-1, (3, self._heads, -1))
         query, key, value = parts.permute(2, 0, 3, 1, 4)
@@ -153,7 +154,7 @@ class TrainedMlp(nn.Module):
         self.Dense_0, self.Dense_1 = first, second
 
     def forward(
-        self, x: Float[Tensor, "batch rows inputs"]
+        self, x: Float[Tensor, "batch rows inputs"], noise: None = None
     ) -> Float[Tensor, "batch rows inputs"]:
         return self.Dense_1(gelu(self.Dense_0(x)))
 
@@ -201,7 +202,7 @@ class TokensLast(nn.Module):
         self.mlp = mlp
 
     def forward(
-        self, x: Float[Tensor, "batch tokens channels"]
+        self, x: Float[Tensor, "batch tokens channels"], noise: None = None
     ) -> Float[Tensor, "batch tokens channels"]:
         mixed: Tensor = self.mlp(x.transpose(1, 2).contiguous())
         return mixed.transpose(1, 2)

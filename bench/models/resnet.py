@@ -154,6 +154,10 @@ class ResNetSpec(ModelSpec):
             total += size**2 * per_pixel
         return total + self.width * self.num_classes
 
+    @property
+    def branches(self) -> int:
+        return sum(self.blocks)
+
     def tensors(self) -> Tensors:
         table = under("resnet/root_block", _conv(7, 3, self.stem_width))
         for name, unit in self.units():

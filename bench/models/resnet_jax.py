@@ -23,6 +23,7 @@ from bench.models.layers_jax import (
     standardize,
     wide,
 )
+from bench.models.noise_jax import Noise, branched, dropped
 from bench.models.resnet import (
     GROUP_NORM_EPS,
     WEIGHT_EPS,
@@ -99,14 +100,14 @@ class BottleneckUnit(nnx.Module):
         self.c = NormedConv(scope("c", weights), dtype)
 
     def __call__(
-        self, x: Float[Array, "batch height width inputs"]
+        self, x: Float[Array, "batch height width inputs"], noise: Noise | None = None
     ) -> Float[Array, "batch height_out width_out out"]:
         y = self.a.activated(x)
         shortcut = self.a.proj(y) if self.projects else x
         y = self.a.standardized_conv2d(y)
         y = self.b.standardized_conv2d(self.b.activated(y))
         y = self.c.standardized_conv2d(self.c.activated(y))
-        return y + shortcut
+        return branched(y, noise) + shortcut
 
 
 class Stage(nnx.Module):
@@ -120,10 +121,10 @@ class Stage(nnx.Module):
             setattr(self, name, BottleneckUnit(unit, scope(name, weights), dtype))
 
     def __call__(
-        self, x: Float[Array, "batch height width inputs"]
+        self, x: Float[Array, "batch height width inputs"], noise: Noise | None = None
     ) -> Float[Array, "batch height_out width_out out"]:
         for name in self.units:
-            x = getattr(self, name)(x)
+            x = getattr(self, name)(x, noise)
         return x
 
 
@@ -166,11 +167,11 @@ class ResNetBody(nnx.Module):
         self.head = Head(scope("head", weights), dtype)
 
     def __call__(
-        self, x: Float[Array, "batch height width 3"]
+        self, x: Float[Array, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Array, "batch width"]:
         x = self.root_block(x)
         for name in self.stages:
-            x = getattr(self, name)(x)
+            x = getattr(self, name)(x, noise)
         return wide(jax.nn.relu(self.group_norm(x))).mean(axis=(1, 2))
 
 
@@ -185,14 +186,14 @@ class ResNet(nnx.Module):
         return self.resnet.head
 
     def features(
-        self, images: Float[Array, "batch height width 3"]
+        self, images: Float[Array, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Array, "batch width"]:
-        return self.resnet(images)
+        return self.resnet(images, noise)
 
     def __call__(
-        self, images: Float[Array, "batch height width 3"]
+        self, images: Float[Array, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Array, "batch classes"]:
-        return wide(self.head(self.features(images)))
+        return wide(self.head(dropped(self.features(images, noise), noise)))
 
 
 def build(

@@ -20,6 +20,7 @@ from bench.models.layers_torch import (
     dump,
     wide,
 )
+from bench.models.noise_torch import Noise, branched, dropped
 from bench.models.resnet import (
     GROUP_NORM_EPS,
     WEIGHT_EPS,
@@ -101,14 +102,14 @@ class BottleneckUnit(nn.Module):
         self.c = NormedConv(scope("c", weights), dtype)
 
     def forward(
-        self, x: Float[Tensor, "batch inputs height width"]
+        self, x: Float[Tensor, "batch inputs height width"], noise: Noise | None = None
     ) -> Float[Tensor, "batch out height_out width_out"]:
         y = self.a.activated(x)
         shortcut = self.a.proj(y) if self.projects else x
         y = self.a.standardized_conv2d(y)
         y = self.b.standardized_conv2d(self.b.activated(y))
         y = self.c.standardized_conv2d(self.c.activated(y))
-        return y + shortcut
+        return branched(y, noise) + shortcut
 
 
 class Stage(nn.Module):
@@ -123,10 +124,10 @@ class Stage(nn.Module):
             setattr(self, name, BottleneckUnit(unit, scope(name, weights), dtype))
 
     def forward(
-        self, x: Float[Tensor, "batch inputs height width"]
+        self, x: Float[Tensor, "batch inputs height width"], noise: Noise | None = None
     ) -> Float[Tensor, "batch out height_out width_out"]:
         for name in self.units:
-            x = getattr(self, name)(x)
+            x = getattr(self, name)(x, noise)
         return x
 
 
@@ -172,11 +173,11 @@ class ResNetBody(nn.Module):
         self.head = Head(scope("head", weights), dtype)
 
     def forward(
-        self, x: Float[Tensor, "batch 3 height width"]
+        self, x: Float[Tensor, "batch 3 height width"], noise: Noise | None = None
     ) -> Float[Tensor, "batch width"]:
         x = self.root_block(x)
         for name in self.stages:
-            x = getattr(self, name)(x)
+            x = getattr(self, name)(x, noise)
         return wide(F.relu(self.group_norm(x))).mean(dim=(2, 3))
 
 
@@ -195,15 +196,15 @@ class ResNet(nn.Module):
         return self.resnet.head
 
     def features(
-        self, images: Float[Tensor, "batch height width 3"]
+        self, images: Float[Tensor, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Tensor, "batch width"]:
         x = images.permute(0, 3, 1, 2).contiguous(memory_format=self.memory_format)
-        return self.resnet(x)
+        return self.resnet(x, noise)
 
     def forward(
-        self, images: Float[Tensor, "batch height width 3"]
+        self, images: Float[Tensor, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Tensor, "batch classes"]:
-        return wide(self.head(self.features(images)))
+        return wide(self.head(dropped(self.features(images, noise), noise)))
 
 
 def build(

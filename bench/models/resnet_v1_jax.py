@@ -22,6 +22,7 @@ from bench.models.layers_jax import (
     group_normed,
     wide,
 )
+from bench.models.noise_jax import Noise, branched, dropped
 from bench.models.resnet import Unit, num_groups
 from bench.models.resnet_v1 import (
     GROUP_NORM_EPS,
@@ -83,13 +84,14 @@ class BottleneckUnit(nnx.Module):
         self.gn3 = GroupNorm(scope("gn3", weights))
 
     def __call__(
-        self, x: Float[Array, "batch height width inputs"]
+        self, x: Float[Array, "batch height width inputs"], noise: Noise | None = None
     ) -> Float[Array, "batch height_out width_out out"]:
         shortcut = self.gn_proj(self.conv_proj(x)) if self.projects else x
         y = jax.nn.relu(self.gn1(self.conv1(x)))
         y = same_padded(y, window=3, stride=self.conv2.stride)
         y = jax.nn.relu(self.gn2(self.conv2(y)))
-        return jax.nn.relu(shortcut + self.gn3(self.conv3(y)))
+        y = branched(self.gn3(self.conv3(y)), noise)
+        return jax.nn.relu(shortcut + y)
 
 
 class Stage(nnx.Module):
@@ -103,10 +105,10 @@ class Stage(nnx.Module):
             setattr(self, name, BottleneckUnit(unit, scope(name, weights), dtype))
 
     def __call__(
-        self, x: Float[Array, "batch height width inputs"]
+        self, x: Float[Array, "batch height width inputs"], noise: Noise | None = None
     ) -> Float[Array, "batch height_out width_out out"]:
         for name in self.units:
-            x = getattr(self, name)(x)
+            x = getattr(self, name)(x, noise)
         return x
 
 
@@ -122,20 +124,20 @@ class ResNetV1(nnx.Module):
         self.head = Dense(scope("head", weights), dtype)
 
     def features(
-        self, images: Float[Array, "batch height width 3"]
+        self, images: Float[Array, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Array, "batch width"]:
         x = self.conv_root(same_padded(images, window=7, stride=2))
         x = jax.nn.relu(self.gn_root(x))
         # after a ReLU a border of zeros is as good as one of -inf
         x = nnx.max_pool(same_padded(x, window=3, stride=2), (3, 3), strides=(2, 2))
         for name in self.stages:
-            x = getattr(self, name)(x)
+            x = getattr(self, name)(x, noise)
         return wide(x).mean(axis=(1, 2))
 
     def __call__(
-        self, images: Float[Array, "batch height width 3"]
+        self, images: Float[Array, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Array, "batch classes"]:
-        return wide(self.head(self.features(images)))
+        return wide(self.head(dropped(self.features(images, noise), noise)))
 
 
 def build(

@@ -20,6 +20,7 @@ from bench.models.layers_torch import (
     dump,
     wide,
 )
+from bench.models.noise_torch import Noise, branched, dropped
 from bench.models.resnet import Unit, num_groups
 from bench.models.resnet_v1 import (
     GROUP_NORM_EPS,
@@ -83,13 +84,14 @@ class BottleneckUnit(nn.Module):
         self.gn3 = GroupNorm(scope("gn3", weights))
 
     def forward(
-        self, x: Float[Tensor, "batch inputs height width"]
+        self, x: Float[Tensor, "batch inputs height width"], noise: Noise | None = None
     ) -> Float[Tensor, "batch out height_out width_out"]:
         shortcut = self.gn_proj(self.conv_proj(x)) if self.projects else x
         y = F.relu(self.gn1(self.conv1(x)))
         y = same_padded(y, window=3, stride=self.conv2.stride)
         y = F.relu(self.gn2(self.conv2(y)))
-        return F.relu(shortcut + self.gn3(self.conv3(y)))
+        y = branched(self.gn3(self.conv3(y)), noise)
+        return F.relu(shortcut + y)
 
 
 class Stage(nn.Module):
@@ -104,10 +106,10 @@ class Stage(nn.Module):
             setattr(self, name, BottleneckUnit(unit, scope(name, weights), dtype))
 
     def forward(
-        self, x: Float[Tensor, "batch inputs height width"]
+        self, x: Float[Tensor, "batch inputs height width"], noise: Noise | None = None
     ) -> Float[Tensor, "batch out height_out width_out"]:
         for name in self.units:
-            x = getattr(self, name)(x)
+            x = getattr(self, name)(x, noise)
         return x
 
 
@@ -129,7 +131,7 @@ class ResNetV1(nn.Module):
         self.head = Dense(scope("head", weights), dtype)
 
     def features(
-        self, images: Float[Tensor, "batch height width 3"]
+        self, images: Float[Tensor, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Tensor, "batch width"]:
         x = images.permute(0, 3, 1, 2).contiguous(memory_format=self.memory_format)
         x = self.conv_root(same_padded(x, window=7, stride=2))
@@ -137,13 +139,13 @@ class ResNetV1(nn.Module):
         # after a ReLU a border of zeros is as good as one of -inf
         x = F.max_pool2d(same_padded(x, window=3, stride=2), kernel_size=3, stride=2)
         for name in self.stages:
-            x = getattr(self, name)(x)
+            x = getattr(self, name)(x, noise)
         return wide(x).mean(dim=(2, 3))
 
     def forward(
-        self, images: Float[Tensor, "batch height width 3"]
+        self, images: Float[Tensor, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Tensor, "batch classes"]:
-        return wide(self.head(self.features(images)))
+        return wide(self.head(dropped(self.features(images, noise), noise)))
 
 
 def build(

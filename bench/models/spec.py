@@ -6,7 +6,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, TypeVar
 
 import numpy as np
@@ -21,12 +21,14 @@ class Tensor:
     """Shape of one parameter and the name of its initialiser in `weights.INITIALISERS`.
 
     `input_axes` counts the leading axes that a product contracts over; None is all
-    but the last, right for dense (in, out) and convolution (H, W, I, O) kernels.
+    but the last, right for dense (in, out) and convolution (H, W, I, O) kernels. The
+    first `copies` axes number layers that stand side by side, each with its own fans.
     """
 
     shape: tuple[int, ...]
     init: str
     input_axes: int | None = None
+    copies: int = 0
 
     @property
     def size(self) -> int:
@@ -35,8 +37,9 @@ class Tensor:
     @property
     def fans(self) -> tuple[int, int]:
         """Sizes of the contracted and of the produced axes."""
-        cut = len(self.shape) - 1 if self.input_axes is None else self.input_axes
-        return math.prod(self.shape[:cut]), math.prod(self.shape[cut:])
+        shape = self.shape[self.copies :]
+        cut = len(shape) - 1 if self.input_axes is None else self.input_axes
+        return math.prod(shape[:cut]), math.prod(shape[cut:])
 
 
 Tensors = dict[str, Tensor]
@@ -77,6 +80,11 @@ class ModelSpec(ABC):
     def macs(self) -> int:
         """Multiply-accumulates of the matrix products and convolutions, per image."""
 
+    @property
+    @abstractmethod
+    def branches(self) -> int:
+        """Residual branches: what stochastic depth may drop."""
+
     @abstractmethod
     def tensors(self) -> Tensors:
         """Canonical name -> tensor, in the order of the network."""
@@ -85,6 +93,11 @@ class ModelSpec(ABC):
     def param_count(self) -> int:
         """Trainable numbers, head included."""
         return sum(tensor.size for tensor in self.tensors().values())
+
+    @property
+    def adam_bytes(self) -> int:
+        """What training holds before any activation: weight, gradient, two moments."""
+        return 4 * 4 * self.param_count  # each in float32
 
     def adapted(self, name: str, array: np.ndarray) -> np.ndarray:
         """A tensor of a foreign file in the shape used here, where that is exact."""
@@ -97,6 +110,15 @@ class ModelSpec(ABC):
         if long_axes(array.shape) == long_axes(wanted):
             return array.reshape(wanted)
         return array
+
+    def unstacked(self, name: str, array: np.ndarray) -> dict[str, np.ndarray]:
+        """A tensor of a foreign file, taken apart where the file stacks blocks."""
+        return {name: array}
+
+    def head(self) -> tuple[str, ...]:
+        """Names of the tensors that depend on the number of classes."""
+        other = replace(self, num_classes=self.num_classes + 1).tensors()
+        return tuple(n for n, t in self.tensors().items() if other[n].shape != t.shape)
 
 
 @dataclass(frozen=True, kw_only=True)

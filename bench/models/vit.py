@@ -23,8 +23,9 @@ from bench.models.spec import (
 )
 
 PREFIX = "ViT"
-OPTIONS = ("pool", "representation")
+OPTIONS = ("pool", "representation", "position_embedding")
 POOLS = ("token", "gap")
+POSITION_EMBEDDINGS = ("learned", "none")
 
 VARIANTS = {
     # size: (num_blocks, hidden_dim D, mlp_dim, num_heads)
@@ -62,7 +63,7 @@ class ViTSpec(PatchSpec):
     family: ClassVar[str] = "vit"
     attends: ClassVar[bool] = True
     aliases: ClassVar[tuple[tuple[str, str], ...]] = (
-        (r"^pos_embedding$", POSITIONS),
+        (r"^(Transformer/)?pos_embedding$", POSITIONS),
         (r"/MultiHeadDotProductAttention_0/", "/MultiHeadDotProductAttention_1/"),
         (r"/LayerNorm_1/", "/LayerNorm_2/"),
         (r"/MlpBlock_0/", "/MlpBlock_3/"),
@@ -76,11 +77,17 @@ class ViTSpec(PatchSpec):
     """token reads the class token, gap the mean over the patches."""
     representation: bool = False
     """A tanh layer before the head, as in the original ImageNet-21k files."""
+    position_embedding: str = "learned"
+    """none is an ablation (Table 8 of the paper): the order of patches is lost."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.pool not in POOLS:
             raise StudyError(f"{self.name}: {unknown('pool', self.pool, POOLS)}")
+        given, known = self.position_embedding, POSITION_EMBEDDINGS
+        if given not in known:
+            wrong = unknown("position_embedding", given, known)
+            raise StudyError(f"{self.name}: {wrong}")
 
     @property
     def width(self) -> int:
@@ -105,12 +112,17 @@ class ViTSpec(PatchSpec):
         blocks = self.num_blocks * (projections + attention + mlp)
         return stem + blocks + representation + d * self.num_classes
 
+    @property
+    def branches(self) -> int:
+        return 2 * self.num_blocks
+
     def tensors(self) -> Tensors:
         d = self.hidden_dim
         table = {"cls": Tensor((1, 1, d), "zeros")} if self.pool == "token" else {}
         table["embedding/kernel"] = Tensor(self.patch_kernel(), "lecun_normal")
         table["embedding/bias"] = Tensor((d,), "zeros")
-        table[POSITIONS] = Tensor((1, self.tokens, d), "normal_0.02")
+        if self.position_embedding == "learned":
+            table[POSITIONS] = Tensor((1, self.tokens, d), "normal_0.02")
         for i in range(self.num_blocks):
             table |= under(f"Transformer/encoderblock_{i}", self._block())
         table |= under("Transformer/encoder_norm", norm(d))
@@ -145,6 +157,16 @@ class ViTSpec(PatchSpec):
             table[f"Dense_{i}/bias"] = Tensor(shape[1:], "normal_1e-6")
         return table
 
+    def unstacked(self, name: str, array: np.ndarray) -> dict[str, np.ndarray]:
+        """Files trained by a scan hold all blocks in one tensor, depth first."""
+        start = "Transformer/encoderblock/"
+        if not name.startswith(start) or len(array) != self.num_blocks:
+            return {name: array}
+        rest = name.removeprefix(start)
+        return {
+            f"Transformer/encoderblock_{i}/{rest}": part for i, part in enumerate(array)
+        }
+
     def adapted(self, name: str, array: np.ndarray) -> np.ndarray:
         """Positions of big_vision files have no entry for the class token: it is 0."""
         patches_only = (1, self.grid**2, self.hidden_dim)
@@ -166,6 +188,7 @@ def spec(
     num_classes: int,
     pool: str | None = None,
     representation: bool | None = None,
+    position_embedding: str = "learned",
 ) -> ViTSpec:
     """The spec of `ViT-L/16` and its like."""
     size, patch = size_and_patch(text, PREFIX, VARIANTS, LISTED)
@@ -181,4 +204,5 @@ def spec(
         num_heads=num_heads,
         pool="token" if pool is None else pool,
         representation=bool(representation),
+        position_embedding=position_embedding,
     )

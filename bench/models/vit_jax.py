@@ -23,6 +23,7 @@ from bench.models.layers_jax import (
     dump,
     wide,
 )
+from bench.models.noise_jax import Noise, branched, dropped
 from bench.models.spec import scope
 from bench.models.vit import ViTSpec
 
@@ -90,10 +91,11 @@ class EncoderBlock(nnx.Module):
         self.MlpBlock_3 = MlpBlock(scope("MlpBlock_3", weights), dtype)
 
     def __call__(
-        self, x: Float[Array, "batch tokens width"]
+        self, x: Float[Array, "batch tokens width"], noise: Noise | None = None
     ) -> Float[Array, "batch tokens width"]:
-        x = x + self.MultiHeadDotProductAttention_1(self.LayerNorm_0(x))
-        return x + self.MlpBlock_3(self.LayerNorm_2(x))
+        y = self.MultiHeadDotProductAttention_1(self.LayerNorm_0(x))
+        x = x + branched(dropped(y, noise), noise)
+        return x + branched(self.MlpBlock_3(self.LayerNorm_2(x), noise), noise)
 
 
 class Positions(nnx.Module):
@@ -112,18 +114,22 @@ class Transformer(nnx.Module):
     """Positions, blocks, norm."""
 
     def __init__(self, spec: ViTSpec, weights: Weights, dtype: jnp.dtype) -> None:
-        self.posembed_input = Positions(scope("posembed_input", weights))
+        self.positions = spec.position_embedding == "learned"
+        if self.positions:
+            self.posembed_input = Positions(scope("posembed_input", weights))
         self.blocks = tuple(f"encoderblock_{i}" for i in range(spec.num_blocks))
         for name in self.blocks:
             setattr(self, name, EncoderBlock(scope(name, weights), dtype))
         self.encoder_norm = LayerNorm(scope("encoder_norm", weights))
 
     def __call__(
-        self, x: Float[Array, "batch tokens width"]
+        self, x: Float[Array, "batch tokens width"], noise: Noise | None = None
     ) -> Float[Array, "batch tokens width"]:
-        x = self.posembed_input(x)
+        if self.positions:
+            x = self.posembed_input(x)
+        x = dropped(x, noise)
         for name in self.blocks:
-            x = getattr(self, name)(x)
+            x = getattr(self, name)(x, noise)
         return self.encoder_norm(x)
 
 
@@ -141,21 +147,21 @@ class ViT(nnx.Module):
         self.head = Dense(scope("head", weights), dtype)
 
     def features(
-        self, images: Float[Array, "batch height width 3"]
+        self, images: Float[Array, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Array, "batch width"]:
         x = self.embedding(images)
         if self.spec.pool == "token":
             cls = self.cls[...].astype(x.dtype)
             cls = jnp.broadcast_to(cls, (x.shape[0], 1, x.shape[2]))
             x = jnp.concatenate([cls, x], axis=1)
-        x = self.Transformer(x)
+        x = self.Transformer(x, noise)
         x = wide(x[:, 0]) if self.spec.pool == "token" else wide(x).mean(axis=1)
         return wide(jnp.tanh(self.pre_logits(x))) if self.spec.representation else x
 
     def __call__(
-        self, images: Float[Array, "batch height width 3"]
+        self, images: Float[Array, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Array, "batch classes"]:
-        return wide(self.head(self.features(images)))
+        return wide(self.head(self.features(images, noise)))
 
 
 def build(

@@ -23,6 +23,7 @@ from bench.models.layers_torch import (
     dump,
     wide,
 )
+from bench.models.noise_torch import Noise, branched, dropped
 from bench.models.spec import scope
 from bench.models.vit import ViTSpec
 
@@ -98,10 +99,11 @@ class EncoderBlock(nn.Module):
         self.MlpBlock_3 = MlpBlock(scope("MlpBlock_3", weights), dtype)
 
     def forward(
-        self, x: Float[Tensor, "batch tokens width"]
+        self, x: Float[Tensor, "batch tokens width"], noise: Noise | None = None
     ) -> Float[Tensor, "batch tokens width"]:
-        x = x + self.MultiHeadDotProductAttention_1(self.LayerNorm_0(x))
-        return x + self.MlpBlock_3(self.LayerNorm_2(x))
+        y = self.MultiHeadDotProductAttention_1(self.LayerNorm_0(x))
+        x = x + branched(dropped(y, noise), noise)
+        return x + branched(self.MlpBlock_3(self.LayerNorm_2(x), noise), noise)
 
 
 class Positions(nn.Module):
@@ -122,18 +124,22 @@ class Transformer(nn.Module):
 
     def __init__(self, spec: ViTSpec, weights: Weights, dtype: torch.dtype) -> None:
         super().__init__()
-        self.posembed_input = Positions(scope("posembed_input", weights))
+        self.positions = spec.position_embedding == "learned"
+        if self.positions:
+            self.posembed_input = Positions(scope("posembed_input", weights))
         self.blocks = tuple(f"encoderblock_{i}" for i in range(spec.num_blocks))
         for name in self.blocks:
             setattr(self, name, EncoderBlock(scope(name, weights), dtype))
         self.encoder_norm = LayerNorm(scope("encoder_norm", weights))
 
     def forward(
-        self, x: Float[Tensor, "batch tokens width"]
+        self, x: Float[Tensor, "batch tokens width"], noise: Noise | None = None
     ) -> Float[Tensor, "batch tokens width"]:
-        x = self.posembed_input(x)
+        if self.positions:
+            x = self.posembed_input(x)
+        x = dropped(x, noise)
         for name in self.blocks:
-            x = getattr(self, name)(x)
+            x = getattr(self, name)(x, noise)
         return self.encoder_norm(x)
 
 
@@ -152,20 +158,20 @@ class ViT(nn.Module):
         self.head = Dense(scope("head", weights), dtype)
 
     def features(
-        self, images: Float[Tensor, "batch height width 3"]
+        self, images: Float[Tensor, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Tensor, "batch width"]:
         x = self.embedding(images)
         if self.spec.pool == "token":
             cls = self.cls.to(x.dtype).expand(x.shape[0], -1, -1)
             x = torch.cat([cls, x], dim=1)
-        x = self.Transformer(x)
+        x = self.Transformer(x, noise)
         x = wide(x[:, 0]) if self.spec.pool == "token" else wide(x).mean(dim=1)
         return wide(self.pre_logits(x).tanh()) if self.spec.representation else x
 
     def forward(
-        self, images: Float[Tensor, "batch height width 3"]
+        self, images: Float[Tensor, "batch height width 3"], noise: Noise | None = None
     ) -> Float[Tensor, "batch classes"]:
-        return wide(self.head(self.features(images)))
+        return wide(self.head(self.features(images, noise)))
 
 
 def build(spec: ViTSpec, weights: Mapping[str, np.ndarray], *, dtype: str) -> nn.Module:

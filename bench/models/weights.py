@@ -23,12 +23,13 @@ import safetensors.numpy
 from numpy.lib.npyio import NpzFile
 
 from bench.errors import WeightsError, unknown
-from bench.models.spec import ModelSpec, Tensor
+from bench.models.spec import ModelSpec, Tensor, scope
 
 Weights = Mapping[str, np.ndarray]
 
 _PREFIXES = ("opt/target/", "params/")
 _SUFFIXES = (".npz", ".safetensors")
+_HEAD_BIASES = {"head/bias", "resnet/head/conv2d/bias"}
 
 # What numpy and safetensors raise on a truncated, foreign or pickled file.
 _DAMAGE = (
@@ -96,12 +97,17 @@ def _stream(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
-def initial(spec: ModelSpec, seed: int) -> dict[str, np.ndarray]:
-    """Fresh weights as the papers start from: the head is zero, so are the logits."""
-    return {
+def initial(
+    spec: ModelSpec, seed: int, head_bias: float = 0.0
+) -> dict[str, np.ndarray]:
+    """Fresh weights as the papers start from: every logit is the bias of the head."""
+    fresh = {
         name: INITIALISERS[tensor.init](_stream(seed, name), tensor)
         for name, tensor in spec.tensors().items()
     }
+    (bias,) = _HEAD_BIASES & fresh.keys()
+    fresh[bias][:] = head_bias
+    return fresh
 
 
 def random(spec: ModelSpec, seed: int) -> dict[str, np.ndarray]:
@@ -169,28 +175,39 @@ def sha256(weights: Weights) -> str:
     return total.hexdigest()
 
 
+def file_sha256(path: str | Path) -> str:
+    """Hash of the bytes of a file, as sha256sum prints it."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 # Files -------------------------------------------------------------------------------
 
 
 def load_file(path: str | Path, spec: ModelSpec) -> dict[str, np.ndarray]:
     """Weights of `spec` from .npz or .safetensors, float32 under canonical names."""
-    path = Path(path)
-    found: dict[str, np.ndarray] = {}
-    for name, array in _read(path).items():
-        ours = _canonical(name, spec)
-        if ours in found:
-            raise WeightsError(f"{path}: two tensors are {ours}; keep one")
-        found[ours] = array
-    wanted = spec.tensors()
-    found = {
-        name: spec.adapted(name, array) if name in wanted else array
-        for name, array in found.items()
-    }
+    found = read_file(path, spec)
     try:
         check(found, spec)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
-    return {name: found[name].astype(np.float32) for name in wanted}
+    return {name: found[name].astype(np.float32) for name in spec.tensors()}
+
+
+def read_file(path: str | Path, spec: ModelSpec) -> dict[str, np.ndarray]:
+    """What the file holds, under canonical names; whether it fits is not checked."""
+    path = Path(path)
+    found: dict[str, np.ndarray] = {}
+    for name, array in read_named(path).items():
+        for ours, part in spec.unstacked(canonical(name, type(spec)), array).items():
+            if ours in found:
+                raise WeightsError(f"{path}: two tensors are {ours}; keep one")
+            found[ours] = part
+    wanted = spec.tensors()
+    return {
+        name: spec.adapted(name, array) if name in wanted else array
+        for name, array in found.items()
+    }
 
 
 def save_file(path: str | Path, weights: Weights) -> None:
@@ -215,7 +232,16 @@ def save_file(path: str | Path, weights: Weights) -> None:
         part.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def read_named(path: str | Path) -> dict[str, np.ndarray]:
+    """Every weight of the file under the name that it has there.
+
+    A checkpoint of a training holds other state as well, which is left out.
+    """
+    named = read(Path(path))
+    return scope("weights", named) or named
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
     """Every tensor of the file under the name that it has there."""
     if path.suffix not in _SUFFIXES:
         raise WeightsError(_unknown_suffix(path))
@@ -238,8 +264,8 @@ def _unknown_suffix(path: Path) -> str:
     return f"{path}: " + unknown("kind of weights file", path.suffix, _SUFFIXES)
 
 
-def _canonical(name: str, spec: ModelSpec) -> str:
-    """The canonical form of a name in circulation."""
+def canonical(name: str, spec: type[ModelSpec]) -> str:
+    """The canonical form of a name in circulation, in the family of `spec`."""
     for prefix in _PREFIXES:
         name = name.removeprefix(prefix)
     for pattern, ours in spec.aliases:

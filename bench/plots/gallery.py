@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.analysis import ablations
 from bench.analysis.key import need
 from bench.errors import ResultsError, UserError, unknown
 from bench.plots import style
@@ -20,6 +21,7 @@ FIGURES = (
     "pareto",
     "throughput",
     "data_scale",
+    "shuffling",
     "resolution",
     "relative",
     "tokens",
@@ -58,16 +60,18 @@ def draw_all(
     The same rows give the same bytes. Beside each figure stand `<name>.csv`, exactly
     the plotted points, and `<name>.txt`, the caption.
     """
-    _check(names or FIGURES, formats, width_in)
+    check(names or FIGURES, formats, width_in)
     made = Gallery()
     if "peer" in rows:  # a model's point is our own code; tables show the others
         rows = rows[rows["peer"].isna()]
+    rows = ablations.without(rows)
     for name in names or FIGURES:
         _draw_one(name, rows, Path(out_dir), formats, width_in, made)
     return made
 
 
-def _check(names: Sequence[str], formats: Sequence[str], width_in: float) -> None:
+def check(names: Sequence[str], formats: Sequence[str], width_in: float) -> None:
+    """Refuse an unknown figure or format, and a page too narrow for the text."""
     for name in names:
         if name not in FIGURES:
             raise UserError(unknown("figure", name, FIGURES))
@@ -79,6 +83,17 @@ def _check(names: Sequence[str], formats: Sequence[str], width_in: float) -> Non
             f"a figure {width_in:g} in wide is too narrow for 6 pt text; "
             f"use at least {MIN_WIDTH_IN:g} in"
         )
+
+
+def save(
+    stem: Path,
+    figure: Figure,
+    points: pd.DataFrame,
+    caption: str,
+    formats: Sequence[str] = FORMATS,
+) -> list[Path]:
+    """Write one figure with its points and its caption beside it."""
+    return [*_write(stem, figure, formats), *_write_beside(stem, points, caption)]
 
 
 def _draw_one(
@@ -97,8 +112,8 @@ def _draw_one(
             made.skipped[name] = figure
             return
         points = module.points(rows)
-        made.written += _write(folder / name, figure, formats)
-    made.written += _write_beside(folder / name, points, module.caption(points))
+        caption = module.caption(points)
+        made.written += save(folder / name, figure, points, caption, formats)
 
 
 def _write(stem: Path, figure: Figure, formats: Sequence[str]) -> list[Path]:
@@ -124,16 +139,17 @@ def _write_beside(stem: Path, points: pd.DataFrame, caption: str) -> list[Path]:
     return [csv, text]
 
 
-def write_page(folder: Path, rows: Sequence[str]) -> Path:
+def write_page(folder: Path, rows: Sequence[str], skipped: Iterable[str] = ()) -> Path:
     """`README.md` in `folder`: every figure there, its caption, its command.
 
     Args:
         folder: where `draw_all` wrote.
         rows: what the command line named: files, folders, or `published`.
+        skipped: figures that these rows do not allow: a file of one is of other rows.
     """
     parts = ["# Gallery", "Rendered from rows alone; made by the commands, not edited."]
     for name in FIGURES:
-        if not (folder / f"{name}.png").exists():
+        if name in skipped or not (folder / f"{name}.png").exists():
             continue
         title = importlib.import_module(f"bench.plots.{name}").__doc__ or name
         caption = (folder / f"{name}.txt").read_text(encoding="utf-8").strip()

@@ -22,7 +22,8 @@ from bench.plots.style import SMALL_PT
 _RADII_PT = (5, 8, 12, 17, 23, 30, 38, 47, 57, 70, 85)
 _ANGLES = (0, 180, 90, 270, 45, 315, 135, 225, 22, 338, 158, 202, 67, 113, 247, 293)
 _LEADER_PT = 9.0
-_MARKER_PT = 3.2
+_MARKER_PT = 3.9
+"""Half a marker with its edge; a diamond's half diagonal is the largest."""
 
 
 Spot = tuple[float, float]

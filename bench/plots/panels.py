@@ -63,10 +63,11 @@ def name_line_ends(axes: Axes, part: pd.DataFrame) -> None:
     """Write each line's label at its right end."""
     ends = part.sort_values("x").drop_duplicates(LINE, keep="last")
     short = [textwrap.fill(str(text), _NAME_WIDTH) for text in ends["label"]]
-    labels.at_line_ends(axes, _as_labels(ends.assign(label=short)))
+    labels.at_line_ends(axes, as_labels(ends.assign(label=short)))
 
 
-def _as_labels(points: pd.DataFrame) -> list[labels.Label]:
+def as_labels(points: pd.DataFrame) -> list[labels.Label]:
+    """The labels of points, for `labels.place`."""
     return [
         labels.Label(float(x), float(y), str(text))
         for x, y, text in zip(points["x"], points["y"], points["label"], strict=True)
@@ -199,7 +200,7 @@ def named_once(part: pd.DataFrame) -> list[labels.Label]:
     best = part.sort_values("y", ascending=False, kind="stable")
     if (part["source"] == "measured").all():
         best = best.drop_duplicates(["label", "framework"])
-    return _as_labels(best)
+    return as_labels(best)
 
 
 def _accuracy_panel(

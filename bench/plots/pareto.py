@@ -13,6 +13,7 @@ from bench.analysis.join import model_rows
 from bench.analysis.key import equal, plain
 from bench.analysis.pareto import figure_2, standing
 from bench.plots import panels, style
+from bench.specs import TRAINING_MODES
 
 NEEDS = ("core_days_measured", "core_days_extrapolated", "top1", "model", "mode")
 NOTHING = "no row has both pre-training core-days and an accuracy"
@@ -21,7 +22,9 @@ NOTHING = "no row has both pre-training core-days and an accuracy"
 def points(rows: pd.DataFrame) -> pd.DataFrame:
     """Exactly the plotted points; y is per cent."""
     paper = model_rows(figure_2(rows)).assign(panel=panels.PUBLISHED_PANEL)
-    trained = equal(rows, "source", "measured") & equal(rows, "mode", "pretrain")
+    trained = equal(rows, "source", "measured") & rows["mode"].isin(
+        TRAINING_MODES
+    ).astype(bool)
     mine = model_rows(rows[trained])
     parts = panels.split_by_key(
         mine[mine["core_days"].notna() & mine["top1"].notna()],

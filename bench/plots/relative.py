@@ -22,12 +22,17 @@ from matplotlib.figure import Figure
 from bench.analysis.join import MIN_REPETITIONS, speed_rows, typed
 from bench.analysis.key import by_key, equal
 from bench.plots import labels, panels, style
+from bench.specs import TRAINING_MODES
 from bench.units import significant
 
 NEEDS = ("img_per_sec_core", "image_size", "model", "family", "machine", "mode")
 REFERENCE = "Mixer-B/16"
 NOTHING = f"no machine has a throughput of {REFERENCE} at 224 px to divide by"
 MOST_COLUMNS = 5
+_VALUE_IN = 0.36
+"""A ratio's text beside its marker."""
+_NAMES_IN = 0.65
+"""The models' names left of the panels."""
 _LIKE = ("framework", "batch_rule", "num_classes", "environment_id", "device")
 _EXTRA = ("flipped", "n", "x_low", "x_high", "batch_rule", "batch_size", "citation")
 
@@ -41,7 +46,10 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     ]
     paper = done[equal(done, "table", "mixer-table3")].drop_duplicates("model")
     timm = done[equal(done, "table", "timm")]
-    mine = done[equal(done, "source", "measured") & ~equal(done, "mode", "pretrain")]
+    mine = done[
+        equal(done, "source", "measured")
+        & ~done["mode"].isin(TRAINING_MODES).astype(bool)
+    ]
     parts = [
         *_ratios(typed(paper), "Published, TPUv3"),
         *_ratios(typed(timm), "timm"),
@@ -180,7 +188,7 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
     for i, (axes, (name, part)) in enumerate(
         zip(grid, panels.by_panel(found), strict=True)
     ):
-        _panel(axes, part, every, across)
+        _panel(axes, part, every, _room(width_in, across))
         style.title(axes, name, across, bool(part["demo"].any()))
         axes.set_ylim(-0.7, lines - 0.3)
         axes.set_yticks(names["y"], names["model"] if i % across == 0 else [""] * lines)
@@ -195,13 +203,18 @@ def _ratio(value: float) -> str:
     return f"{value:.2f}" if value >= 0.1 else significant(value, 2)
 
 
-def _panel(axes: Axes, part: pd.DataFrame, every: pd.Series[Any], across: int) -> None:
+def _room(width_in: float, across: int) -> float:
+    """Padding of the x axis, a share of its span, that holds a value's text."""
+    share = _VALUE_IN / ((width_in - _NAMES_IN) / across - 0.1)
+    return share / max(1 - 2 * share, 0.1)
+
+
+def _panel(axes: Axes, part: pd.DataFrame, every: pd.Series[Any], room: float) -> None:
     axes.axvline(1, color="#777777", linewidth=0.8, zorder=1)
     axes.grid(axis="y", color="#eeeeee", linewidth=0.6, zorder=0)
     axes.set_axisbelow(True)
     style.scatter(axes, part)
-    room = 0.13 * across  # decades; a value's text needs more in a narrow panel
-    style.log_axis(axes, "x", every, pad=(room + 0.1, room))
+    style.log_axis(axes, "x", every, pad=(room, room))
     for x, y, flipped, *ends, family in part[_DRAWN].to_numpy():
         low, high = (x if end is None else end for end in ends)
         axes.hlines(y, low, high, color=style.COLOURS[family], linewidth=0.9, gid="bar")

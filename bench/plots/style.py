@@ -18,6 +18,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
@@ -31,11 +32,11 @@ TEXT_PT = 7.0
 SMALL_PT = 6.0
 
 COLOURS = {
-    "vit": "#1b2a6b",
-    "resnet_v1": "#7a2e8d",
+    "vit": "#14205c",
+    "resnet_v1": "#8a3a9c",
     "mixer": "#d1495b",
     "resnet": "#3aa6a0",
-    "other": "#b9b9b9",
+    "other": "#c6b896",
 }
 NAMES = {
     "vit": "ViT",
@@ -44,6 +45,8 @@ NAMES = {
     "resnet": "ResNet (BiT)",
     "other": "other",
 }
+_ENTRY_IN = 0.95
+"""Width of an entry of a legend."""
 MARKERS = {"jax": "o", "torch": "s", "": "D"}
 """A published row of no stated framework is a diamond."""
 
@@ -103,6 +106,9 @@ def canvas(
         figsize=(width_in, 0.35 + deep * panel_height_in), layout="constrained"
     )
     FigureCanvasAgg(figure)
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    engine.set(w_pad=0.07)  # text is measured at another resolution than it is saved
     grid = figure.subplots(deep, wide, squeeze=False).ravel()
     for spare in grid[panels:]:
         spare.remove()
@@ -142,11 +148,12 @@ def legend(
 ) -> None:
     """One legend below all panels, of the looks that occur."""
     handles = [*_families(points), *_frameworks(points), *extra]
-    width = figure.get_size_inches()[0]
+    most = max(2, int(figure.get_size_inches()[0] / _ENTRY_IN))
+    lines = math.ceil(len(handles) / most)
     figure.legend(
         handles=handles,
         loc="outside lower center",
-        ncols=max(2, min(len(handles), int(width / 1.05))),
+        ncols=math.ceil(len(handles) / lines),  # lines of equal length
         frameon=False,
         handletextpad=0.3,
         columnspacing=1.2,

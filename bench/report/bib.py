@@ -46,7 +46,7 @@ _ENTRIES = {
   title        = {{PyTorch} Image Models},
   author       = {Wightman, Ross},
   year         = {2019},
-  howpublished = {\url{https://github.com/huggingface/pytorch-image-models}}
+  howpublished = {GitHub, huggingface/pytorch-image-models}
 }""",
 }
 

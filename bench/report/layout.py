@@ -1,12 +1,14 @@
 """Measured rows in the columns of the paper's Table 3, dashes where a part is missing.
 
-A line is a model row of the join: core-days and accuracies of its training, throughput
-of the same model on the same machine. Nothing is filled in from elsewhere.
+A line is one lineage at one image size, from the join: core-days of its pre-training,
+the accuracies of everything fine-tuned from it in a column for each test set, and the
+throughput of the same model on the same machine. A pretrain row with descendants stands
+for its cost only, as in the paper. Nothing is filled in from elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -21,6 +23,11 @@ from bench.units import percent, significant
 
 _SORT = ["core_days", "img_per_sec_core", "model"]
 _ORDER = [True, False, True]
+_EVALUATION = ("eval_dataset", "eval_split", "eval_preprocess")
+_ONE_LINE = (
+    *("model", "framework", "image_size", "pool", "tokens_mlp_dim", "lineage"),
+    *("batch_size", "variant", "img_per_sec_core"),
+)
 
 
 def layout_table(rows: pd.DataFrame, fmt: str = "table") -> str:
@@ -31,15 +38,78 @@ def layout_table(rows: pd.DataFrame, fmt: str = "table") -> str:
             "--layout paper: no finished measured row among these results; "
             "the paper's own tables are: mixer-bench table published"
         )
+    models = _one_track(_descendants(models))
+    tested = _tested(models)
     groups, notes = [], []
     for number, (key, part) in enumerate(
-        by_key(_one_track(models), "img_per_sec_core", "top1", "core_days"), start=1
+        by_key(models, "img_per_sec_core", "top1", "core_days", across=_EVALUATION),
+        start=1,
     ):
         ranked = part.sort_values(_SORT, ascending=_ORDER, kind="stable")
-        lines = [_line(row) for row in ranked.to_dict("records")]
+        lines = [_line(rows, tested) for rows in _by_lineage(ranked)]
         groups.append(Group(f"[{number}] {_heading(key)}", lines))
         notes.append(f"[{number}] {citation(part)}")
-    return render(Grid(_columns(models), groups, notes, "pre-training"), fmt)
+    notes += _evaluations(models) + _without_mean(models)
+    return render(Grid(_columns(models, tested), groups, notes, "pre-training"), fmt)
+
+
+def _descendants(models: pd.DataFrame) -> pd.DataFrame:
+    """Without the pretrain rows whose lineage was fine-tuned."""
+    tuned = models[equal(models, "train_mode", "finetune")]
+    again = models["lineage"].isin(set(tuned["lineage"])).astype(bool)
+    return models[~(again & equal(models, "train_mode", "pretrain"))]
+
+
+def _by_lineage(part: pd.DataFrame) -> Iterator[list[dict[str, Any]]]:
+    """The rows of one line: one lineage, one size, one way of timing.
+
+    Two rows of one test set, as of two budgets, are two lines.
+    """
+    lines: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in _records(part):
+        same = tuple(row[name] for name in _ONE_LINE)
+        free = 0
+        while any(
+            _test_set(row) == _test_set(other) for other in lines.get((*same, free), [])
+        ):
+            free += 1
+        lines.setdefault((*same, free), []).append(row)
+    yield from lines.values()
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {str(name): plain(value) for name, value in row.items()}
+        for row in rows.to_dict("records")
+    ]
+
+
+def _test_set(row: Mapping[Any, Any]) -> tuple[str, str] | None:
+    if row["eval_dataset"] is None:
+        return None
+    return str(row["eval_dataset"]), str(row["eval_split"] or "")
+
+
+def _tested(models: pd.DataFrame) -> list[tuple[str, str]]:
+    found = map(_test_set, _records(models))
+    return [one for one in dict.fromkeys(found) if one is not None]
+
+
+def _evaluations(models: pd.DataFrame) -> list[str]:
+    """What each accuracy was measured on, in one sentence each."""
+    said = [
+        f"{row['eval_dataset']} top-1 at {_whole(row['image_size'])} px: "
+        f"{row['eval_split']} split, {row['eval_preprocess']}."
+        for row in _records(models)
+        if row["eval_dataset"] and row["eval_split"] and row["eval_preprocess"]
+    ]
+    return list(dict.fromkeys(said))
+
+
+def _without_mean(models: pd.DataFrame) -> list[str]:
+    """Why Avg 5 is empty, where some of the five sets were tested."""
+    reasons = models["avg5_missing"].dropna().unique()
+    return [f"No Avg 5: {reason}." for reason in reasons]
 
 
 def _one_track(models: pd.DataFrame) -> pd.DataFrame:
@@ -53,27 +123,34 @@ def _one_track(models: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def _columns(models: pd.DataFrame) -> list[Column]:
-    tested = [str(name) for name in models["eval_dataset"].dropna().unique()]
-    accuracy = f"{tested[0]} top-1" if len(tested) == 1 else "top-1"
+def _columns(models: pd.DataFrame, tested: list[tuple[str, str]]) -> list[Column]:
+    sets = [name for name, _ in tested]
+    accuracies = [
+        f"{name} {split} top-1" if sets.count(name) > 1 else f"{name} top-1"
+        for name, split in tested
+    ]
     kinds = [str(kind) for kind in models["core_kind"].dropna().unique()]
     cost = f"{kinds[0]} core-days" if len(kinds) == 1 else "core-days"
-    titles = ["Image size", "Pre-Train Epochs", accuracy, "ReaL top-1", "Avg 5 top-1"]
-    titles += ["Throughput img/sec/core", cost]
+    titles = ["Image size", "Pre-Train Epochs", *(accuracies or ["top-1"])]
+    titles += ["ReaL top-1", "Avg 5 top-1", "Throughput img/sec/core", cost]
     names = [Column("", text=True), Column("framework", text=True)]
     return [*names, *map(Column, titles)]
 
 
 def _heading(key: Mapping[str, Any]) -> str:
-    learned, tested = key["pretrain_dataset"], key["eval_dataset"]
+    learned = key["pretrain_dataset"]
     words = [f"Pre-trained on {learned}" if learned else "Not trained here"]
-    words += [f"tested on {tested}"] if tested and tested != learned else []
     return ", ".join([*words, str(key["machine"]), str(key["dtype"])])
 
 
-def _line(row: Mapping[Any, Any]) -> list[str]:
-    row = {str(name): plain(value) for name, value in row.items()}
-    accuracies = [row[name] for name in ("top1", "real_top1", "avg5_top1")]
+def _line(rows: list[dict[str, Any]], tested: list[tuple[str, str]]) -> list[str]:
+    row = rows[0]
+    top1 = {_test_set(one): one["top1"] for one in rows}
+    means = [
+        next((one[name] for one in rows if one[name] is not None), None)
+        for name in ("real_top1", "avg5_top1")
+    ]
+    accuracies = [top1.get(one) for one in tested] or [None]
     mark = "(‡)" if row["core_days_kind"] == "extrapolated" else ""
     cost, rate = row["core_days"], row["img_per_sec_core"]
     return [
@@ -81,10 +158,14 @@ def _line(row: Mapping[Any, Any]) -> list[str]:
         str(row["framework"]),
         _whole(row["image_size"]),
         DASH if row["epochs"] is None else f"{row['epochs']:.3g}",
-        *(DASH if share is None else percent(share, 2) for share in accuracies),
+        *(_share(share) for share in [*accuracies, *means]),
         DASH if rate is None else significant(rate),
         DASH if cost is None else significant(cost) + mark,
     ]
+
+
+def _share(share: float | None) -> str:
+    return DASH if share is None else percent(share, 2)
 
 
 def _whole(value: float | None) -> str:

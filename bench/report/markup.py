@@ -8,10 +8,13 @@ from __future__ import annotations
 import csv
 import html
 import io
+import itertools
 import json
+import operator
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from tabulate import tabulate
 
@@ -30,6 +33,10 @@ class Column:
 
     title: str
     text: bool = False
+    optional: bool = False
+    """Left out for people where it holds dashes alone; data formats keep it."""
+    data_only: bool = False
+    """Kept for programs; a note tells people what it holds."""
 
     @property
     def name(self) -> str:
@@ -64,18 +71,59 @@ def render(grid: Grid, fmt: str) -> str:
     """The table in one of `FORMATS`, ending without a newline."""
     if fmt not in FORMATS:
         raise UserError(unknown("table format", fmt, FORMATS))
-    return FORMATS[fmt](grid)
+    return FORMATS[fmt](grid if fmt in _DATA else for_people(grid))
+
+
+def for_people(grid: Grid) -> Grid:
+    """The table without the columns that would only make it wide."""
+    rows = [row for group in grid.groups for row in group.rows]
+    kept = [
+        place
+        for place, column in enumerate(grid.columns)
+        if not column.data_only
+        and not (column.optional and all(row[place] == DASH for row in rows))
+    ]
+    groups = [
+        replace(group, rows=[[row[place] for place in kept] for row in group.rows])
+        for group in grid.groups
+    ]
+    return replace(grid, columns=[grid.columns[place] for place in kept], groups=groups)
 
 
 def _plain(grid: Grid) -> str:
     """Headings on lines of their own, so that they widen no column."""
     rows = [row for group in grid.groups for row in group.rows]
-    head, rule, *body = _tabulated(grid, "simple", rows).splitlines()
-    lines = [head, rule]
+    cells = [[row[place] for row in rows] for place in range(len(grid.columns))]
+    titles = [
+        _wrapped(column.title, texts)
+        for column, texts in zip(grid.columns, cells, strict=True)
+    ]
+    head = [list(line) for line in itertools.zip_longest(*titles, fillvalue="")]
+    widths = (max(map(len, both)) for both in map(operator.add, titles, cells))
+    body = tabulate(
+        [*head, *rows],
+        tablefmt="plain",
+        colalign=_sides(grid),
+        disable_numparse=True,
+    ).splitlines()
+    lines = [*body[: len(head)], "  ".join("-" * width for width in widths)]
+    body = body[len(head) :]
     for group in grid.groups:
         lines += [group.heading] if group.heading else []
         lines += [body.pop(0) for _ in group.rows]
     return "\n\n".join(["\n".join(lines), *grid.notes])
+
+
+def _wrapped(title: str, cells: list[str]) -> list[str]:
+    """A title in lines no wider than its cells, if its words allow."""
+    widest = max(map(len, [*cells, *title.split(), "-"]))
+    return textwrap.wrap(
+        title, widest, break_long_words=False, break_on_hyphens=False
+    ) or [""]
+
+
+def _sides(grid: Grid) -> list[str]:
+    return ["left" if column.text else "right" for column in grid.columns]
 
 
 def _github(grid: Grid) -> str:
@@ -99,7 +147,7 @@ def _tabulated(grid: Grid, style: str, rows: list[list[str]]) -> str:
         rows,
         headers=[column.title for column in grid.columns],
         tablefmt=style,
-        colalign=["left" if column.text else "right" for column in grid.columns],
+        colalign=_sides(grid),
         disable_numparse=True,
     )
 
@@ -140,16 +188,25 @@ def _latex_cell(text: str) -> str:
     return _bold(text, latex, "\\textbf{{{}}}")
 
 
-def _html(grid: Grid) -> str:
+_INLINE = {True: 'style="text-align:left"', False: 'style="text-align:right"'}
+_CLASSES = {True: 'class="text"', False: 'class="number"'}
+
+
+def html_for_page(grid: Grid) -> str:
+    """The table for a page with a style of its own, which may forbid inline styles."""
+    return _html(for_people(grid), _CLASSES)
+
+
+def _html(grid: Grid, sides: Mapping[bool, str] = _INLINE) -> str:
     titles = "".join(f'<th scope="col">{_escaped(c.title)}</th>' for c in grid.columns)
-    body = list(_html_rows(grid))
+    body = list(_html_rows(grid, sides))
     notes = [f"<p>{_escaped(note)}</p>" for note in grid.notes]
     return "\n".join(
         ["<table>", f"<thead><tr>{titles}</tr></thead>", *body, "</table>", *notes]
     )
 
 
-def _html_rows(grid: Grid) -> Iterator[str]:
+def _html_rows(grid: Grid, sides: Mapping[bool, str]) -> Iterator[str]:
     for group in grid.groups:
         yield "<tbody>"
         if group.heading:
@@ -157,8 +214,7 @@ def _html_rows(grid: Grid) -> Iterator[str]:
             yield f"<tr>{span}{_escaped(group.heading)}</th></tr>"
         for row in group.rows:
             cells = "".join(
-                f'<td style="text-align:{"left" if column.text else "right"}">'
-                f"{_bold(text, _escaped, '<b>{}</b>')}</td>"
+                f"<td {sides[column.text]}>{_bold(text, _escaped, '<b>{}</b>')}</td>"
                 for column, text in zip(grid.columns, row, strict=True)
             )
             yield f"<tr>{cells}</tr>"
@@ -200,6 +256,9 @@ FORMATS: dict[str, Callable[[Grid], str]] = {
     "json": _json,
 }
 
+_DATA = ("csv", "json")
+"""Formats for programs: every column, always."""
+
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -214,6 +273,7 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    "`": r"\textasciigrave{}",
     "—": "---",
     "–": "--",
     "×": r"$\times$",
@@ -222,16 +282,35 @@ _LATEX = {
     "‡": r"\ddag{}",
     "†": r"\dag{}",
     "☎": r"\ding{37}",
+    "™": r"\texttrademark{}",
+    "µ": r"\textmu{}",
+    "μ": r"\textmu{}",
 }
 
 
+# what pdflatex sets without another package; the rest of Unicode would stop it
+_SET = {chr(code) for code in (*range(32, 127), *range(0xA0, 0x100))} - set("«»ÐÞðþ")
+
+
 def latex(text: str) -> str:
-    r"""`text` for LaTeX, its specials escaped.
+    r"""`text` for LaTeX, its specials escaped; what it cannot set is its code point.
 
     >>> latex("a_b & 50 %, 2×3")
     'a\\_b \\& 50 \\%, 2$\\times$3'
+    >>> latex("--out 机")
+    '-{}-out [U+673A]'
     """
-    return "".join(_LATEX.get(char, char) for char in text)
+    pairs = itertools.pairwise(" " + text.replace("\n", " "))
+    made = "".join(
+        "{}-" if before == char == "-" else _in_latex(char) for before, char in pairs
+    )
+    return re.sub(r"^([*[])", r"{\1}", made)  # the end of a row would take it over
+
+
+def _in_latex(char: str) -> str:
+    if char in _LATEX:
+        return _LATEX[char]
+    return char if char in _SET else f"[U+{ord(char):04X}]"
 
 
 def markdown(text: str) -> str:

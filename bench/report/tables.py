@@ -9,29 +9,43 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bench.analysis.against import Ratio, best_variants, other_side
 from bench.analysis.demo import NOTE, is_demo
 from bench.analysis.join import MIN_REPETITIONS, model_rows
-from bench.analysis.key import by_key, equal, key_columns, plain
+from bench.analysis.key import by_key, equal, plain
 from bench.errors import UserError, unknown
+from bench.report.baseline import no_ratio_notes, with_ratio
 from bench.report.bib import cited
 from bench.report.citation import citation
+from bench.report.failures import failure_notes
+from bench.report.failures import failures_table as failures_table
 from bench.report.markup import DASH, Best, Column, Grid, Group, render
 from bench.report.paper import paper_table as paper_table
-from bench.report.varying import title_of, varying_settings
+from bench.report.shots import SHOTS, probes
+from bench.report.varying import (
+    setting,
+    settings_notes,
+    title_of,
+    told_by_the_name,
+    varying_settings,
+)
 from bench.specs import SPEED_MODES
 from bench.units import decimals_for, percent, significant
 
-SHOTS = 5
 """Few-shot accuracy is shown at the paper's number of images per class."""
 
 _OTHER = "other_side"
+_FULL = "full_recipe"
 _BEST = (
     "Tuned: the fastest of the variants tried, on the runs that chose it, so slightly "
     "flattered; every variant tried is a row."
+)
+
+_PROBES = (
+    f"{SHOTS}-shot %: linear probes on each target; in brackets those on raw pixels "
+    "and on the network at random initialisation."
 )
 
 SORTS = {
@@ -54,13 +68,38 @@ def comparison_table(
     mode: str = "infer",
     sort: str = "img_per_sec_core",
 ) -> str:
+    """One line per model, written in `fmt`; see `comparison_grid`."""
+    return render(comparison_grid(rows, baseline, mode, sort), fmt)
+
+
+def comparison_grids(
+    rows: pd.DataFrame, baseline: str | None = None, sort: str = "img_per_sec_core"
+) -> list[Grid]:
+    """The comparison tables that rows allow: inference first, then training.
+
+    The training table holds the timed training steps only; accuracies stand once.
+    """
+    stepped = equal(rows, "mode", "train")
+    parts = {"infer": rows[~stepped], "train": rows[stepped]}
+    return [
+        comparison_grid(part, baseline, mode, sort)
+        for mode, part in parts.items()
+        if len(part)
+    ]
+
+
+def comparison_grid(
+    rows: pd.DataFrame,
+    baseline: str | None = None,
+    mode: str = "infer",
+    sort: str = "img_per_sec_core",
+) -> Grid:
     """One line per model: speed in `mode`, accuracy, few-shot, core-days.
 
     The best rate, accuracy and cost of each group are bold where the format can.
 
     Args:
         rows: record rows; read with `samples=True` for intervals and few-shot.
-        fmt: one of `bench.report.markup.FORMATS`.
         baseline: a model to divide throughput by, inside each group.
         mode: infer or train.
         sort: one of `SORTS`, best or smallest first inside each group.
@@ -74,61 +113,78 @@ def comparison_table(
         names = dict.fromkeys(models["model"])
         raise UserError(unknown("baseline", baseline, names))
     grid = _grid(models, baseline, sort)
-    grid.notes.extend(_failure_notes(rows))
-    return render(grid, fmt)
-
-
-def failures_table(rows: pd.DataFrame, fmt: str = "table") -> str:
-    """Every attempt that did not end `ok`, with its class and message."""
-    columns = ["mode", "model", "framework", "px", "batch", "status", "error"]
-    lines = [
-        [
-            *(_text(row[name]) for name in ("mode", "model", "framework")),
-            _whole(row["image_size"]),
-            _whole(row["batch_size"]),
-            str(row["status"]),
-            _reason(row),
-        ]
-        for row in _records(_failed(rows))
-    ]
-    titles = [Column(name, text=name not in ("px", "batch")) for name in columns]
-    notes = [] if lines else ["No attempt failed."]
-    return render(Grid(titles, [Group("", lines)], notes), fmt)
+    grid.notes.extend(failure_notes(rows))
+    return grid
 
 
 def _grid(models: pd.DataFrame, baseline: str | None, sort: str) -> Grid:
-    models = _with_others(best_variants(_with_ratio(models, baseline)))
+    models = _with_others(best_variants(with_ratio(models, baseline)))
     varying, extra = varying_settings(models), _extra(models)
-    columns = [
-        Column("model", text=True),
-        Column("framework", text=True),
-        *(
-            Column(title, text=True)
-            for name, title in extra.items()
-            if name == "variant"
-        ),
-        *map(Column, ["px", "batch", *map(title_of, varying)]),
-        *map(Column, ["params (M)", "img/sec/core", "interval"]),
-        *([Column(f"vs {baseline}")] if baseline else []),
-        *(Column(title, text=True) for name, title in extra.items() if name == _OTHER),
-        *map(Column, ["top-1 % (chance)", "core-days"]),
-        Column(f"{SHOTS}-shot % (raw pixels, random init)", text=True),
-    ]
+    shared = _shared(models)
     groups: list[Group] = []
     marks: dict[str, str] = {}  # groups with the same sentence share it
     for number, (key, part) in enumerate(_by_group(models), start=1):
         ranked, best = _sorted(part, sort), _best(part)
         lines = [_line(row, varying, baseline, best, extra) for row in ranked]
         behind = [_attempts(row) for row in ranked]
-        groups.append(Group(f"[{number}] {_heading(key)}", lines, behind))
+        groups.append(Group(f"[{number}] {_heading(key, part, shared)}", lines, behind))
         sentence = citation(part)
         marks[sentence] = marks.get(sentence, "") + f"[{number}]"
     notes = [f"{mark} {sentence}" for sentence, mark in marks.items()]
+    notes += settings_notes(models, varying) + no_ratio_notes(models, baseline)
+    notes += _notes(models, extra)
+    columns = _columns(models, varying, shared, baseline, extra)
+    return Grid(columns, groups, notes, "comparable rows", cited(models))
+
+
+def _columns(
+    models: pd.DataFrame,
+    varying: list[str],
+    shared: list[str],
+    baseline: str | None,
+    extra: Mapping[str, str],
+) -> list[Column]:
+    quiet = told_by_the_name(models, varying)
+    return [
+        Column("model", text=True),
+        Column("framework", text=True),
+        *(Column(extra[name], text=True) for name in extra if name == "variant"),
+        Column("px", data_only="image_size" in shared),
+        Column("batch", optional=True, data_only="batch_size" in shared),
+        *(Column(title_of(name), data_only=name in quiet) for name in varying),
+        *(Column(name, optional=True) for name in ("params (M)", "img/sec/core")),
+        Column("interval", optional=True),
+        *([Column(f"vs {baseline}")] if baseline else []),
+        *(Column(extra[name], True, optional=True) for name in extra if name == _OTHER),
+        *(Column(n, optional=True) for n in ("top-1 % (chance)", "core-days")),
+        *(Column(extra[name], optional=True) for name in extra if name == _FULL),
+        Column(f"{SHOTS}-shot %", text=True, optional=True),
+    ]
+
+
+def _notes(models: pd.DataFrame, extra: Mapping[str, str]) -> list[str]:
+    """What the numbers of some columns are, where the table has such."""
+    notes = []
+    if _OTHER in extra:
+        reasons: dict[str, int] = {}
+        for ratio in models[_OTHER].dropna():
+            if ratio.value is None:
+                text = f"none to {ratio.other}: {ratio.certificate}"
+                reasons[text] = reasons.get(text, 0) + 1
+        notes += [f"Over the other side: {_counted(reasons)}."] if reasons else []
     if "variant" in extra:
         notes.append(_BEST)
+    if models["fewshot"].notna().any():
+        notes.append(_PROBES)
     if any(is_demo(str(name)) for name in models["model"]):
         notes.append(f"{NOTE.capitalize()}.")
-    return Grid(columns, groups, notes, "comparable rows", cited(models))
+    return notes
+
+
+def _counted(reasons: Mapping[str, int]) -> str:
+    return "; ".join(
+        f"{text} ({n} row{'s' * (n > 1)})" for text, n in sorted(reasons.items())
+    )
 
 
 def _extra(models: pd.DataFrame) -> dict[str, str]:
@@ -136,22 +192,16 @@ def _extra(models: pd.DataFrame) -> dict[str, str]:
     tuned = equal(models, "track", "tuned").any()
     paired = models[_OTHER].notna().any()
     found = {"variant": "best variant"} if tuned else {}
-    return found | ({_OTHER: "over the other side"} if paired else {})
+    found |= {_OTHER: "over the other side"} if paired else {}
+    full = models["core_days_extrapolated"].notna()
+    short = equal(models, "core_days_kind", "measured")
+    return found | ({_FULL: "full recipe, core-days"} if (full & short).any() else {})
 
 
 def _with_others(models: pd.DataFrame) -> pd.DataFrame:
     """Add each row's certified ratio to the other framework, or to the other author."""
     ratios = [other_side(row, models) for _, row in models.iterrows()]
     return models.assign(**{_OTHER: pd.Series(ratios, models.index, dtype=object)})
-
-
-def _with_ratio(models: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
-    """Add throughput over the baseline's: same key, framework and image size."""
-    rate = models["img_per_sec_core"]
-    within = [*key_columns("img_per_sec_core"), "framework", "peer", "image_size"]
-    mine = rate.where(equal(models, "model", baseline or ""))
-    by = [models[name] for name in within]
-    return models.assign(ratio=rate / mine.groupby(by, dropna=False).transform("max"))
 
 
 def _by_group(models: pd.DataFrame) -> Iterable[tuple[dict[str, Any], pd.DataFrame]]:
@@ -197,10 +247,23 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _heading(key: Mapping[str, Any]) -> str:
+def _shared(models: pd.DataFrame) -> list[str]:
+    """Sizes that are one in each group: they stand in its heading, not in a column."""
+    parts = [part for _, part in _by_group(models)]
+    return [
+        name
+        for name in ("image_size", "batch_size")
+        if all(part[name].nunique(dropna=False) == 1 for part in parts)
+    ]
+
+
+def _heading(key: Mapping[str, Any], part: pd.DataFrame, shared: list[str]) -> str:
     """What the rows of a group share, in one line."""
     words = [str(key["source"]), str(key["machine"]), str(key["core_kind"])]
     words += [_WORDS[key["mode"]]] if key["mode"] else ["throughput not measured"]
+    for name, text in (("image_size", "{:.0f} px"), ("batch_size", "batch {:.0f}")):
+        value = plain(part[name].iloc[0])
+        words += [text.format(value)] if name in shared and value is not None else []
     words += [str(key["dtype"])] if key["dtype"] else []
     words += [f"{key['track']} track"] if key["track"] else []
     if key["pretrain_dataset"]:
@@ -223,7 +286,7 @@ def _line(
         *([_variant(row)] if "variant" in extra else []),
         _whole(row["image_size"]),
         _whole(row["batch_size"]),
-        *(_setting(row[name]) for name in varying),
+        *(setting(row[name]) for name in varying),
         DASH if row["param_count"] is None else f"{row['param_count'] / 1e6:.2f}",
         _emphasised(_rate(row), row, "img_per_sec_core", best),
         _interval(row),
@@ -231,7 +294,8 @@ def _line(
         *([_compared(row[_OTHER])] if _OTHER in extra else []),
         _emphasised(_accuracy(row), row, "top1", best),
         _emphasised(_core_days(row), row, "core_days", best),
-        _fewshot(row["fewshot"]),
+        *([_full_recipe(row)] if _FULL in extra else []),
+        probes(row["fewshot"]),
     ]
 
 
@@ -248,11 +312,9 @@ def _variant(row: Mapping[str, Any]) -> str:
 
 
 def _compared(ratio: Ratio | None) -> str:
-    """The ratio to the other side, or why there is none."""
-    if ratio is None:
-        return DASH
-    if ratio.value is None:
-        return f"none to {ratio.other}: {ratio.certificate}"
+    """The ratio to the other side."""
+    if ratio is None or ratio.value is None:
+        return DASH  # the note below says why
     within = (
         ""
         if ratio.low is None or ratio.high is None
@@ -303,67 +365,15 @@ def _core_days(row: Mapping[str, Any]) -> str:
     return significant(row["core_days"]) + mark
 
 
-def _fewshot(entries: list[Mapping[str, Any]] | None) -> str:
-    """`digits 62.1 (70.2, 55.0)` for each target; medians over seeds."""
-    if not entries:
+def _full_recipe(row: Mapping[str, Any]) -> str:
+    """What the paper's whole recipe would cost at the rate of these steps."""
+    value, low = row["core_days_extrapolated"], row["core_days_extrapolated_low"]
+    if value is None or row["core_days_kind"] != "measured":
         return DASH
-    frame = pd.DataFrame([dict(entry) for entry in entries])
-    frame = frame[frame["shots"] == SHOTS]
-    baseline = frame["baseline"].astype(object).where(frame["baseline"].notna(), "")
-    medians = (
-        frame.assign(baseline=baseline)
-        .groupby(["dataset", "baseline"])["accuracy"]
-        .median()
-    )
-    shown = [
-        f"{dataset} {_share(medians, dataset, '')} "
-        f"({_share(medians, dataset, 'raw_pixels')}, "
-        f"{_share(medians, dataset, 'random_init')})"
-        for dataset in sorted(set(frame["dataset"]))
-    ]
-    return "; ".join(shown) or DASH
-
-
-def _share(medians: pd.Series[Any], dataset: str, baseline: str) -> str:
-    value = medians.get((dataset, baseline))
-    return DASH if value is None else percent(float(value))
-
-
-def _failed(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[~equal(rows, "status", "ok")]
-
-
-def _failure_notes(rows: pd.DataFrame) -> list[str]:
-    """One sentence for each attempt that has no line above and was not made good."""
-    return [
-        f"Not above: {row['mode']} {row['model']} {_text(row['framework'])} "
-        f"{_whole(row['image_size'])} px {row['status']}: {_reason(row)}"
-        for row in _records(_not_made_good(rows))
-    ]
-
-
-def _not_made_good(rows: pd.DataFrame) -> pd.DataFrame:
-    """Failures whose work item has no `ok` row, on the same machine."""
-    item = ["cell_id", "repetition", "role", "machine_id"]
-    done = set(_tuples(rows.loc[equal(rows, "status", "ok"), item]))
-    failed = _failed(rows)
-    again = [row in done for row in _tuples(failed[item])]
-    return failed[~np.array(again, dtype=bool)]
-
-
-def _tuples(rows: pd.DataFrame) -> Iterable[tuple[Any, ...]]:
-    return (tuple(map(plain, row)) for row in rows.itertuples(index=False))
-
-
-def _reason(row: Mapping[str, Any]) -> str:
-    parts = [str(row[name]) for name in ("error_class", "error_message") if row[name]]
-    return ": ".join(parts).replace("\n", " ") or DASH
-
-
-def _setting(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if value.is_integer() else f"{value:g}"
-    return _text(value)
+    if low is None:
+        return f"{significant(value)}‡"
+    high = row["core_days_extrapolated_high"]
+    return f"{significant(value)}‡ [{significant(low)} – {significant(high)}]"
 
 
 def _text(value: Any) -> str:

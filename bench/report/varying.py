@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
 from bench.analysis.join import TRAIN_SETTINGS
-from bench.analysis.key import equal
+from bench.analysis.key import equal, plain
+from bench.report.markup import DASH
 from bench.specs import fields_of
 
 _SHOWN = (
@@ -45,10 +47,57 @@ def varying_settings(models: pd.DataFrame) -> list[str]:
     differ = [
         *_differing(models[equal(models, "source", "measured")], _BOTH),
         *_differing(timed, _OF_SPEED),
-        *_differing(trained, ("unique_images", *TRAIN_SETTINGS)),
+        *dict.fromkeys(
+            name
+            for _, part in trained.groupby("train_mode", dropna=False, sort=False)
+            for name in _differing(part, ("unique_images", *TRAIN_SETTINGS))
+        ),
     ]
     told = trained["unique_images"].notna().all()  # how many images, however asked
     return [name for name in differ if not (told and name in _DATA_SIZE)]
+
+
+_NAME = ("model", "framework", "peer", "image_size", "batch_size", "unique_images")
+
+
+def told_by_the_name(models: pd.DataFrame, varying: Iterable[str]) -> list[str]:
+    """Settings of training that never differ between rows of equal name.
+
+    A note can tell them: a recipe's learning rate for each family, say.
+    """
+    trained = models[models["n_train"].notna()]
+    named = trained.groupby(list(_NAME), dropna=False)
+    return [
+        name
+        for name in varying
+        if name in TRAIN_SETTINGS
+        and not (named[name].nunique(dropna=False) > 1).any()
+        and trained["model"].nunique() > 1
+    ]
+
+
+def settings_notes(models: pd.DataFrame, varying: Iterable[str]) -> list[str]:
+    """`learning rate: 0.01 (Mixer-XXS/4), 0.005 (ViT-XXS/4).` for each such setting."""
+    trained = models[models["n_train"].notna()]
+    notes = []
+    for name in told_by_the_name(models, varying):
+        parts = []
+        for value, part in trained.groupby(name, dropna=False, sort=True):
+            who = dict.fromkeys(map(_named, part.to_dict("records")))
+            parts.append(f"{setting(plain(value))} ({', '.join(who)})")
+        notes.append(f"{title_of(name)}: {', '.join(parts)}.")
+    return notes
+
+
+def _named(row: Mapping[Any, Any]) -> str:
+    return f"{row['model']} {row['framework']}"
+
+
+def setting(value: Any) -> str:
+    """A setting's value in a table."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value.is_integer() else f"{value:g}"
+    return DASH if value is None else str(value)
 
 
 def _differing(rows: pd.DataFrame, names: Iterable[str]) -> list[str]:

@@ -175,13 +175,7 @@ class _Rig:
 
     def __init__(self, cell: Cell, backend: Backend, effort: Effort, clock: Clock):
         self.cell, self.backend, self.effort, self.clock = cell, backend, effort, clock
-        self.spec = models.spec_for(
-            cell.model,
-            image_size=cell.image_size,
-            num_classes=cell.num_classes,
-            pool=cell.pool,
-            tokens_mlp_dim=cell.tokens_mlp_dim,
-        )
+        self.spec = models.spec_of_cell(cell, num_classes=cell.num_classes)
         self.weights = random_weights(self.spec, seed=0)
         self.load_cautions: list[Caution | None] = []
 

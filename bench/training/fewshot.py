@@ -23,8 +23,9 @@ SEEDS = (0, 1, 2)
 L2 = 2.0**10
 BIAS = 100.0
 """A constant feature this large is a bias that the penalty hardly touches."""
-SUPPORT = 1_000
-"""Shots are drawn from the first images of the target's training split."""
+SUPPORT, SUPPORT_PER_CLASS = 1_000, 65
+"""Shots are drawn from this many training images of the target at least, and from this
+many of each class: big_vision draws from the first 65,000 of ImageNet."""
 
 Features = Float[np.ndarray, "images width"]
 Matrix = Float64[np.ndarray, "images width"]
@@ -87,6 +88,20 @@ def draw(labels: Classes, shots: int, seed: int) -> Picks:
             f"{fewest} images to draw from; choose another probe"
         )
     return np.concatenate([order[:shots] for order in orders])
+
+
+def support_of(labels: Classes) -> Picks:
+    """Positions of the training images that shots are drawn from.
+
+    The first ones of each class, as a folder's images come class by class.
+    """
+    classes = len(_classes(labels))
+    most = max(SUPPORT, SUPPORT_PER_CLASS * classes)
+    if len(labels) <= most:
+        return np.arange(len(labels))
+    each = -(-most // classes)
+    firsts = [np.flatnonzero(labels == one)[:each] for one in _classes(labels)]
+    return np.sort(np.concatenate(firsts))
 
 
 def _classes(labels: Classes) -> range:

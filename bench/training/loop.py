@@ -1,8 +1,8 @@
-"""Pre-training of one cell: the same protocol for every family and framework.
+"""Training of one cell: the same protocol for every family and framework.
 
-The account opens when `pretrain` is called, for the cores are held from then on. Only
-stepping is measured, data wait included, each span closed by a barrier. Data made in
-advance, compilation, evaluation and probes are excluded.
+The account opens when `pretrain` or `finetune` is called, for the cores are held from
+then on. Only stepping is measured, data wait included, each span closed by a barrier.
+Data made in advance, compilation, evaluation and probes are excluded.
 """
 
 from __future__ import annotations
@@ -10,26 +10,31 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from bench import cores, machine
 from bench.backend import Backend, Learner
-from bench.data import Classes, Pixels, to_float
+from bench.data import Picks, Pixels, Split, to_float
+from bench.data.view import View
 from bench.errors import Diverged
-from bench.models import weights
+from bench.models import noise, weights
+from bench.recipes import budgets
+from bench.recipes.recipe import Recipe
 from bench.recipes.schedule import learning_rate
 from bench.specs import Cell, WorkItem
 from bench.timing import cautions
 from bench.timing.speed import checked_machine, checked_precision
 from bench.training import fewshot
+from bench.training.checkpoint import Keeper, Progress
 from bench.training.ledger import Clock, Ledger
 from bench.training.task import Task, batch_size, prepare
+from bench.units import core_days_at
 
-EVALUATIONS = 4
-"""Points of the learning curve, evenly spread; the last is the end."""
+CHECK_EVERY = 100
+"""Steps between two looks at the losses: a run that diverged ends soon after."""
 LOSS_BOUND = 100.0
 """A run has diverged when its loss is this many times that of guessing."""
 _EVAL_IMAGES = 512
@@ -40,81 +45,149 @@ Rows = list[dict[str, Any]]
 def pretrain(
     item: WorkItem, backend: Backend, clock: Clock = time.perf_counter
 ) -> dict[str, Any]:
-    """Train the cell from its initial weights; the training columns of its row."""
-    cell, ledger = item.cell, Ledger(clock)
+    """Train the cell, from its initial weights or from where a killed process was.
+
+    Returns:
+        The training columns of its row.
+    """
+    with Keeper(item, backend, clock) as keeper:
+        return trained(item, backend, keeper, prepare)
+
+
+def trained(
+    item: WorkItem,
+    backend: Backend,
+    keeper: Keeper,
+    make: Callable[[Cell], Task],
+) -> dict[str, Any]:
+    """Train from the weights of the task that `make` prepares, which is not measured.
+
+    Fine-tuning starts elsewhere and is otherwise the same.
+    """
+    cell, ledger = item.cell, keeper.ledger
     host = checked_machine(item, backend)
     with ledger.excluded():
         precision = checked_precision(backend, cell.dtype)
-        task = prepare(cell)
-        learner = backend.learner(
-            task.spec,
-            task.weights,
-            task.recipe,
-            batch_size=batch_size(cell),
-            dtype=cell.dtype,
-        )
-        baselines = _baselines(learner, task)
+        task = make(cell)
+        learner = learner_of(backend, cell, task, task.weights)
+        progress = keeper.restore(learner, task.spec)
+        if progress.baselines is None:
+            fresh = learner
+            if task.targets and task.fresh is not None:
+                fresh = learner_of(backend, cell, task, task.fresh)
+            progress.baselines = _baselines(fresh, task)
     load_before, others = machine.load_average(), machine.OthersLoad()
-    curve = _train(learner, task, ledger)
+    _train(learner, task, keeper, progress, item.effort.evaluations)
+    task.loader.close()
     busy = cautions.host_load(others.cores(), cores.usable().count)
     with ledger.excluded():
         results = _results(learner, task)
-        probes = _probes(learner, task, None) + baselines
+        probes = _probes(learner, task, None) + progress.baselines
+        if item.keep_weights is not None:
+            weights.save_file(item.keep_weights, learner.state_dict())
     seen = task.steps * task.loader.batch_size
+    account = ledger.columns(cores=host.cores, images_seen=seen)
     peak, method = backend.peak_memory()
     return {
         **_setting(cell, task),
         **results,
-        **ledger.columns(cores=host.cores, images_seen=seen),
-        "curve": curve,
+        **account,
+        **keeper.columns(),
+        "core_days_extrapolated": _full(cell, account["train_img_per_sec_core"]),
+        "curve": progress.curve,
         "fewshot": probes or None,
         "effective_precision": precision,
         "peak_memory_bytes": peak,
         "peak_memory_method": method,
         "load_before": load_before,
         "load_after": machine.load_average(),
-        "cautions": [dataclasses.asdict(busy)] if busy else [],
+        "cautions": keeper.cautions() + ([dataclasses.asdict(busy)] if busy else []),
     }
 
 
-def _train(learner: Learner, task: Task, ledger: Ledger) -> Rows:
-    """Every step of the budget; the learning curve on the validation split."""
-    ends = np.linspace(0, task.steps, min(EVALUATIONS, task.steps) + 1).round()
-    curve: Rows = []
+def _full(cell: Cell, rate: float) -> float | None:
+    """Core-days of the paper's whole recipe at this rate, where it is one at its size.
+
+    Every other column is of the steps that ran.
+    """
+    images = budgets.images_of(cell.recipe, cell.model)
+    if images is None or cell.image_size != budgets.IMAGE_SIZE:
+        return None
+    return core_days_at(images, rate)
+
+
+def learner_of(
+    backend: Backend, cell: Cell, task: Task, start: Mapping[str, np.ndarray]
+) -> Learner:
+    """The network of a task, about to be trained from `start`."""
+    return backend.learner(
+        task.spec,
+        start,
+        task.recipe,
+        batch_size=batch_size(cell),
+        dtype=cell.dtype,
+    )
+
+
+def _train(
+    learner: Learner, task: Task, keeper: Keeper, progress: Progress, evaluations: int
+) -> None:
+    """Every step that is left; the learning curve on the validation split."""
+    ends = np.linspace(0, task.steps, min(evaluations, task.steps) + 1).round()
     for first, last in zip(ends.astype(int), ends[1:].astype(int), strict=False):
-        _steps(learner, task, ledger, range(first, last))
-        with ledger.excluded():
-            losses = learner.losses()
-            check_losses(losses, task)
-            curve.append(
-                {
-                    "step": int(last),
-                    "images_seen": int(last) * task.loader.batch_size,
-                    "train_s": ledger.measured_s,
-                    "train_loss": float(np.mean(losses[first:last])),
-                    "top1": accuracy(learner, *task.val),
-                }
+        while progress.step < last:
+            progress.step = take_steps(
+                learner, task, keeper, range(progress.step, last)
             )
-    return curve
+            if progress.step == last:
+                with keeper.ledger.excluded():
+                    point = _point(learner, task, keeper.ledger, int(first), int(last))
+                progress.curve.append(point)
+            if keeper.is_due(progress.step):
+                keeper.save(learner, progress)
 
 
-def _steps(learner: Learner, task: Task, ledger: Ledger, steps: range) -> None:
-    with ledger.measured(learner):
+def _point(
+    learner: Learner, task: Task, ledger: Ledger, first: int, last: int
+) -> dict[str, Any]:
+    """The learning curve after `last` steps."""
+    losses = learner.losses()
+    check_losses(losses, task)
+    return {
+        "step": last,
+        "images_seen": last * task.loader.batch_size,
+        "train_s": ledger.measured_s,
+        "train_loss": float(np.mean(losses[first:last])),
+        "top1": accuracy(learner, task.val),
+    }
+
+
+def take_steps(learner: Learner, task: Task, keeper: Keeper, steps: range) -> int:
+    """Steps until the range is done or a checkpoint is due; how many are done now."""
+    with keeper.ledger.measured(learner):
         for step in steps:
-            with ledger.waiting():
+            with keeper.ledger.waiting():
                 images, labels = task.loader.batch(step)
             rate = learning_rate(task.recipe, step, task.steps)
-            learner.step(images, labels, rate)
+            key = noise.key(task.loader.seed, step) if task.recipe.noisy else None
+            learner.step(images, labels, rate, key)
+            keeper.stepped(learner, step + 1)
+            if step % CHECK_EVERY == CHECK_EVERY - 1:
+                recent = learner.losses()[-CHECK_EVERY:]
+                check_losses(recent, task, step + 1 - len(recent))
+            if keeper.is_due(step + 1):
+                break
         learner.barrier()
+    return step + 1
 
 
-def check_losses(losses: Sequence[float], task: Task) -> None:
-    """Refuse a run at its first loss that is not finite or beyond the bound."""
-    guessing = {
-        "softmax": math.log(task.classes),
-        "sigmoid": task.classes * math.log(2),
-    }[task.recipe.loss]
-    for step, loss in enumerate(losses):
+def check_losses(losses: Sequence[float], task: Task, first: int = 0) -> None:
+    """Refuse a run at its first loss that is not finite or beyond the bound.
+
+    `first` is the step that the first of these losses belongs to.
+    """
+    guessing = guessing_loss(task.recipe, task.classes)
+    for step, loss in enumerate(losses, start=first):
         if not loss <= LOSS_BOUND * guessing:  # NaN compares false, too
             raise Diverged(
                 f"loss {loss:.4g} at step {step} of {task.steps}, more than "
@@ -123,13 +196,37 @@ def check_losses(losses: Sequence[float], task: Task) -> None:
             )
 
 
-def accuracy(learner: Learner, images: Pixels, labels: Classes) -> float:
+def guessing_loss(recipe: Recipe, classes: int) -> float:
+    """The loss of an untrained network: its logits are all the bias of the head."""
+    if recipe.loss == "softmax":
+        return math.log(classes)
+    return classes * math.log1p(math.exp(recipe.head_bias)) - recipe.head_bias
+
+
+def accuracy(learner: Learner, view: View) -> float:
     """Share of the images whose largest logit is their label's."""
-    hits = 0
-    for start in range(0, len(images), _EVAL_IMAGES):
-        logits = learner.logits(to_float(images[start : start + _EVAL_IMAGES]))
-        hits += int(np.sum(logits.argmax(1) == labels[start : start + _EVAL_IMAGES]))
-    return hits / len(images)
+    guessed, positions = predictions(learner, view)
+    return float(np.mean(guessed == view.split.labels[positions]))
+
+
+def predictions(learner: Learner, view: View) -> tuple[Picks, Picks]:
+    """The class of the largest logit, and the position in the split, image by image.
+
+    Raises:
+        Diverged: a logit is not a number. Every loss is taken before its update, so
+            that the last one can spoil the weights without any loss telling.
+    """
+    parts = []
+    for images, positions in view.batches(_EVAL_IMAGES):
+        logits = learner.logits(to_float(images))
+        if not np.isfinite(logits).all():
+            raise Diverged(
+                f"a logit is not finite after step {len(learner.losses()) - 1}; "
+                "lower learning_rate"
+            )
+        parts.append((logits.argmax(1), positions))
+    guessed, positions = (np.concatenate(kind) for kind in zip(*parts, strict=True))
+    return guessed, positions
 
 
 def _features(learner: Learner, images: Pixels) -> fewshot.Features:
@@ -164,21 +261,48 @@ def _probes(learner: Learner, task: Task, baseline: str | None) -> Rows:
 def _results(learner: Learner, task: Task) -> dict[str, Any]:
     """What the trained network achieves on the held-out test split."""
     losses = learner.losses()
-    labels = task.test[1]
+    guessed, positions = predictions(learner, task.test)
     return {
         "train_loss": float(np.mean(losses[-max(1, len(losses) // 10) :])),
-        "top1": accuracy(learner, *task.test),
-        "chance": float(np.bincount(labels).max() / len(labels)),
-        "n_eval": len(labels),
+        **scores(guessed, positions, task.test.split),
         "compile_s": learner.compile_s,
         "compile_cached": learner.compile_cached,
         "weights_sha256": weights.sha256(learner.state_dict()),
     }
 
 
+def scores(guessed: Picks, positions: Picks, split: Split) -> dict[str, Any]:
+    """Accuracy by the split's own labels and, where it has them, by ReaL's.
+
+    An image with no right label in ReaL leaves its numerator and denominator.
+    """
+    labels = split.labels[positions]
+    found: dict[str, Any] = {
+        "top1": float(np.mean(guessed == labels)),
+        "chance": float(np.bincount(labels).max() / len(labels)),
+        "n_eval": len(labels),
+    }
+    if split.accepted is not None:
+        right = [split.accepted[position] for position in positions]
+        hits = [one in kept for one, kept in zip(guessed, right, strict=True) if kept]
+        found["n_eval_real"] = len(hits)
+        found["real_top1"] = float(np.mean(hits)) if hits else None
+    return found
+
+
+def _skipped(task: Task) -> dict[str, Any]:
+    """How many stored images were left out so far, and one of them."""
+    found = task.dataset.skipped()
+    where, problem = next(iter(found.items()), ("", ""))
+    return {
+        "images_skipped": len(found),
+        "images_skipped_example": f"{where}: {problem}" if found else None,
+    }
+
+
 def _setting(cell: Cell, task: Task) -> dict[str, Any]:
     """What was trained, on what, for how long."""
-    spec, unique = task.spec, len(task.loader.labels)
+    spec, unique = task.spec, task.loader.unique_images
     seen = task.steps * task.loader.batch_size
     return {
         "family": spec.family,
@@ -189,9 +313,10 @@ def _setting(cell: Cell, task: Task) -> dict[str, Any]:
         "images_seen": seen,
         "epochs": seen / unique,
         "steps": task.steps,
-        "pretrain_dataset": cell.dataset,
+        "pretrain_dataset": task.dataset.name,
         "pretrain_image_size": cell.image_size,
-        "eval_dataset": cell.dataset,
-        "eval_split": "test",
+        "eval_dataset": task.dataset.name,
+        "eval_split": task.dataset.test_split,
         "eval_preprocess": task.eval_preprocess,
+        **_skipped(task),
     }

@@ -1,7 +1,8 @@
-"""What a pretrain cell needs before its first step: data, network, weights, budget."""
+"""What a training cell needs before its first step: data, network, weights, budget."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,9 @@ from jaxtyping import Int64
 
 from bench import data, models
 from bench.backend import Weights
-from bench.data import Classes, Dataset, Pixels, Split, shuffle, subset
-from bench.data.loader import Loader
+from bench.data import Dataset, Picks, Pixels, augment, folders, shuffle, subset
+from bench.data.loader import Loader, Stored
+from bench.data.view import View, whole
 from bench.errors import StudyError
 from bench.models import ModelSpec, weights
 from bench.models.spec import PatchSpec
@@ -23,49 +25,83 @@ Permutation = Int64[np.ndarray, "pixels"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """A pretrain cell, ready to run."""
+    """A training cell, ready to run."""
 
     spec: ModelSpec
     weights: Weights
     recipe: Recipe
     loader: Loader
     steps: int
-    val: tuple[Pixels, Classes]
-    test: tuple[Pixels, Classes]
+    val: View
+    test: View
     targets: tuple[fewshot.Target, ...]
-    classes: int
+    dataset: Dataset
     eval_preprocess: str
+    fresh: Weights | None = None
+    """Initial weights of the network, where training starts from others."""
+
+    @property
+    def classes(self) -> int:
+        return self.dataset.classes
 
 
 def prepare(cell: Cell) -> Task:
     """Draw the subset, make its images, shuffle them all alike, draw the weights."""
-    dataset = data.load(_name(cell), cell.image_size)
-    spec = models.spec_for(
-        cell.model,
-        image_size=cell.image_size,
-        num_classes=dataset.classes,
-        pool=cell.pool,
-        tokens_mlp_dim=cell.tokens_mlp_dim,
-    )
+    dataset = data.load(_name(cell), cell.image_size, folders.source_of(cell))
+    spec = models.spec_of_cell(cell, num_classes=dataset.classes)
     pixels = permutation(cell, spec)
-    picks = subset.choose(
+    picks = _picks(cell, dataset)
+    loader = _loader(cell, dataset, picks, pixels)
+    return Task(
+        spec=spec,
+        weights=weights.initial(spec, cell.seed, cell.head_bias),
+        recipe=of_cell(cell),
+        loader=loader,
+        steps=total_steps(cell, len(loader.labels)),
+        val=whole(dataset.val, cell.image_size, pixels),
+        test=whole(dataset.test, cell.image_size, pixels),
+        targets=tuple(_target(name, cell, pixels) for name in _probes(cell)),
+        dataset=dataset,
+        eval_preprocess=_preprocess(dataset, cell),
+    )
+
+
+def dev_task(cell: Cell, task: Task) -> Task:
+    """The same task with its training images split in two, to choose a setting on.
+
+    A stratified `dev_fraction` of them becomes `val`; the rest is trained on. The
+    reported test split is not in it.
+    """
+    picks = _picks(cell, task.dataset)
+    labels = task.dataset.train.labels[picks]
+    order = subset.order(labels, "stratified", cell.subset_seed)
+    held = max(1, round(cell.dev_fraction * len(picks)))
+    if held >= len(picks):
+        raise StudyError(
+            f"dev_fraction {cell.dev_fraction:g} of {len(picks)} training images "
+            "leaves none to train on; lower it or give one learning_rate"
+        )
+    dev, rest = np.sort(picks[order[:held]]), np.sort(picks[order[held:]])
+    pixels = permutation(cell, task.spec)
+    val = View(
+        split=task.dataset.train, picks=dev, image_size=cell.image_size, pixels=pixels
+    )
+    return dataclasses.replace(
+        task,
+        loader=_loader(cell, task.dataset, rest, pixels),
+        val=val,
+        test=dataclasses.replace(task.test, picks=dev[:0]),
+    )
+
+
+def _picks(cell: Cell, dataset: Dataset) -> data.Picks:
+    """Positions of the cell's training images."""
+    return subset.choose(
         dataset.train.labels,
         cell.subset,
         examples=cell.data_examples,
         fraction=cell.data_fraction,
         seed=cell.subset_seed,
-    )
-    return Task(
-        spec=spec,
-        weights=weights.initial(spec, cell.seed),
-        recipe=of_cell(cell),
-        loader=_loader(cell, dataset.train, picks, pixels),
-        steps=total_steps(cell, len(picks)),
-        val=_shuffled(dataset.val, pixels),
-        test=_shuffled(dataset.test, pixels),
-        targets=tuple(_target(name, cell, pixels) for name in _probes(cell)),
-        classes=dataset.classes,
-        eval_preprocess=_preprocess(dataset, cell),
     )
 
 
@@ -110,21 +146,24 @@ def _name(cell: Cell) -> str:
 
 
 def _loader(
-    cell: Cell, split: Split, picks: data.Picks, pixels: Permutation | None
+    cell: Cell, dataset: Dataset, picks: Picks, pixels: Permutation | None
 ) -> Loader:
-    images, labels = split.take(picks)
+    """Images that fit are made now; crops are cut from stored images in their time."""
+    split, how = dataset.train, augment.of_cell(cell)
+    images: Pixels | Stored = Stored(split=split, picks=picks)
+    view = View(split=split, picks=picks, image_size=cell.image_size)
+    if view.fits and not (how.augment == "inception" and split.fit):
+        images, picks = view.everything
     return Loader(
-        images=_reordered(images, pixels),
-        labels=labels,
+        images=images,
+        labels=split.labels[picks],
         batch_size=batch_size(cell),
         seed=cell.seed,
-        augment=cell.augment,
+        classes=dataset.classes,
+        image_size=cell.image_size,
+        how=how,
+        pixels=pixels,
     )
-
-
-def _shuffled(split: Split, pixels: Permutation | None) -> tuple[Pixels, Classes]:
-    images, labels = split.all()
-    return _reordered(images, pixels), labels
 
 
 def _reordered(images: Pixels, pixels: Permutation | None) -> Pixels:
@@ -138,14 +177,14 @@ def _probes(cell: Cell) -> list[str]:
 def _target(name: str, cell: Cell, pixels: Permutation | None) -> fewshot.Target:
     """A few-shot task, its images treated like those of pre-training."""
     dataset = data.load(name, cell.image_size)
-    first = np.arange(min(fewshot.SUPPORT, len(dataset.train)))
+    first = fewshot.support_of(dataset.train.labels)
     support, support_labels = dataset.train.take(first)
-    test, test_labels = _shuffled(dataset.test, pixels)
+    test, test_labels = dataset.test.all()
     return fewshot.Target(
         name=name,
         support=_reordered(support, pixels),
         support_labels=support_labels,
-        test=test,
+        test=_reordered(test, pixels),
         test_labels=test_labels,
     )
 

@@ -155,6 +155,6 @@ def test_the_table_says_why_there_is_no_ratio():
     text = comparison_table(
         frame(rows("jax", 100), rows("torch", 50, probe_outputs=wrong))
     )
-    assert "none to jax jit: logits differ" in text
+    assert "Over the other side: none to jax jit: logits differ" in text
     assert "0.50x" not in text
     assert "2.00x" not in text

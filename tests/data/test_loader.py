@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.data import to_float
+from bench.data.augment import Augmentation
 from bench.data.loader import Loader
 from bench.errors import StudyError
 
@@ -13,8 +14,11 @@ from bench.errors import StudyError
 def loader(count: int = 10, **settings) -> Loader:
     images = np.random.default_rng(0).integers(0, 256, (count, 4, 4, 3))
     labels = np.arange(count)
-    given = {"batch_size": 4, "seed": 0, **settings}
-    return Loader(images=images.astype(np.uint8), labels=labels, **given)
+    given = {"batch_size": 4, "seed": 0, "classes": 10, **settings}
+    how = Augmentation(augment=given.pop("augment", "none"))
+    return Loader(
+        images=images.astype(np.uint8), labels=labels, image_size=4, how=how, **given
+    )
 
 
 @given(st.integers(1, 12), st.integers(1, 30), st.integers(0, 9))
@@ -60,7 +64,7 @@ def test_flip_mirrors_some_images_left_to_right_and_repeats():
 
 
 def test_an_unknown_augment_is_refused():
-    with pytest.raises(StudyError, match="unknown augment 'crop'; known: none, flip"):
+    with pytest.raises(StudyError, match="unknown augment 'crop'; known: none, flip,"):
         loader(augment="crop")
 
 

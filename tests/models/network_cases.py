@@ -26,7 +26,14 @@ def _resnet(kind: type[ResNetSpec]) -> ModelSpec:
 CASES = {
     "mixer": _patches("Mixer-XXS/4"),
     "mixer with wide tokens": _patches("Mixer-XXS/4", tokens_mlp_dim=48),
+    "mixer untied": _patches("Mixer-XXS/4", tied_token_mixing=False),
+    "mixer linear": _patches("Mixer-XXS/4", token_mixing="linear"),
+    "mixer linear untied": _patches(
+        "Mixer-XXS/4", token_mixing="linear", tied_token_mixing=False
+    ),
+    "mixer without token mixing": _patches("Mixer-XXS/4", token_mixing="none"),
     "vit": _patches("ViT-XXS/4"),
+    "vit without positions": _patches("ViT-XXS/4", position_embedding="none"),
     "vit gap": _patches("ViT-XXS/4", pool="gap"),
     "vit with representation": _patches("ViT-XXS/4", representation=True),
     "resnet": _resnet(ResNetSpec),

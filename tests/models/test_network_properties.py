@@ -63,6 +63,57 @@ def test_the_order_of_tokens_reaches_a_gap_vit_by_positions_alone() -> None:
     )
 
 
+def test_untied_copies_of_tied_weights_are_the_tied_network() -> None:
+    untied, images = CASES["mixer untied"], images_of(MIXER)
+    given = weights.random(MIXER, 0)
+    copied = {
+        name: np.repeat(array[None], MIXER.width, 0)
+        if "/token_mixing/" in name
+        else array
+        for name, array in given.items()
+    }
+    np.testing.assert_allclose(
+        logits(untied, copied, images), logits(MIXER, given, images), rtol=0, atol=1e-12
+    )
+
+
+def test_untied_channels_do_not_read_each_others_weights() -> None:
+    spec = CASES["mixer linear untied"]
+    block = models.twin(spec, "torch").build(
+        spec, weights.random(spec, 0), dtype="float64"
+    )
+    mixing = block.MixerBlock_0.token_mixing
+    x = torch.randn(2, spec.tokens, spec.width, dtype=torch.float64)
+    with torch.no_grad():
+        before = mixing(x)
+        mixing.Dense_0.kernel[5] *= 2
+        changed = (mixing(x) != before).any(dim=1).any(dim=0)
+    assert changed.nonzero().flatten().tolist() == [5]
+
+
+def test_without_token_mixing_the_order_of_tokens_is_lost() -> None:
+    spec = CASES["mixer without token mixing"]
+    images, (patches, pixels) = images_of(spec), orders(spec)
+    given = weights.random(spec, 0)
+    moved = shuffled(images, 4, patches, np.sort(pixels))
+    np.testing.assert_allclose(
+        logits(spec, given, moved), logits(spec, given, images), rtol=0, atol=1e-12
+    )
+
+
+def test_linear_token_mixing_is_one_matrix() -> None:
+    spec = CASES["mixer linear"]
+    network = models.twin(spec, "torch").build(
+        spec, weights.random(spec, 0), dtype="float64"
+    )
+    mixing = network.MixerBlock_0.token_mixing
+    x = torch.randn(2, spec.tokens, spec.width, dtype=torch.float64)
+    with torch.no_grad():
+        wanted = torch.einsum("bsc,sd->bdc", x, mixing.Dense_0.kernel)
+        wanted += mixing.Dense_0.bias[:, None]
+        torch.testing.assert_close(mixing(x), wanted, rtol=0, atol=1e-12)
+
+
 def test_patch_and_pixel_shuffling_only_permutes_the_weights_of_mixer() -> None:
     """Section 3.4 and Figure 4: training cannot see this shuffling."""
     images, (patches, pixels) = images_of(MIXER), orders(MIXER)
@@ -82,10 +133,13 @@ def test_patch_and_pixel_shuffling_only_permutes_the_weights_of_mixer() -> None:
     assert np.abs(unmoved - here).max() > 0.01
 
 
-def _is_without_effect(name: str) -> bool:
+def _is_without_effect(spec: ModelSpec, name: str) -> bool:
     # one number for all channels of a token: every later reader is a layer norm;
     # one number for all keys of a query: the softmax removes it
-    return name.endswith(("token_mixing/Dense_1/bias", "key/bias"))
+    if not getattr(spec, "tied_token_mixing", True):  # there each has its own number
+        return False
+    last = "Dense_0" if getattr(spec, "token_mixing", "") == "linear" else "Dense_1"
+    return name.endswith((f"token_mixing/{last}/bias", "key/bias"))
 
 
 @pytest.mark.parametrize("case", TOKEN_MODELS)
@@ -96,7 +150,7 @@ def test_every_tensor_counts(case: str) -> None:
     for name, array in given.items():
         after = logits(spec, given | {name: np.zeros_like(array)}, images)
         gap = np.abs(after - before).max()
-        assert gap < 1e-12 if _is_without_effect(name) else gap > 1e-4, name
+        assert gap < 1e-12 if _is_without_effect(spec, name) else gap > 1e-4, name
 
 
 @pytest.mark.parametrize("case", CASES)

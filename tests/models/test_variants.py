@@ -6,6 +6,7 @@ import pytest
 
 from bench import models
 from bench.errors import StudyError
+from bench.models.mixer import MixerSpec
 from bench.models.vit import ViTSpec
 
 # name: (parameters with 1000 classes, with 21843 classes, GMACs per image), all at
@@ -172,7 +173,8 @@ def test_printed_names_are_fixed_points(name: str) -> None:
         (
             "Mixer-B/16",
             {"pool": "gap"},
-            "Mixer-B/16: Mixer has no pool; its options: tokens_mlp_dim",
+            "Mixer-B/16: Mixer has no pool; its options: tokens_mlp_dim, "
+            "token_mixing, tied_token_mixing",
         ),
         (
             "BiT-R50x1",
@@ -182,7 +184,8 @@ def test_printed_names_are_fixed_points(name: str) -> None:
         (
             "ViT-B/16",
             {"tokens_mlp_dim": 1},
-            "ViT-B/16: ViT has no tokens_mlp_dim; its options: pool, representation",
+            "ViT-B/16: ViT has no tokens_mlp_dim; its options: pool, representation, "
+            "position_embedding",
         ),
         (
             "ViT-B/16",
@@ -193,6 +196,43 @@ def test_printed_names_are_fixed_points(name: str) -> None:
             "Mixer-B/16",
             {"tokens_mlp_dim": 0},
             "Mixer-B/16: tokens_mlp_dim 0; it must be 1 or more",
+        ),
+        (
+            "BiT-R50x1",
+            {"tied_token_mixing": False},
+            "BiT-R50x1: BiT has no tied_token_mixing; its options: none",
+        ),
+        (
+            "ViT-B/16",
+            {"token_mixing": "none"},
+            "ViT-B/16: ViT has no token_mixing; its options: pool, ",
+        ),
+        (
+            "Mixer-B/16",
+            {"position_embedding": "none"},
+            "Mixer-B/16: Mixer has no position_embedding; its options: ",
+        ),
+        (
+            "Mixer-B/16",
+            {"token_mixing": "fft"},
+            "Mixer-B/16: unknown token_mixing 'fft'; known: mlp, linear, none",
+        ),
+        (
+            "ViT-B/16",
+            {"position_embedding": "sincos"},
+            "ViT-B/16: unknown position_embedding 'sincos'; known: learned, none",
+        ),
+        (
+            "Mixer-B/16",
+            {"token_mixing": "none", "tied_token_mixing": False},
+            "Mixer-B/16: tied_token_mixing false, but token_mixing none has nothing to "
+            "untie; say mlp or linear",
+        ),
+        (
+            "Mixer-B/16",
+            {"token_mixing": "linear", "tokens_mlp_dim": 384},
+            "Mixer-B/16: tokens_mlp_dim 384, but token_mixing linear has no hidden "
+            "layer; leave one of them out",
         ),
         (
             "BiT-R50x1",
@@ -271,6 +311,52 @@ def test_released_names_and_shapes(
     name: str, tensor: str, shape: tuple[int, ...]
 ) -> None:
     assert models.spec_for(name).tensors()[tensor].shape == shape
+
+
+# options: parameters of B/16 with 1000 classes, of its token mixing, GMACs. By hand:
+# (196 x 384 + 384) + (384 x 196 + 196) = 151,108 a network; 12 blocks, 768 channels.
+ABLATIONS = {
+    (): (59_880_472, 1_813_296, 12.602),
+    (("tied_token_mixing", False),): (1_450_678_504, 1_392_611_328, 12.602),
+    (("token_mixing", "linear"),): (58_530_520, 463_344, 11.569),
+    (("token_mixing", "linear"), ("tied_token_mixing", False)): (
+        413_915_368,
+        355_848_192,
+        11.569,
+    ),
+    (("token_mixing", "none"),): (58_048_744, 0, 11.215),
+}
+
+
+@pytest.mark.parametrize("options", ABLATIONS)
+def test_ablations_of_mixer_b16(options: tuple[tuple[str, object], ...]) -> None:
+    total, mixing, gmacs = ABLATIONS[options]
+    spec = models.spec_for("Mixer-B/16", **dict(options))
+    assert isinstance(spec, MixerSpec)
+    assert (spec.param_count, spec.token_mixing_params) == (total, mixing)
+    assert spec.macs / 1e9 == pytest.approx(gmacs, abs=5e-4)
+    counted = [t.size for n, t in spec.tensors().items() if "/token_mixing/" in n]
+    assert sum(counted) == mixing
+    assert spec.adam_bytes == 16 * total
+
+
+def test_untying_asks_for_23_gb_before_any_activation() -> None:
+    untied = models.spec_for("Mixer-B/16", tied_token_mixing=False)
+    assert untied.adam_bytes / 1e9 == pytest.approx(23.2, abs=0.05)
+    shape = untied.tensors()["MixerBlock_0/token_mixing/Dense_0/kernel"].shape
+    assert shape == (768, 196, 384)
+    fans = untied.tensors()["MixerBlock_0/token_mixing/Dense_1/kernel"].fans
+    assert fans == (
+        384,
+        196,
+    )  # of one channel's network: it starts as the tied one does
+
+
+def test_a_vit_without_positions() -> None:
+    spec = models.spec_for("ViT-B/16", position_embedding="none")
+    assert spec.param_count == 86_567_656 - 197 * 768
+    assert spec.macs == models.spec_for("ViT-B/16").macs
+    assert "Transformer/posembed_input/pos_embedding" not in spec.tensors()
 
 
 def test_mixer_b16_has_the_150_arrays_of_its_file() -> None:

@@ -179,6 +179,7 @@ def _bit_paper(name: str) -> str:
         ("mixer", _prefixed("params/")),
         ("vit", _prefixed("opt/target/")),
         ("vit", _linen),
+        ("vit", lambda name: name.replace("posembed_input/", "")),  # before 2022
         ("vit gap", _big_vision),
         ("vit with representation", _big_vision),
         ("resnet", _numbered),
@@ -213,6 +214,105 @@ def test_big_vision_positions_leave_the_class_token_alone(tmp_path: Path) -> Non
     drawn[name][:, 0] = 0
     np.savez(tmp_path / "foreign.npz", **(drawn | {name: drawn[name][:, 1:]}))
     assert_same(weights.load_file(tmp_path / "foreign.npz", spec), drawn)
+
+
+def test_blocks_stacked_by_a_scan_are_taken_apart(tmp_path: Path) -> None:
+    """big_vision's ViTs trained by nn.scan: (blocks, ...) under encoderblock."""
+    spec = CASES["vit gap"]
+    drawn = weights.random(spec, 0)
+    stacked = {n: a for n, a in drawn.items() if "encoderblock_" not in n}
+    for name in drawn:
+        if name.startswith(f"{BLOCK}/"):
+            rest = _linen(name.removeprefix(f"{BLOCK}/"))
+            both = [drawn[name.replace("block_0", f"block_{i}")] for i in (0, 1)]
+            stacked[f"params/Transformer/encoderblock/{rest}"] = np.stack(both)
+    assert len(stacked) < len(drawn)
+    np.savez(tmp_path / "foreign.npz", **stacked)
+    assert_same(weights.load_file(tmp_path / "foreign.npz", spec), drawn)
+
+
+def test_a_stack_of_another_depth_is_refused(tmp_path: Path) -> None:
+    spec = CASES["vit gap"]
+    drawn = weights.random(spec, 0)
+    drawn["Transformer/encoderblock/LayerNorm_0/scale"] = np.ones((3, 64), np.float32)
+    np.savez(tmp_path / "foreign.npz", **drawn)
+    with pytest.raises(WeightsError, match="no Transformer/encoderblock/LayerNorm_0"):
+        weights.load_file(tmp_path / "foreign.npz", spec)
+
+
+def _older_mixer(name: str) -> str:
+    """The Mixer layout before release, with pre-Linen numbers of layer norms."""
+    name = re.sub(r"^stem/", "embedding/", name)
+    name = name.replace("pre_head_layer_norm", "Mixer/encoder_norm")
+    name = name.replace("/LayerNorm_1/", "/LayerNorm_2/")
+    name = re.sub(r"^MixerBlock_", "Mixer/encoderblock_", name)
+    return re.sub(
+        r"_mixing/Dense_(\d)/(\w+)$",
+        lambda found: f"_mixing_phase_0/{found[2]}{int(found[1]) + 1}",
+        name,
+    )
+
+
+def test_the_older_mixer_layout_with_its_axes_of_length_one(tmp_path: Path) -> None:
+    drawn = weights.random(CASES["mixer"], 0)
+    foreign = {
+        _older_mixer(name): array[None] if "_mixing/" in name else array
+        for name, array in drawn.items()
+    }
+    wanted = "Mixer/encoderblock_1/token_mixing_phase_0/kernel2"
+    assert foreign[wanted].shape == (1, 32, 9)
+    assert "Mixer/encoderblock_0/LayerNorm_2/bias" in foreign
+    np.savez(tmp_path / "foreign.npz", **foreign)
+    assert_same(weights.load_file(tmp_path / "foreign.npz", CASES["mixer"]), drawn)
+
+
+@pytest.mark.parametrize(
+    ("model", "tensors", "shapes"),
+    [
+        (
+            "Mixer-B/16",
+            150,
+            {
+                "stem/kernel": (16, 16, 3, 768),
+                "MixerBlock_11/token_mixing/Dense_0/kernel": (196, 384),
+                "MixerBlock_0/channel_mixing/Dense_1/kernel": (3072, 768),
+                "pre_head_layer_norm/scale": (768,),
+                "head/kernel": (768, 1000),
+            },
+        ),
+        (
+            "ViT-B/16",
+            200,
+            {
+                "cls": (1, 1, 768),
+                "Transformer/posembed_input/pos_embedding": (1, 197, 768),
+                f"{BLOCK}/MultiHeadDotProductAttention_1/query/kernel": (768, 12, 64),
+                f"{BLOCK}/MultiHeadDotProductAttention_1/out/kernel": (12, 64, 768),
+                f"{BLOCK}/MlpBlock_3/Dense_0/kernel": (768, 3072),
+                "Transformer/encoder_norm/bias": (768,),
+            },
+        ),
+        (
+            "BiT-R50x1",
+            None,
+            {
+                "resnet/root_block/standardized_conv2d/kernel": (7, 7, 3, 64),
+                "resnet/block1/unit01/a/proj/standardized_conv2d/kernel": (
+                    *(1, 1, 64, 256),
+                ),
+                "resnet/block4/unit03/c/group_norm/gamma": (512,),
+                "resnet/group_norm/beta": (2048,),
+                "resnet/head/conv2d/kernel": (1, 1, 2048, 1000),
+            },
+        ),
+    ],
+)
+def test_the_released_names_and_shapes(
+    model: str, tensors: int | None, shapes: dict[str, tuple[int, ...]]
+) -> None:
+    table = models.spec_for(model).tensors()
+    assert tensors in (None, len(table))
+    assert {name: table[name].shape for name in shapes} == shapes
 
 
 def test_files_in_other_precisions_become_float32(tmp_path: Path) -> None:

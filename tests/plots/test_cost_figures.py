@@ -109,22 +109,66 @@ def test_the_marks_stand_on_their_points(measured):
         assert {x for x, _ in marks["knee"]} == {16}
 
 
-def test_shares_are_medians_over_repetitions(measured):
+def test_rates_are_medians_over_repetitions(measured):
     again = [
-        measured.assign(ceiling_share=measured["ceiling_share"] * f) for f in (1, 3, 2)
+        measured.assign(flop_per_sec=measured["flop_per_sec"] * f) for f in (1, 3, 2)
     ]
     points = roofline.points(pd.concat(again, ignore_index=True))
-    share = points.set_index(["label", "framework"])["x"]
-    assert share["Mixer-XS/4, 16 px", "jax"] == pytest.approx(2 * 100 * 9e10 / 2e11)
+    rate = points.set_index(["label", "framework"])["y"]
+    assert rate["Mixer-XS/4, 16 px", "jax"] == pytest.approx(2 * 90)
     assert set(points["repetitions"]) == {3}
-    assert "ceiling 200 GFLOP/s" in roofline.caption(points)
 
 
-def test_too_many_lines_keep_the_best(measured):
-    one = measured[measured["mode"] == "infer"].iloc[:1]
-    many = [
-        one.assign(cell_id=str(i), image_size=i, ceiling_share=i / 100)
-        for i in range(1, roofline.MOST_LINES + 3)
+def test_the_bytes_are_the_least_that_a_step_can_move(measured):
+    points = roofline.points(measured)
+    at_16 = points[points["image_size"] == 16]
+    # a million float32 weights; 32 images of 3 x 16 x 16 values, 1,000 logits each
+    assert set(at_16["bytes_per_step"]) == {4e6 + 4 * 32 * (768 + 1000)}
+    assert set(at_16["flop_per_step"]) == {2 * 5e7 * 32}
+    assert set(at_16["x"]) == {3.2e9 / (4e6 + 226_304)}
+    row = {"dtype": "float16", "param_count": 10, "batch_size": 2, "image_size": 4,
+           "num_classes": 5, "macs": 7}  # fmt: skip
+    found = [
+        roofline.bytes_per_step({**row, "mode": mode}) for mode in ("infer", "train")
     ]
-    points = roofline.points(pd.concat(many, ignore_index=True))
-    assert points["x"].min() == 3 and len(points) == roofline.MOST_LINES
+    assert found == [40 + 212, 80 + 212]
+    work = [
+        roofline.flop_per_step({**row, "mode": mode}) for mode in ("infer", "train")
+    ]
+    assert work == [28, 84]
+
+
+def _roofs(rows):
+    with style.style():
+        figure = roofline.draw(rows)
+    return [
+        [line.get_xydata() for line in axes.lines if line.get_gid() == "roof"]
+        for axes in figure.axes
+    ], figure
+
+
+def test_without_a_bandwidth_there_is_the_flat_roof_alone(measured):
+    for (roof,) in _roofs(measured)[0]:
+        assert set(roof[:, 1]) == {200.0} and len(roof) == 2
+    points = roofline.points(measured)
+    assert "No copy bandwidth was recorded" in roofline.caption(points)
+    assert "Slope" not in roofline.caption(points)
+
+
+def test_with_a_bandwidth_the_roof_breaks_at_the_ridge(measured):
+    rows = measured.assign(bandwidth_bytes_per_sec=1e10)
+    roofs, figure = _roofs(rows)
+    for (roof,), axes in zip(roofs, figure.axes, strict=True):
+        (x0, y0), ridge, (x1, y1) = roof
+        assert y0 / x0 == pytest.approx(10)  # GFLOP/s by FLOP/byte: 10 GB/s
+        assert ridge.tolist() == [20.0, 200.0] and y1 == 200.0
+        assert x1 == axes.get_xlim()[1] and axes.get_xlim()[0] < 20
+        names = {text.get_text() for text in axes.texts}
+        assert {"matrix product 200 GFLOP/s", "copy 10.0 GB/s"} <= names
+    points = roofline.points(rows)
+    assert set(points["bandwidth_gb_per_sec"]) == {10.0}
+    assert "Slope: its measured copy bandwidth" in roofline.caption(points)
+
+
+def test_a_row_without_its_closed_form_has_no_intensity(measured):
+    assert roofline.draw(measured.assign(param_count=None)) == roofline.NOTHING

@@ -7,11 +7,13 @@ import importlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text  # noqa: TID253
 from measured_rows import timed
 
 from bench.analysis import demo
 from bench.plots import data_scale, gallery, pareto, relative, resolution, style
 from bench.plots import throughput as throughput_plot
+from bench.plots.labels import Box
 from bench.record import table
 from bench.results import to_frame
 
@@ -409,3 +411,42 @@ def test_text_is_readable_and_inside_the_figure(module, both, width):
             assert text.get_fontsize() >= style.SMALL_PT
             box = text.get_window_extent()
             assert frame.x0 - 1 <= box.x0 and box.x1 <= frame.x1 + 1, text
+
+
+def _box(text) -> Box:
+    """Extent of the words alone, without a leader line."""
+    return Box(*Text.get_window_extent(text).extents)
+
+
+def _shown(axes, which: str) -> list[Box]:
+    """Extents of the tick labels inside the limits; others are not drawn."""
+    low, high = sorted(getattr(axes, f"get_{which}lim")())
+    ticks = getattr(axes, f"get_{which}ticks")()
+    words = getattr(axes, f"get_{which}ticklabels")()
+    found = zip(ticks, words, strict=True)
+    return [_box(w) for t, w in found if low <= t <= high and w.get_text()]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=gallery.FIGURES)
+@pytest.mark.parametrize("width", [COLUMN_IN, style.WIDTH_IN])
+def test_no_tick_is_cut_off_and_no_label_covers_one(module, both, width):
+    figure = _drawn(module, both, width)
+    figure.set_dpi(200)  # as it is saved
+    figure.draw_without_rendering()
+    frame = Box(*figure.bbox.extents)
+    for axes in figure.axes:
+        ticks = [*_shown(axes, "x"), *_shown(axes, "y")]
+        for tick in ticks:
+            assert tick.outside(frame) < 1
+        for text in axes.texts:
+            if text.get_gid() in ("label", "value") and text.get_text():
+                assert _box(text).shared(ticks) < 1, text
+    figure.set_dpi(100)
+
+
+def test_one_line_of_a_legend_or_lines_of_equal_length(both):
+    for width, most in ((COLUMN_IN, 3), (style.WIDTH_IN, 7)):
+        (legend,) = _drawn(pareto, both, width).legends
+        count = len(legend.get_texts())
+        columns = legend._ncols
+        assert columns <= most and columns * -(-count // columns) - count < columns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 
 from bench.models import FAMILIES
@@ -28,6 +29,36 @@ def test_colours_are_apart_in_greyscale():
     for one, other in itertools.combinations(style.COLOURS.values(), 2):
         assert abs(lightness(one) - lightness(other)) >= 10
     assert max(map(lightness, style.COLOURS.values())) <= 80  # still seen on white
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB
+BLIND = {
+    "protan": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "deutan": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "tritan": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+
+
+@pytest.mark.parametrize("matrix", BLIND.values(), ids=BLIND)
+def test_colours_are_apart_for_colour_blind_readers(matrix):
+    seen = [lab(np.clip(matrix @ linear(c), 0, 1)) for c in style.COLOURS.values()]
+    for one, other in itertools.combinations(seen, 2):
+        assert np.linalg.norm(one - other) >= 18  # CIE76; 2.3 is just noticed
+
+
+def linear(colour: str) -> np.ndarray:
+    from matplotlib.colors import to_rgb
+
+    value = np.array(to_rgb(colour))
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    """CIE L*a*b* of a linear sRGB colour, D65."""
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722],
+              [0.0193, 0.1192, 0.9505]]  # fmt: skip
+    x, y, z = np.cbrt(to_xyz @ rgb / [0.9505, 1.0, 1.089])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
 def test_every_framework_has_a_marker_of_its_own():

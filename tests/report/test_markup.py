@@ -32,12 +32,12 @@ GRID = Grid(
 
 EXPECTED = {
     "table": """\
-model             50 %
---------------  ------
+model            50 %
+--------------  -----
 A & B
-Mixer_S|32 <a>   1,384
-ViT                007
-x                    —
+Mixer_S|32 <a>  1,384
+ViT               007
+x                   —
 
 n=2 & more.""",
     "github": """\

@@ -106,16 +106,19 @@ def test_the_whole_table():
 
 
 WHOLE = """\
-model      framework      px    batch    params (M)    img/sec/core              interval    top-1 % (chance)    core-days  5-shot % (raw pixels, random init)
----------  -----------  ----  -------  ------------  --------------  --------------------  ------------------  -----------  ------------------------------------
-[1] measured, Xeon 8481C, vcpu, inference, float32, protocol track, trained on fractals, tested on fractals
-Mixer-S/4  jax            32        8          1.23           1,384  n=1, within-run only         50.0 (10.0)       0.0123  digits 50.0 (70.0, 30.0)
-[2] measured, Xeon 8481C, vcpu, throughput not measured, float32, trained on fractals, tested on fractals
-ViT-S/4    jax            32        —             —               —                     —         25.0 (10.0)       0.0123  —
+model      framework  params  img/sec/core              interval      top-1 %  core-days  5-shot %
+                         (M)                                         (chance)
+---------  ---------  ------  ------------  --------------------  -----------  ---------  ------------------------
+[1] measured, Xeon 8481C, vcpu, inference, 32 px, batch 8, float32, protocol track, trained on fractals, tested on fractals
+Mixer-S/4  jax          1.23         1,384  n=1, within-run only  50.0 (10.0)     0.0123  digits 50.0 (70.0, 30.0)
+[2] measured, Xeon 8481C, vcpu, throughput not measured, 32 px, float32, trained on fractals, tested on fractals
+ViT-S/4    jax             —             —                     —  25.0 (10.0)     0.0123  —
 
 [1] img/sec/core: forward passes, batch picked by a pilot sweep and measured afresh, inputs resident on the device, protocol track, float32, layout NHWC, built as jit; median over n=1 fresh processes of each one's median block; no interval with fewer than 5 processes. Xeon 8481C, 2 x vcpu sharing each batch. jax 0.10.2, python 3.11.9; commit 0123456789ab.
 
 [2] img/sec/core: not measured.
+
+5-shot %: linear probes on each target; in brackets those on raw pixels and on the network at random initialisation.
 
 Not above: infer ViT-S/4 jax 32 px oom: needs 9 GB, has 8"""  # noqa: E501
 
@@ -165,6 +168,50 @@ def test_ratios_stay_inside_machine_framework_and_size():
         ("70.0", "—"),
         ("90.0", "—"),
     }
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ({"batch_rule": "fixed"}, "batch rule, fixed batch size"),
+        ({"environment_id": "e2"}, "environment"),
+        ({"device_kind": "cuda"}, "device kind"),
+        ({"dtype": "bfloat16"}, "dtype"),
+        ({"framework": "torch"}, "framework"),
+        ({"num_classes": 10}, "num classes"),
+    ],
+)
+def test_a_ratio_crosses_nothing_that_makes_rates_unlike(other, why):
+    rows = frame(
+        infer("ViT-S/4", 100.0), infer("Mixer-S/4", 200.0, cell_id="c", **other)
+    )
+    text = comparison_table(rows, "table", baseline="ViT-S/4")
+    (row,) = (r for r in lines(rows, baseline="ViT-S/4") if r["model"] == "Mixer-S/4")
+    assert row["vs ViT-S/4"] == "—"
+    said = f"No ratio where ViT-S/4 was not timed with the same {why} (1 row)."
+    assert said in text
+
+
+def test_fixed_batches_are_divided_only_where_equal():
+    fixed = {"batch_rule": "fixed"}
+    rows = frame(
+        infer("ViT-S/4", 100.0, **fixed),
+        infer("Mixer-S/4", 200.0, **fixed),
+        infer("BiT-R50x1", 50.0, batch_size=16, **fixed),
+    )
+    found = {r["model"]: r["vs ViT-S/4"] for r in lines(rows, baseline="ViT-S/4")}
+    assert found == {"ViT-S/4": "1.00x", "Mixer-S/4": "2.00x", "BiT-R50x1": "—"}
+
+
+def test_a_recipe_per_model_is_a_note_and_what_differs_by_name_a_column():
+    rates = {"Mixer-S/4": 0.01, "ViT-S/4": 0.005}
+    rows = [pretrain(model, 0.5, learning_rate=rate) for model, rate in rates.items()]
+    text = comparison_table(frame(*rows), "table")
+    assert "learning rate: 0.005 (ViT-S/4 jax), 0.01 (Mixer-S/4 jax)." in text
+    assert "learning" not in text.splitlines()[0]
+    assert lines(frame(*rows))[0]["learning rate"] in ("0.005", "0.01")
+    again = pretrain("ViT-S/4", 0.6, learning_rate=0.01)
+    assert "learning" in comparison_table(frame(*rows, again), "table").splitlines()[0]
 
 
 def test_different_keys_are_different_groups():

@@ -85,6 +85,56 @@ def test_rows_are_every_shot_and_seed_with_accuracy_over_the_whole_test_split():
     }
 
 
+def test_the_whole_protocol_against_a_plain_solution():
+    """big_vision's: standardise by the shots, bias 100, targets +-1, l2 of 1024."""
+    rng = np.random.default_rng(3)
+    centres = rng.standard_normal((3, 6))
+    labels = np.arange(90) % 3
+    support = centres[labels] + rng.standard_normal((90, 6))
+    test_labels = np.arange(50) % 3
+    test = centres[test_labels] + rng.standard_normal((50, 6))
+    task = fewshot.Target(
+        name="toy",
+        support=np.zeros((90, 1, 1, 3), dtype=np.uint8),
+        support_labels=labels,
+        test=np.zeros((50, 1, 1, 3), dtype=np.uint8),
+        test_labels=test_labels,
+    )
+    for row in fewshot.rows(task, support, test, None):
+        draws = np.random.default_rng(row["seed"])
+        orders = [draws.permutation(np.flatnonzero(labels == one)) for one in range(3)]
+        picks = np.concatenate([order[: row["shots"]] for order in orders])
+        mean, deviation = support[picks].mean(0), support[picks].std(0) + 1e-5
+        x = np.c_[(support[picks] - mean) / deviation, np.full(len(picks), 100.0)]
+        y = np.where(labels[picks][:, None] == np.arange(3), 1.0, -1.0)
+        solution = np.linalg.solve(x.T @ x + 1024 * np.eye(7), x.T @ y)
+        scores = np.c_[(test - mean) / deviation, np.full(50, 100.0)] @ solution
+        assert row["accuracy"] == np.mean(scores.argmax(1) == test_labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "each"),
+    [
+        (np.arange(300) % 3, [100, 100, 100]),  # few images: all of them
+        (np.repeat([0, 1], [5_000, 5_000]), [500, 500]),  # class by class, as folders
+        (np.arange(50_000) % 1_000, [50] * 1_000),
+        (np.arange(200_000) % 1_000, [65] * 1_000),  # ImageNet: 65,000 in all
+    ],
+    ids=["small", "sorted", "many classes", "imagenet"],
+)
+def test_shots_are_drawn_from_the_first_images_of_each_class(labels, each):
+    picks = fewshot.support_of(labels)
+    assert np.bincount(labels[picks]).tolist() == each
+    assert (np.diff(picks) > 0).all()
+    for one in (0, 1):
+        firsts = np.flatnonzero(labels == one)[: each[one]]
+        assert np.intersect1d(picks, firsts).size == each[one]
+
+
+def test_the_support_of_the_embedded_sets_is_what_it_was():
+    assert fewshot.support_of(np.arange(50_000) % 10).tolist() == list(range(1_000))
+
+
 def test_raw_pixels_are_the_image_in_the_models_range():
     images = np.array([0, 255], dtype=np.uint8).repeat(12).reshape(2, 2, 2, 3)
     np.testing.assert_array_equal(

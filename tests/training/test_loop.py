@@ -6,7 +6,8 @@ import pytest
 from bench import record
 from bench.data.loader import Loader
 from bench.errors import Diverged, StudyError, UntrustedMeasurement
-from bench.models import weights
+from bench.models import noise, weights
+from bench.recipes.recipe import Recipe
 from bench.specs import Cell, WorkItem
 from bench.training import loop, task
 
@@ -48,13 +49,15 @@ class FakeLearner:
         self.compile_cached = False
         self.kernel = np.zeros((8 * 8 * 3, 10))
         self._losses: list[float] = []
+        self.keys: list[np.ndarray | None] = []
         clock.now += self.BUILD
 
-    def step(self, images, labels, learning_rate) -> None:
+    def step(self, images, labels, learning_rate, key=None) -> None:
         if not self._losses:  # compiled late, inside a measured span
             self.compile_s += self.COMPILE
             self.clock.now += self.COMPILE
         self.clock.now += self.STEP
+        self.keys.append(key)
         self.events.append("step")
         x = images.reshape(len(images), -1)
         scores = x @ self.kernel
@@ -240,6 +243,54 @@ def test_a_run_that_diverges_says_where(bad):
         trained(spoil_at=bad)
 
 
+@pytest.mark.parametrize(("bad", "noticed"), [(17, 100), (100, 200), (530, 550)])
+def test_a_run_that_diverges_ends_soon_after_not_at_its_end(bad, noticed):
+    clock = FakeClock()
+    fake = FakeBackend(clock, spoil_at=bad)
+    item = WorkItem(cell=changed(total_steps=2_200))
+    with pytest.raises(Diverged, match=f"loss nan at step {bad} of 2200"):
+        loop.pretrain(item, fake, clock)
+    assert fake.made.events.count("step") == noticed
+
+
+def test_weights_that_only_the_last_update_spoils_are_no_result():
+    clock = FakeClock()
+    fake = FakeBackend(clock)
+    cell = changed(total_steps=4, learning_rate=1e308)
+
+    def unbounded(losses, task):
+        assert np.isfinite(losses[0])
+
+    # every loss is taken before its update: suppose that they all looked well
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "check_losses", unbounded)
+        with (
+            np.errstate(all="ignore"),
+            pytest.raises(Diverged, match="a logit is not finite after step 0; lower"),
+        ):
+            loop.pretrain(WorkItem(cell=cell), fake, clock)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "loss"),
+    [
+        (Recipe(), 2.302585),
+        (Recipe(loss="sigmoid"), 6.931472),
+        (Recipe(loss="sigmoid", head_bias=-6.9), 10 * 0.0010073 + 6.9),
+    ],
+)
+def test_the_loss_of_guessing_is_that_of_an_untrained_network(recipe, loss):
+    assert loop.guessing_loss(recipe, 10) == pytest.approx(loss, rel=1e-5)
+
+
+def test_a_noisy_cell_gives_every_step_its_key():
+    _, fake = trained(changed(total_steps=5, dropout=0.1))
+    keys = [noise.key(CELL.seed, step).tolist() for step in range(5)]
+    assert [key.tolist() for key in fake.made.keys] == keys
+    _, fake = trained(changed(total_steps=5))
+    assert fake.made.keys == [None] * 5
+
+
 def test_a_loss_far_above_guessing_has_diverged():
     ready = task.prepare(CELL)
     loop.check_losses([2.3, 100.0], ready)
@@ -308,9 +359,9 @@ def test_one_permutation_serves_every_image(kind):
     mixed = task.prepare(changed(probe="digits", shuffle=kind))
     order = task.permutation(changed(shuffle=kind), plain.spec)
     pairs = [
-        (plain.loader.images, mixed.loader.images),
-        (plain.val[0], mixed.val[0]),
-        (plain.test[0], mixed.test[0]),
+        (plain.loader.batch(0)[0], mixed.loader.batch(0)[0]),
+        (plain.val.everything[0], mixed.val.everything[0]),
+        (plain.test.everything[0], mixed.test.everything[0]),
         (plain.targets[0].support, mixed.targets[0].support),
         (plain.targets[0].test, mixed.targets[0].test),
     ]

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from bench.analysis import ablations
 from bench.analysis.against import ours
 from bench.analysis.claims.evidence import Estimate, measured, published
 from bench.analysis.demo import is_demo
@@ -61,7 +62,7 @@ class Point:
 
 def points_of(rows: pd.DataFrame) -> list[Point]:
     """Every model row as a point; speed is inference, as in the paper."""
-    models = ours(model_rows(rows, "infer"))
+    models = ours(model_rows(ablations.without(rows), "infer"))
     return [_point(row) for row in models.to_dict("records")]
 
 

@@ -1,0 +1,389 @@
+"""Scaling fits: robust, from many starts, with honest intervals, or a reason for none.
+
+The loss is Huber's on the difference of log errors, so that one failed run bends
+nothing. A fit is refused when the data do not identify its parameters: too few sizes, a
+fall that the noise could explain, a parameter at the edge of its range, or two
+solutions that fit alike and predict differently.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import least_squares
+from scipy.special import stdtrit
+
+from bench.analysis import forms
+from bench.analysis.forms import Curve
+from bench.analysis.resample import LEVEL, interval, weights
+from bench.analysis.stats import MIN_REPETITIONS
+
+DRAWS = 400
+RIVAL_LOSS = 1.5
+"""A solution whose loss is within this factor of the best fits as well as it."""
+RIVAL_GAP = 0.2
+"""... and predicts otherwise if its error at 10 x the largest size is 20 % off."""
+_HUBER = 1.345
+"""In standard deviations: 95 % efficient where the noise is normal (Huber 1981)."""
+_FLOORS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995)
+_ALPHAS = (0.1, 0.5, 1.0, 2.0)
+
+Runs = Float[np.ndarray, " runs"]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Runs of one model: x, error in (0, 1), and the two seeds of each."""
+
+    x: Runs
+    error: Runs
+    subset_seed: np.ndarray
+    seed: np.ndarray
+    error_0: float = 1.0
+    """Error of guessing."""
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def sizes(self) -> Runs:
+        """Distinct x, rising."""
+        return np.unique(self.x)
+
+    def where(self, keep: np.ndarray) -> Data:
+        """Some of the runs."""
+        seeds = self.subset_seed[keep], self.seed[keep]
+        return Data(self.x[keep], self.error[keep], *seeds, self.error_0)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Prediction of the largest size from the others."""
+
+    x: float
+    form: float | None
+    """|log(predicted / observed)| of the form; None where the rest refuses a fit."""
+    regression: float
+    """The same of a straight line through log error against log x."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One resample: how likely it was, and its curve; None if too few sizes remain."""
+
+    chance: float
+    curve: Curve | None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What came of fitting one form: a curve, or why there is none."""
+
+    form: str
+    runs: int
+    subsets: int
+    seeds: int
+    refused: str = ""
+    curve: Curve | None = None
+    spread: float | None = None
+    """Robust standard deviation of log error around the curve."""
+    held_out: HeldOut | None = None
+    draws: tuple[Draw, ...] = ()
+    """One for each resample; empty with fewer than five curves to resample."""
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def n(self) -> str:
+        """What was resampled, in words."""
+        return f"{self.subsets} subset x {self.seeds} seed"
+
+    @property
+    def resampled(self) -> int:
+        """Curves drawn from: of two factors the one with more."""
+        return max(self.subsets, self.seeds)
+
+    def band(self, x: Runs) -> tuple[Runs, Runs] | None:
+        """The interval of the curve at each `x`."""
+        if not self.draws:
+            return None
+        found = [
+            (draw.chance, draw.curve.error(x)) for draw in self.draws if draw.curve
+        ]
+        chances = [chance for chance, _ in found]
+        errors = np.array([error for _, error in found]).T
+        ends = [interval(one, chances, self.resampled) for one in errors]
+        low, high = np.array(ends).T
+        return low, high
+
+
+def fit(data: Data, form: str, draws: int = DRAWS) -> Fit:
+    """Fit `form` to the runs; refuses in words what the data do not identify."""
+    made = Fit(
+        form, len(data), len(set(data.subset_seed)), len(set(data.seed)), refused=""
+    )
+    reason = too_little(data, form)
+    if reason:
+        return _refused(made, reason)
+    solutions = _solutions(data, form, np.ones(len(data)), _starts(data, form))
+    best = solutions[0]
+    held = held_out(data, form)
+    reason = _unidentified(data, form, solutions)
+    if reason:
+        return _refused(made, reason, held)
+    resampled = tuple(_resampled(data, form, best, draws))
+    curve = best.curve
+    return Fit(
+        form,
+        made.runs,
+        made.subsets,
+        made.seeds,
+        curve=curve,
+        spread=best.scale,
+        held_out=held,
+        draws=resampled,
+        intervals=_intervals(resampled, made.resampled),
+    )
+
+
+def _refused(made: Fit, reason: str, held: HeldOut | None = None) -> Fit:
+    return Fit(
+        made.form, made.runs, made.subsets, made.seeds, refused=reason, held_out=held
+    )
+
+
+# Fitting ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """A local optimum."""
+
+    curve: Curve
+    loss: float
+    scale: float
+    """Huber's corner is 1.345 of this: a robust deviation of log error."""
+
+
+def _solutions(
+    data: Data, form: str, counts: Runs, starts: list[np.ndarray], scale: float = 0.0
+) -> list[_Solution]:
+    """Local optima from several starts, best first.
+
+    The scale of the noise comes from a first round, unless it is given.
+    """
+    if not scale:
+        first = [_optimum(data, form, counts, start, 0.01) for start in starts]
+        best = min(first, key=lambda one: one.loss)
+        scale = _robust_scale(data, best.curve, forms.count(form))
+        starts = [np.array(one.curve.theta) for one in first]
+    found = [_optimum(data, form, counts, start, scale) for start in starts]
+    return sorted(found, key=lambda one: one.loss)
+
+
+def _optimum(
+    data: Data, form: str, counts: Runs, start: np.ndarray, scale: float
+) -> _Solution:
+    centre = _centre(data)
+    z, observed = np.log(data.x / centre), np.log(data.error)
+    low, high = _bounds(data, form)
+
+    def residuals(theta: np.ndarray) -> np.ndarray:
+        return np.asarray(np.log(forms.predict(theta, z, data.error_0)) - observed)
+
+    def jacobian(theta: np.ndarray) -> np.ndarray:
+        return forms.slopes(theta, z, data.error_0)
+
+    def drawn(z2: np.ndarray) -> np.ndarray:  # a run drawn twice counts twice
+        return np.asarray(counts * _huber(z2))
+
+    weighted: Any = drawn  # scipy's stubs ask for a type of their own
+
+    corner = _HUBER * scale
+    found = least_squares(
+        residuals,
+        np.clip(start, low + 1e-9 * (high - low), high - 1e-9 * (high - low)),
+        jac=jacobian,
+        bounds=(low, high),
+        x_scale="jac",
+        loss=weighted,
+        f_scale=corner,
+        max_nfev=200,
+    )
+    curve = Curve(form, tuple(map(float, found.x)), centre, data.error_0)
+    return _Solution(curve, float(found.cost) / corner**2, scale)
+
+
+def _huber(z: np.ndarray) -> np.ndarray:
+    """Huber's rho, its first and second derivative, of the squared residual."""
+    root, inside = np.sqrt(np.maximum(z, 1)), z <= 1  # the root is used outside only
+    return np.array(
+        [
+            np.where(inside, z, 2 * root - 1),
+            np.where(inside, 1.0, 1 / root),
+            np.where(inside, 0.0, -0.5 / root**3),
+        ]
+    )
+
+
+def _bounds(data: Data, form: str) -> tuple[np.ndarray, np.ndarray]:
+    n = forms.count(form)
+    low, high = forms.LOWEST[:n].copy(), forms.HIGHEST[:n].copy()
+    if n > 2:
+        high[2] = min(0.999 * _typical(data).min(), 0.999 * data.error_0)
+    return low, high
+
+
+def _typical(data: Data) -> Runs:
+    """Median error at each size."""
+    return np.array([np.median(data.error[data.x == x]) for x in data.sizes])
+
+
+def _centre(data: Data) -> float:
+    return float(np.exp(np.mean(np.log(data.sizes))))
+
+
+def _starts(data: Data, form: str) -> list[np.ndarray]:
+    """Given eps_inf and alpha each form is a straight line: regress for a grid."""
+    n = forms.count(form)
+    least = float(_typical(data).min())
+    floors = [share * least for share in _FLOORS] if n > 2 else [0.0]
+    alphas = _ALPHAS if n > 3 else (0.0,)
+    return [
+        np.array([*_line(data, floor, alpha), floor, alpha][:n])
+        for floor in floors
+        for alpha in alphas
+    ]
+
+
+def _line(data: Data, floor: float, alpha: float) -> tuple[float, float]:
+    above = np.maximum(data.error - floor, 0.05 * (data.error.min() - 0.9 * floor))
+    left = np.log(above)
+    if alpha:
+        left = left - alpha * np.log(np.maximum(data.error_0 - data.error, 1e-6))
+    slope, level = np.polyfit(np.log(data.x / _centre(data)), left, 1)
+    return float(level), float(np.clip(-slope, 0.01, 5))
+
+
+def _robust_scale(data: Data, curve: Curve, used: int) -> float:
+    """Median absolute residual as a standard deviation, corrected for the fit."""
+    left = np.abs(np.log(curve.error(data.x)) - np.log(data.error))
+    freedom = max(len(data) - used, 1)
+    return max(float(1.4826 * np.median(left) * math.sqrt(len(data) / freedom)), 1e-6)
+
+
+# Refusal ---------------------------------------------------------------------
+
+
+def too_little(data: Data, form: str) -> str:
+    """Why no curve is tried at all; empty if one is."""
+    need, have = forms.count(form) + 1, len(data.sizes)
+    if have < need:
+        return f"{have} sizes of x, {form} needs {need}"
+    if (data.error <= 0).any():
+        return "a run without any error: its logarithm is not defined"
+    if form == "saturating" and (data.error >= data.error_0).any():
+        worst = float(data.error.max())
+        return f"an error of {worst:.3g} is no better than guessing ({data.error_0:g})"
+    return ""
+
+
+def _unidentified(data: Data, form: str, solutions: list[_Solution]) -> str:
+    """Why these parameters mean nothing; empty if they do."""
+    best = solutions[0]
+    theta = np.array(best.curve.theta)
+    low, high = _bounds(data, form)
+    for number, name in enumerate(forms.NAMES[: len(theta)]):
+        edges = (high[number],) if name == "eps_inf" else (low[number], high[number])
+        span = high[number] - low[number]
+        if name != "log_beta" and min(abs(theta[number] - e) for e in edges) < (
+            1e-4 * span
+        ):
+            shown = "c" if name == "fall" else name
+            return f"{shown} runs to the edge of its range: no optimum inside"
+    errors = _standard_errors(data, best)
+    if errors is None:
+        return "the parameters trade off exactly: only some combination is determined"
+    if theta[1] <= errors[1]:
+        return "c cannot be told from 0: the fall is within the noise"
+    if len(theta) > 3 and theta[3] <= errors[3]:
+        return "alpha cannot be told from 0: use offset"
+    return _rival(data, solutions)
+
+
+def _standard_errors(data: Data, best: _Solution) -> np.ndarray | None:
+    """Half-widths at 95 % from the curvature at the optimum; None where it is flat."""
+    theta = np.array(best.curve.theta)
+    slopes = forms.slopes(theta, np.log(data.x / best.curve.centre), data.error_0)
+    norms = np.linalg.norm(slopes, axis=0)
+    values = np.linalg.svd(slopes / norms, compute_uv=False)
+    if not values[-1] > 1e-7 * values[0]:
+        return None
+    freedom = max(len(data) - len(theta), 1)
+    scaled = np.linalg.inv((slopes / norms).T @ (slopes / norms))
+    half = float(stdtrit(freedom, 0.5 + LEVEL / 2)) * best.scale
+    return np.asarray(half * np.sqrt(np.diag(scaled)) / norms)
+
+
+def _rival(data: Data, solutions: list[_Solution]) -> str:
+    """A second optimum that fits as well and predicts something else."""
+    far = np.array([10 * data.sizes[-1]])
+    best = solutions[0]
+    ahead = float(best.curve.error(far)[0])
+    for other in solutions[1:]:
+        there = float(other.curve.error(far)[0])
+        alike = other.loss <= RIVAL_LOSS * best.loss
+        if alike and abs(math.log(there / ahead)) > RIVAL_GAP:
+            return (
+                f"two solutions fit alike and predict errors of {ahead:.3g} and "
+                f"{there:.3g} at 10 x the largest size"
+            )
+    return ""
+
+
+# Held out --------------------------------------------------------------------
+
+
+def held_out(data: Data, form: str) -> HeldOut | None:
+    """The largest size predicted from the others; None with three sizes or fewer."""
+    sizes = data.sizes
+    if len(sizes) < 4 or (data.error <= 0).any():
+        return None
+    last = data.x == sizes[-1]
+    rest, target = data.where(~last), np.log(data.error[last]).mean()
+    slope, level = np.polyfit(np.log(rest.x), np.log(rest.error), 1)
+    line = abs(level + slope * math.log(sizes[-1]) - target)
+    own = None
+    if not too_little(rest, form):
+        starts = _starts(rest, form)
+        best = _solutions(rest, form, np.ones(len(rest)), starts)[0]
+        own = abs(math.log(float(best.curve.error(sizes[-1:])[0])) - target)
+    return HeldOut(float(sizes[-1]), own, float(line))
+
+
+# Resampling ------------------------------------------------------------------
+
+
+def _resampled(data: Data, form: str, best: _Solution, draws: int) -> Iterator[Draw]:
+    """A curve for each resample; none with fewer than five curves on either side."""
+    if max(len(set(data.subset_seed)), len(set(data.seed))) < MIN_REPETITIONS:
+        return
+    start = [np.array(best.curve.theta)]
+    for chance, one in weights(data.subset_seed, data.seed, draws):
+        enough = len(np.unique(data.x[one > 0])) > forms.count(form)
+        made = _solutions(data, form, one, start, best.scale)[0] if enough else None
+        yield Draw(chance, made.curve if made else None)
+
+
+def _intervals(draws: Sequence[Draw], n: int) -> dict[str, tuple[float, float]]:
+    found = [(draw.chance, draw.curve.parameters) for draw in draws if draw.curve]
+    chances = [chance for chance, _ in found]
+    names = found[0][1] if found else ()
+    return {
+        name: interval([values[name] for _, values in found], chances, n)
+        for name in names
+    }

@@ -1,0 +1,243 @@
+"""`mixer-bench fit`: scaling curves of trained rows, or why there is none."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench import results
+from bench.analysis import select
+from bench.cli import _print
+from bench.errors import ResultsError, StudyError, unknown
+from bench.units import significant
+
+if TYPE_CHECKING:
+    from bench.analysis.fits import Fit
+    from bench.analysis.scaling import Crossing, Difference, Line
+    from bench.report.markup import Grid
+
+    Found = list[tuple[Line, list[Fit]]]
+
+FORMATS = ("table", "github", "json", "csv")
+DASH = "—"
+
+
+def command(
+    rows: Annotated[list[str], typer.Argument(help="Parquet files or folders.")],
+    x: Annotated[
+        str, typer.Option(help="unique_images, images_seen, param_count, macs, ...")
+    ] = "unique_images",
+    y: Annotated[str, typer.Option(help="An accuracy; its error is fitted.")] = "top1",
+    form: Annotated[
+        str, typer.Option(help="power, offset, saturating; several with commas.")
+    ] = "power,offset,saturating",
+    group: Annotated[
+        str, typer.Option(help="Columns that tell curves apart; default: all settings.")
+    ] = "",
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Only rows with this column=value; repeatable."),
+    ] = None,
+    format: Annotated[str, typer.Option(help="table, github, json or csv.")] = "table",
+) -> int:
+    """Fit error against data; say what identifies nothing; exit 1 if no curve does."""
+    from bench.analysis import scaling
+
+    if format not in FORMATS:
+        raise StudyError(f"--format: {unknown('format', format, FORMATS)}")
+    forms = _words(form)
+    if not forms:
+        raise StudyError("--form: is empty; give power, offset or saturating")
+    wanted = select.conditions(where or [], "--where")
+    reading = results.read(rows)
+    for message in reading.set_aside:
+        _print.note(f"set aside: {message}")
+    frame = select.where(results.to_frame(reading.table), wanted, "--where")
+    lines = scaling.lines(frame, x, y, _words(group))
+    if not lines:
+        raise ResultsError(
+            f"{', '.join(rows)}: no finished training row has {x} and {y}; "
+            "run a study with mode: pretrain first"
+        )
+    found = [(line, scaling.fit_line(line, forms)) for line in lines]
+    crossings = list(scaling.crossings(found))
+    differences = scaling.differences(lines)
+    print(_shown(found, crossings, differences, format, x))
+    return 0 if any(one.curve for _, fits in found for one in fits) else 1
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _shown(
+    found: Found,
+    crossings: list[Crossing],
+    differences: list[Difference],
+    fmt: str,
+    x: str,
+) -> str:
+    facts = [_facts(line, one) for line, fits in found for one in fits]
+    if fmt == "csv":
+        return _print.data(facts, "csv")
+    if fmt == "json":
+        return _print.as_json(
+            {
+                "fits": facts,
+                "crossings": [dataclasses.asdict(one) for one in crossings],
+                "differences": [dataclasses.asdict(one) for one in differences],
+            }
+        )
+    return _tables(found, crossings, differences, fmt, x)
+
+
+_PARAMETERS = ("beta", "c", "eps_inf", "alpha")
+
+
+def _facts(line: Line, one: Fit) -> dict[str, Any]:
+    """One fit as a flat line."""
+    from bench.analysis.forms import EQUATIONS
+
+    values = one.curve.parameters if one.curve else {}
+    flat: dict[str, Any] = {}
+    for name in _PARAMETERS:
+        low, high = one.intervals.get(name, (None, None))
+        flat |= {name: values.get(name), f"{name}_low": low, f"{name}_high": high}
+    held = one.held_out
+    return {
+        "curve": line.label,
+        "form": one.form,
+        "equation": EQUATIONS[one.form],
+        "eps_0": line.data.error_0,
+        "sizes": len(line.data.sizes),
+        "runs": one.runs,
+        "subsets": one.subsets,
+        "seeds": one.seeds,
+        **flat,
+        "spread": one.spread,
+        "held_out_x": held and held.x,
+        "held_out_error": held and held.form,
+        "held_out_error_of_regression": held and held.regression,
+        "refused": one.refused or None,
+    }
+
+
+def _tables(
+    found: Found,
+    crossings: list[Crossing],
+    differences: list[Difference],
+    fmt: str,
+    x: str,
+) -> str:
+    from bench.report.markup import render
+
+    parts = [render(_fits_grid(found, x), fmt)]
+    if crossings:
+        parts += ["Where one family overtakes another.", render(_cross(crossings), fmt)]
+    if differences:
+        parts += ["Families at equal x, seeds paired.", render(_diff(differences), fmt)]
+    return "\n\n".join(parts)
+
+
+def _fits_grid(found: Found, x: str) -> Grid:
+    from bench.analysis.forms import EQUATIONS
+    from bench.report.markup import Column, Grid, Group
+
+    titles = ("c", "eps_inf", "alpha", "held-out error", "straight line's")
+    columns = [
+        Column("form", text=True),
+        *map(Column, ("sizes", "runs", *titles)),
+        Column("why not", text=True),
+    ]
+    groups = [
+        Group(line.label, [_fit_line(line, one) for one in fits])
+        for line, fits in found
+    ]
+    used = dict.fromkeys(one.form for _, fits in found for one in fits)
+    notes = [
+        "; ".join(f"{form}: {EQUATIONS[form]}" for form in used)
+        + f"; x is {x}, eps_0 the error of guessing, c < 0.",
+        "Intervals are 95 %, from whole curves of subset_seed and seed drawn again; "
+        "with fewer than five curves there is none. Held-out error: the largest x "
+        "predicted from the others, |log(predicted / observed)|; a straight line "
+        "through log error against log x beside it.",
+    ]
+    return Grid(columns, groups, notes)
+
+
+def _fit_line(line: Line, one: Fit) -> list[str]:
+    held = one.held_out
+    errors = (held.form, held.regression) if held else (None, None)
+    return [
+        one.form,
+        str(len(line.data.sizes)),
+        f"{one.runs} ({one.n})",
+        *(_parameter(one, name) for name in ("c", "eps_inf", "alpha")),
+        *(DASH if value is None else f"{value:.3f}" for value in errors),
+        one.refused,
+    ]
+
+
+def _parameter(one: Fit, name: str) -> str:
+    if one.curve is None or name not in one.curve.parameters:
+        return DASH
+    text = f"{one.curve.parameters[name]:.3f}"
+    if name not in one.intervals:
+        return text
+    low, high = one.intervals[name]
+    return f"{text} [{low:.3f}, {high:.3f}]"
+
+
+def _cross(crossings: list[Crossing]) -> Grid:
+    from bench.report.markup import Column, Grid, Group
+
+    columns = [Column("from", text=True), Column("overtaken by", text=True)]
+    columns += [
+        Column("at x"),
+        Column("95 % interval"),
+        Column("in the data", text=True),
+    ]
+    lines = [
+        [
+            one.first,
+            one.second,
+            "not up to 10 x the data" if one.x is None else significant(one.x),
+            _ends(one),
+            DASH if one.x is None else "yes" if one.inside else "no: extrapolated",
+        ]
+        for one in crossings
+    ]
+    return Grid(columns, [Group("", lines)])
+
+
+def _ends(one: Crossing) -> str:
+    if one.share is None:
+        return "fewer than five curves"
+    low = "before the data" if one.low is None else significant(one.low)
+    high = "never" if one.high is None else significant(one.high)
+    return f"{low} – {high} ({100 * one.share:.0f} % of resamples cross)"
+
+
+def _diff(differences: list[Difference]) -> Grid:
+    from bench.report.markup import Column, Grid, Group
+
+    columns = [Column("from", text=True), Column("to", text=True)]
+    columns += map(Column, ("x", "points", "95 % interval", "p (Holm)", "n"))
+    lines = [
+        [
+            one.first,
+            one.second,
+            significant(one.x),
+            f"{100 * one.paired.difference:+.2f}",
+            "n under 3: none"
+            if one.paired.low is None or one.paired.high is None
+            else f"{100 * one.paired.low:+.2f} – {100 * one.paired.high:+.2f}",
+            DASH if one.p_holm is None else f"{one.p_holm:.3g}",
+            str(one.paired.n),
+        ]
+        for one in differences
+    ]
+    note = "Accuracy of the second less the first; Student's t over pairs of runs."
+    return Grid(columns, [Group("", lines)], [note])

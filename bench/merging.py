@@ -1,0 +1,61 @@
+"""Two machines' results in one file: each attempt once, and no two rows of one id."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bench import results
+from bench.errors import ResultsError
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge wrote."""
+
+    rows: int
+    twice: int
+    """Rows that stood in more than one place, value for value."""
+    set_aside: list[str]
+
+
+def merge(paths: Sequence[str | os.PathLike[str]], out: Path) -> Merged:
+    """Every attempt of `paths` once, as a new file `out`; old schemas are raised.
+
+    Raises:
+        ResultsError: `out` exists, a path is missing or damaged, nothing was read, or
+            one attempt_id stands for two different rows.
+    """
+    reading = results.read_each(paths)
+    if not reading.table.num_rows:
+        raise ResultsError(f"{', '.join(map(str, paths))}: no rows; nothing to merge")
+    refuse_conflicts(reading.table)
+    merged = results.once(reading.table)
+    results.write(merged, out)
+    twice = reading.table.num_rows - merged.num_rows
+    return Merged(merged.num_rows, twice, reading.set_aside)
+
+
+def refuse_conflicts(table: pa.Table) -> None:
+    """One attempt is one row: two that differ were edited, or are no attempts."""
+    counts = table["attempt_id"].drop_null().value_counts()
+    again = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
+    first: dict[str, dict[str, Any]] = {}
+    for row in table.filter(pc.is_in(table["attempt_id"], again)).to_pylist():
+        kept = first.setdefault(row["attempt_id"], row)
+        differ = [name for name in row if not _same(row[name], kept[name])]
+        if differ:
+            raise ResultsError(
+                f"attempt {row['attempt_id']} stands for two different rows: they "
+                f"differ in {', '.join(differ[:5])}; keep the file that you trust"
+            )
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other or repr(one) == repr(other))  # NaN, also in a list

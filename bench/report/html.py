@@ -1,0 +1,136 @@
+"""One self-contained page of a set of results: `mixer-bench report`.
+
+The page is written by hand rather than by a plotting library: it needs no package, is
+a few tens of kilobytes beside its rows, draws ten thousand of them at once, and runs
+under a policy that allows its own script and style alone, by their hashes. Nothing is
+loaded from anywhere. Rows are data in a script element that is never executed; all
+text from results goes through `html.escape` here and `textContent` there.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from bench.analysis.key import need
+from bench.errors import ResultsError
+from bench.report import packed, sections
+from bench.report.markup import html_for_page
+from bench.report.tables import comparison_grids
+
+_ASSETS = Path(__file__).parent / "assets"
+_FIGURE = """\
+<div class="controls" id="controls"></div>
+<div id="legend" role="group" aria-label="Legend: press to hide or show"></div>
+<div id="figure"></div>
+<p id="said" role="status" aria-live="polite"></p>
+<div id="record" tabindex="-1" hidden></div>
+"""
+_TABLE = """\
+<div class="controls" id="filters"></div>
+<p id="count" role="status" aria-live="polite"></p>
+<div class="scroll" id="rows" tabindex="0" aria-label="Rows"></div>
+<div class="controls" id="pages"></div>
+"""
+MOST_COMPARED = 300
+"""Cells; a comparison table with more lines is no overview."""
+
+
+def page(rows: pd.DataFrame, named: Sequence[str], own: str, version: str) -> str:
+    """The whole page as text; the same rows give the same bytes.
+
+    Args:
+        rows: record rows, read with `samples=True`.
+        named: what the command line named: files, folders or `published`.
+        own: the command that makes this page.
+        version: of mixer-bench.
+    """
+    need(rows, ("cautions", "hardware", "environment"), "the report")
+    if rows.empty:
+        raise ResultsError(f"{', '.join(named)}: no rows; nothing to report")
+    title = f"mixer-bench: {', '.join(named)}"
+    parts = {
+        "Overview": sections.overview(rows),
+        "Figure": _FIGURE,
+        "Table": _TABLE,
+        "Comparison": _comparison(rows),
+        "Machine and provenance": sections.machines(rows),
+        "Cautions": sections.cautions(rows),
+        "Failures": sections.failures(rows),
+        "Commands": sections.commands(rows, named, own),
+    }
+    body = "".join(_section(name, text) for name, text in parts.items())
+    links = "".join(f'<a href="#{_id(n)}">{html.escape(n)}</a>' for n in parts)
+    return _document(title, version, links, body, packed.views(rows))
+
+
+def _document(
+    title: str, version: str, links: str, body: str, views: list[dict[str, object]]
+) -> str:
+    style, script = (
+        (_ASSETS / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
+    )
+    policy = (
+        f"default-src 'none'; script-src '{_hash(script)}'; "
+        f"style-src '{_hash(style)}'; base-uri 'none'; form-action 'none'"
+    )
+    return f"""\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{html.escape(title)}</title>
+<style>{style}</style>
+</head>
+<body>
+<header><h1>{html.escape(title)}</h1>
+<nav aria-label="Sections">{links}</nav></header>
+<main>
+<noscript><p>Figure and table need JavaScript, the rest does not.</p></noscript>
+{body}</main>
+<footer><p>Written by mixer-bench {html.escape(version)}. The file is complete: it loads
+nothing. Numbers keep {packed.DIGITS} digits; samples, sweeps and curves are in the
+parquet files.</p></footer>
+<script type="application/json" id="data">{packed.as_script(views)}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def _comparison(rows: pd.DataFrame) -> str:
+    """The tables of `mixer-bench table`, with what each rate means."""
+    cells = rows["cell_id"].nunique() + int(rows["cell_id"].isna().sum())
+    if cells > MOST_COMPARED:
+        return (
+            f"<p>{cells:,} cells are too many for one table here; "
+            "mixer-bench table prints it, and the figure shows them.</p>\n"
+        )
+    grids = [html_for_page(grid) for grid in comparison_grids(rows)]
+    return "".join(f'<div class="scroll">{grid}</div>\n' for grid in grids)
+
+
+def _section(name: str, text: str) -> str:
+    title = html.escape(name)
+    return (
+        f'<section id="{_id(name)}" aria-labelledby="{_id(name)}-title">'
+        f'<h2 id="{_id(name)}-title">{title}</h2>\n{text}</section>\n'
+    )
+
+
+def _id(name: str) -> str:
+    return "section-" + name.lower().replace(" ", "-")
+
+
+def _hash(text: str) -> str:
+    """The hash by which a policy allows one inline script or style."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return "sha256-" + base64.b64encode(digest).decode()

@@ -1,0 +1,76 @@
+"""One value of a study: its type, and the range that its key allows."""
+
+from __future__ import annotations
+
+import functools
+import typing
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from bench.errors import StudyError
+from bench.specs import Cell, Effort
+
+_HINTS = {**typing.get_type_hints(Cell), **typing.get_type_hints(Effort)}
+_POSITIVE = (
+    "image_size tokens_mlp_dim num_classes batch_size data_examples data_fraction "
+    "total_steps total_epochs learning_rate clip_norm precision window_s sweep_min "
+    "sweep_max time_limit_s accumulate evaluations checkpoint_steps dev_fraction"
+).split()
+_NOT_NEGATIVE = (
+    "subset_seed seed warmup_steps weight_decay dropout stochastic_depth warmup_share "
+    "randaugment_layers randaugment_magnitude mixup"
+).split()
+_BELOW_ONE = "dropout stochastic_depth warmup_share".split()
+
+
+def typed(key: str, value: Any) -> Any:
+    """`value` in the type of its key.
+
+    Raises:
+        StudyError: the value and what is allowed; file and key are the caller's.
+    """
+    if isinstance(value, (list, dict)):
+        raise StudyError(f"{_shown(value)}: must be a single value")
+    try:
+        value = _adapter(key).validate_python(value)
+    except ValidationError as error:
+        raise StudyError(f"{_shown(value)}: must be {_said(_HINTS[key])}") from error
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        _check_range(key, value)
+    return value
+
+
+def _check_range(key: str, value: float) -> None:
+    if key in _POSITIVE and not 0 < value < float("inf"):
+        raise StudyError(f"{value!r}: must be a finite number above 0")
+    if key in _NOT_NEGATIVE and not 0 <= value < float("inf"):
+        raise StudyError(f"{value!r}: must be a finite number from 0")
+    if key in _BELOW_ONE and value >= 1:
+        raise StudyError(f"{value!r}: must be a share below 1")
+
+
+@functools.cache
+def _adapter(key: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_HINTS[key], config=ConfigDict(strict=True))
+
+
+def _said(hint: Any) -> str:
+    words = {
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        bool: "true or false",
+    }
+    parts = [
+        words.get(part)
+        or ("null" if part is type(None) else " or ".join(typing.get_args(part)))
+        for part in (typing.get_args(hint) or (hint,))
+    ]
+    return " or ".join(parts)
+
+
+def _shown(value: Any) -> str:
+    """`value` as given, cut where it would fill the screen."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

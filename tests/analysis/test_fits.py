@@ -1,0 +1,196 @@
+"""Fits: known curves come back, and what is not identified is refused in words."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bench.analysis import fits, forms, resample
+from bench.analysis.forms import Curve
+
+SIZES = [100, 300, 1000, 3000, 10_000, 30_000, 100_000]
+CENTRE = 3162.0
+TRUTH = {
+    "power": (math.log(0.2), 0.3),
+    "offset": (math.log(0.2), 0.5, 0.05),
+    "saturating": (math.log(0.2), 0.6, 0.04, 0.7),
+}
+
+
+def curve(form):
+    return Curve(form, TRUTH[form], CENTRE, 0.9)
+
+
+def runs(form, *, noise=0.0, subsets=5, seeds=1, sizes=SIZES, seed=0):
+    """Runs on a known curve; a subset and a run each move log error by `noise`."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for subset in range(subsets):
+        moved = rng.normal(0, noise)
+        for one in range(seeds):
+            for x in sizes:
+                error = float(curve(form).error(np.array([x]))[0])
+                error *= math.exp(moved + rng.normal(0, noise))
+                found.append((x, error, subset, one))
+    x, error, subset_seed, one = map(np.array, zip(*found, strict=True))
+    return fits.Data(x.astype(float), error, subset_seed, one, 0.9)
+
+
+@pytest.mark.parametrize("form", forms.FORMS)
+def test_the_prediction_solves_the_equation_as_it_stands(form):
+    made = curve(form)
+    x = np.geomspace(1, 1e8, 50)
+    error, p = made.error(x), made.parameters
+    left = error - p.get("eps_inf", 0.0)
+    if form == "saturating":
+        left = left / (0.9 - error) ** p["alpha"]
+        assert (error < 0.9).all() and (error > p["eps_inf"]).all()
+    assert left == pytest.approx(p["beta"] * x ** p["c"], rel=1e-6)
+    assert (np.diff(error) < 0).all()
+
+
+@pytest.mark.parametrize("form", forms.FORMS)
+def test_the_slopes_are_the_derivatives_of_log_error(form):
+    theta, z = np.array(TRUTH[form]), np.linspace(-3, 3, 7)
+    found = forms.slopes(theta, z, 0.9)
+    for number in range(len(theta)):
+        step = np.zeros(len(theta))
+        step[number] = 1e-6
+        ends = [np.log(forms.predict(theta + s * step, z, 0.9)) for s in (1, -1)]
+        assert found[:, number] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-4)
+
+
+@pytest.mark.parametrize("form", forms.FORMS)
+def test_without_noise_the_parameters_come_back(form):
+    found = fits.fit(runs(form, subsets=1), form)
+    assert found.refused == "" and found.curve is not None
+    wanted = curve(form).parameters
+    assert found.curve.parameters == pytest.approx(wanted, rel=1e-3)
+    assert found.intervals == {} and found.band(np.array([1e4])) is None
+
+
+def test_one_wild_run_bends_nothing():
+    data = runs("offset", noise=0.01)
+    wild = data.error.copy()
+    wild[3] *= 3
+    other = fits.Data(data.x, wild, data.subset_seed, data.seed, 0.9)
+    clean, bent = (fits.fit(one, "offset", draws=1).curve for one in (data, other))
+    assert clean is not None and bent is not None
+    at = np.array([1e2, 1e4, 1e6])
+    assert bent.error(at) == pytest.approx(clean.error(at), rel=0.03)
+
+
+@pytest.mark.parametrize("form", ["power", "offset"])
+def test_intervals_hold_the_truth_as_often_as_they_say(form):
+    held: dict[str, list[bool]] = {}
+    for seed in range(12):
+        found = fits.fit(runs(form, noise=0.02, seed=seed), form)
+        for name, value in curve(form).parameters.items():
+            low, high = found.intervals[name]
+            held.setdefault(name, []).append(low <= value <= high)
+    # Where 93 % hold, fewer than 10 of 12 do so with a chance of 5 %.
+    assert all(sum(one) >= 10 for one in held.values()), held
+
+
+@pytest.mark.parametrize("form", ["offset", "saturating"])
+def test_on_curved_data_the_form_beats_the_straight_line_beyond_the_data(form):
+    for seed in range(3):
+        held = fits.held_out(runs(form, noise=0.02, seed=seed), form)
+        assert held is not None and held.form is not None
+        assert held.x == SIZES[-1] and held.form < held.regression / 1.5
+
+
+def test_the_band_holds_the_curve_and_is_wider_beyond_the_data():
+    data = runs("offset", noise=0.03)
+    found = fits.fit(data, "offset")
+    assert found.curve is not None
+    x = np.array([1e3, 1e5, 1e7])
+    band = found.band(x)
+    assert band is not None
+    low, high = band
+    assert (low <= found.curve.error(x)).all() and (found.curve.error(x) <= high).all()
+    widths = np.log(high / low)
+    assert widths[2] > widths[0]
+
+
+REFUSED = [
+    (runs("offset", sizes=SIZES[:3]), "offset", "3 sizes of x, offset needs 4"),
+    (runs("saturating", sizes=SIZES[:4]), "saturating", "needs 5"),
+    (runs("power", sizes=SIZES[:2]), "power", "2 sizes of x, power needs 3"),
+]
+
+
+@pytest.mark.parametrize("data, form, reason", REFUSED, ids=lambda v: str(v)[:12])
+def test_too_few_sizes_are_refused(data, form, reason):
+    found = fits.fit(data, form)
+    assert reason in found.refused and found.curve is None and not found.draws
+
+
+def changed(data, error):
+    return fits.Data(data.x, error, data.subset_seed, data.seed, data.error_0)
+
+
+def test_noise_alone_is_refused():
+    data = runs("power", noise=0.0)
+    flat = 0.3 * np.exp(np.random.default_rng(0).normal(0, 0.1, len(data)))
+    found = fits.fit(changed(data, flat), "power")
+    assert "c cannot be told from 0" in found.refused or "edge" in found.refused
+
+
+def test_rising_error_is_refused():
+    data = runs("power")
+    found = fits.fit(changed(data, 0.1 * (data.x / 100) ** 0.2), "offset")
+    assert found.refused
+
+
+def test_a_straight_line_does_not_identify_the_saturating_form():
+    found = fits.fit(runs("power", noise=0.02), "saturating")
+    assert "alpha" in found.refused
+
+
+def test_a_run_without_error_and_one_no_better_than_guessing_are_refused():
+    data = runs("saturating")
+    none, guess = data.error.copy(), data.error.copy()
+    none[-1], guess[0] = 0.0, 0.95
+    assert "without any error" in fits.fit(changed(data, none), "power").refused
+    found = fits.fit(changed(data, guess), "saturating")
+    assert "no better than guessing (0.9)" in found.refused
+
+
+def test_fewer_than_five_curves_have_no_interval():
+    found = fits.fit(runs("power", noise=0.02, subsets=4), "power")
+    assert found.curve is not None and found.draws == () and found.intervals == {}
+    assert found.n == "4 subset x 1 seed"
+
+
+# Resampling ------------------------------------------------------------------
+
+
+def test_whole_curves_are_drawn_and_all_resamples_of_five_are_listed():
+    subset = np.repeat(np.arange(5), 7)
+    listed = list(resample.weights(subset, np.zeros(35, int), draws=10))
+    assert len(listed) == 126
+    assert sum(chance for chance, _ in listed) == pytest.approx(1)
+    for _, weights in listed:
+        by_curve = weights.reshape(5, 7)
+        assert (by_curve == by_curve[:, :1]).all() and by_curve[:, 0].sum() == 5
+
+
+def test_crossed_subsets_and_seeds_are_drawn_apart():
+    subset, seed = np.repeat(np.arange(5), 3), np.tile(np.arange(3), 5)
+    for _, weights in resample.weights(subset, seed, draws=20):
+        grid = weights.reshape(5, 3)
+        assert np.linalg.matrix_rank(grid) == 1 and grid.sum() == 15
+
+
+def test_one_seed_in_each_subset_is_drawn_with_it():
+    both = np.repeat(np.arange(5), 2)
+    for _, weights in resample.weights(both, both, draws=20):
+        assert weights.sum() == 10
+
+
+def test_an_interval_ends_at_values_that_were_drawn():
+    values, chances = [3.0, 1.0, 2.0], [0.4, 0.3, 0.3]
+    assert resample.interval(values, chances, 5) == (1.0, 3.0)

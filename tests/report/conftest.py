@@ -1,0 +1,14 @@
+"""One large page, made once: it takes seconds."""
+
+from __future__ import annotations
+
+import pytest
+from hostile import many
+
+from bench.report import html
+
+
+@pytest.fixture(scope="session")
+def ten_thousand() -> str:
+    """The page of 10,000 records."""
+    return html.page(many(10_000), ["results"], "mixer-bench report results", "1.2.3")

@@ -1,0 +1,174 @@
+"""Imported rows: what timm writes and what a column map says, and nothing mixed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bench import imports
+from bench.analysis.key import keys
+from bench.cli import app
+from bench.errors import ResultsError, StudyError
+from bench.results import read, read_results
+
+BENCHMARK = """\
+model,infer_samples_per_sec,infer_step_time,infer_batch_size,infer_img_size,param_count
+mixer_b16_224,2608.5,98.1,256,224,59.88
+vit_base_patch16_224,2787.0,91.8,256,224,86.57
+resnet50,5000.0,50.0,256,224,25.56
+resnetv2_50x1_bit.goog_in21k,587.0,436.0,256,448,25.55
+"""
+TRAINED = """\
+model,train_samples_per_sec,train_step_time,train_batch_size,train_img_size,param_count
+mixer_s32_224,4696.33,108.475,512,224,19.1
+"""
+ACCURACY = """\
+model,top1,top1_err,top5,top5_err,param_count,img_size,crop_pct,interpolation
+mixer_b16_224.goog_in21k_ft_in1k,76.616,23.384,92.228,7.772,59.88,224,0.875,bicubic
+vit_large_patch14_clip_336.openai,90.5,9.5,98.7,1.3,304.53,336,1.0,bicubic
+"""
+OWN = 'net,rate,acc,gpu\nmixer-b/16,"1,500",0.7644,A100\nMyNet,10,0.5,A100\n'
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    texts = {"b": BENCHMARK, "t": TRAINED, "a": ACCURACY, "own": OWN, "x": "p,q\n1,2\n"}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    (tmp_path / "junk.csv").write_bytes(bytes(range(256)))
+    (tmp_path / "empty.csv").write_text("model,top1\n")
+    (tmp_path / "old.parquet").write_text("")
+    return tmp_path
+
+
+def call(capsys, *arguments):
+    capsys.readouterr()
+    code = app._run([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+WHO = ("--source", "timm-rtx4090", "--citation", "timm results, 2026")
+
+
+def test_timms_benchmark_keeps_our_models_alone(capsys, here):
+    code, out, err = call(
+        capsys,
+        *("import", "b.csv", "--from", "timm", *WHO, "-o", "new/b.parquet"),
+        *("--set", "cores=1", "--set", "core_kind=gpu", "--set", "dtype=amp"),
+    )
+    assert code == 0 and "3 rows" in out and "1 lines left out" in err
+    rows = read(here / "new" / "b.parquet").table.to_pylist()
+    mixer, vit, bit = rows
+    assert [row["model"] for row in rows] == ["Mixer-B/16", "ViT-B/16", "BiT-R50x1"]
+    assert mixer["img_per_sec_core"] == 2608.5 and mixer["step_s"] == pytest.approx(
+        0.0981
+    )
+    assert (mixer["mode"], mixer["batch_size"]) == ("infer", 256)
+    assert mixer["param_count"] == 59_880_000 and bit["image_size"] == 448
+    assert (vit["source"], vit["citation"]) == ("timm-rtx4090", "timm results, 2026")
+    assert vit["printed_model"] == "vit_base_patch16_224" and vit["core_kind"] == "gpu"
+
+
+def test_without_cores_there_is_no_rate_per_core(here):
+    made = imports.origin("timm", "c", [])
+    (row,) = imports.read_timm(here / "t.csv", made).rows
+    assert (row["mode"], row["img_per_sec"]) == ("train", 4696.33)
+    assert row["img_per_sec_core"] is None
+
+
+def test_timms_accuracies_become_shares(here):
+    found = imports.read_timm(here / "a.csv", imports.origin("timm", "c", []))
+    (row,) = found.rows
+    assert row["top1"] == pytest.approx(0.76616) and found.left_out == 1
+    assert row["eval_dataset"] == "ImageNet" and row["image_size"] == 224
+
+
+def test_any_csv_by_a_map(capsys, here):
+    code, _, _ = call(
+        capsys,
+        *("import", "own.csv", *WHO, "-o", "own.parquet", "--set", "mode=infer"),
+        *("--map", "net=model", "--map", "rate=img_per_sec", "--map", "acc=top1"),
+        *("--map", "gpu=machine", "--set", "cores=1"),
+    )
+    assert code == 0
+    first, second = read(here / "own.parquet").table.to_pylist()
+    assert (first["model"], first["family"]) == ("Mixer-B/16", "mixer")
+    assert (first["img_per_sec_core"], first["machine"]) == (1500, "A100")
+    assert (second["model"], second["family"]) == ("MyNet", None)
+
+
+def test_the_same_file_twice_is_the_same_rows(here):
+    made = imports.origin("timm", "c", [])
+    one, two = (imports.read_timm(here / "b.csv", made).rows for _ in range(2))
+    assert one == two
+    assert len({row["attempt_id"] for row in one}) == 3
+
+
+def test_imported_rows_share_no_key_with_others(capsys, here):
+    call(capsys, "import", "a.csv", "--from", "timm", *WHO, "-o", "a.parquet")
+    rows = read_results([here / "a.parquet", "published"])
+    found = keys(rows, "top1")
+    assert (found["source"] == "timm-rtx4090").sum() == 1
+    assert set(found["source"]) == {"timm-rtx4090", "published"}
+
+
+GOOD = ["import", "b.csv", "--from", "timm", *WHO, "-o", "z.parquet"]
+MAP = ["import", "own.csv", *WHO, "-o", "z.parquet", "--map"]
+
+
+def swapped(old, new):
+    return [new if word == old else word for word in GOOD]
+
+
+BAD = [
+    (swapped("b.csv", "no.csv"), "no such file"),
+    (swapped("b.csv", "junk.csv"), "cannot be read as text"),
+    (swapped("b.csv", "empty.csv"), "holds no rows"),
+    (swapped("b.csv", "x.csv"), "not a CSV of timm"),
+    (swapped("timm", "excel"), "unknown format 'excel'; known: timm, csv"),
+    (swapped("timm-rtx4090", "measured"), "not measured or published"),
+    (swapped("timm-rtx4090", "Two Words"), "one lower-case word"),
+    (swapped("timm results, 2026", " "), "--citation: is empty"),
+    (swapped("z.parquet", "old.parquet"), "old.parquet: exists"),
+    (swapped("z.parquet", "z.csv"), "does not end with .parquet"),
+    ([*GOOD, "--map", "model=model"], "timm's columns are known"),
+    ([*GOOD, "--set", "colour=red"], "unknown field 'colour'"),
+    ([*GOOD, "--set", "cores=many"], "does not fit double"),
+    ([*GOOD, "--set", "source=measured"], "unknown field 'source'"),
+    (["import", "own.csv", *WHO, "-o", "z.parquet"], "--map: give COLUMN=FIELD"),
+    ([*MAP, "net"], "give COLUMN=FIELD"),
+    ([*MAP, "nets=model"], "no column 'nets'; it has net, rate, acc, gpu"),
+    ([*MAP, "net=modle"], "unknown field 'modle'.*did you mean 'mode'"),
+    ([*MAP, "net=model"], "no mode; --map a column to it, or --set it"),
+    ([*MAP, "net=model", "--map", "gpu=model"], "given twice"),
+    ([*MAP, "net=model", "--set", "mode=test"], "unknown mode 'test'"),
+    ([*MAP, "net=model", "--set", "mode=infer", "--set", "top1=76"], "between 0 and 1"),
+    ([*MAP, "net=model", "--map", "gpu=cores", "--set", "mode=infer"], "own.csv:2"),
+]
+
+
+@pytest.mark.parametrize("arguments, message", BAD, ids=lambda v: str(v)[-30:])
+def test_bad_input_is_one_line_exit_2(arguments, message, capsys, here):
+    before = sorted(here.rglob("*"))
+    code, out, err = call(capsys, *arguments)
+    assert code == 2 and re.search(message, err), err
+    assert len(err.strip().splitlines()) == 1 and err.startswith("mixer-bench: ")
+    assert out == "" and sorted(here.rglob("*")) == before
+
+
+NOT_OURS = ["resnet50", "vit_base_patch16_clip_224", "mixer_x9_224", "gmixer_24_224"]
+
+
+@pytest.mark.parametrize("name", NOT_OURS)
+def test_other_networks_are_not_taken_for_ours(name):
+    assert imports.timm_model(name) is None
+
+
+def test_a_bad_source_is_refused():
+    with pytest.raises(StudyError):
+        imports.origin("", "c", [])
+    with pytest.raises(ResultsError):
+        imports.origin("a", "c", ["cores=x"])
