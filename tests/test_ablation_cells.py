@@ -191,7 +191,7 @@ def test_an_ablation_is_no_evidence_for_a_claim():
 def test_an_older_file_had_the_default(tmp_path):
     older = [name for name in record.COLUMNS if name not in ablations.PAPERS]
     both = record.table(
-        [{**BASE, "cell_id": "a"}, {"mode": None, "source": "measured"}]
+        [{**BASE, "cell_id": "a"}, {"mode": None, "source": "published"}]
     ).select(older)
     path = tmp_path / "old.parquet"
     pq.write_table(both.replace_schema_metadata({"mixer_bench_schema": "6"}), path)
