@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import os
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import compile_cache, variants
+from bench.errors import StudyError
 
 SCORES = "matmul, tokens x tokens scores"
 """The attention kernel where the scores exist as a tensor."""
@@ -64,9 +66,7 @@ def arrange(module: nn.Module, variant: str, *, training: bool) -> None:
     if variants.CHANNELS_LAST in extras:
         module.memory_format = torch.channels_last
     if variants.ONEDNN in extras:
-        from bench.models import onednn_torch
-
-        onednn_torch.arrange(module, training=training)
+        _onednn().arrange(module, training=training)
 
 
 def resident(images: Tensor, family: str, variant: str, peer: str | None) -> Tensor:
@@ -98,10 +98,18 @@ def attention(variant: str) -> contextlib.AbstractContextManager[Any]:
 
 def written_out_attention(variant: str, dtype: torch.dtype) -> str | None:
     """The word for attention where the variant takes it out of torch's operator."""
-    from bench.models import onednn_torch
+    if variants.ONEDNN not in variants.split(variant)[1]:
+        return None
+    return SCORES if _onednn().writes_attention_out(dtype) else None
 
-    ours = variants.ONEDNN in variants.split(variant)[1]
-    return SCORES if ours and onednn_torch.writes_attention_out(dtype) else None
+
+def _onednn() -> Any:
+    """The rewritten layers; their operators exist only in a torch built with oneDNN."""
+    if not torch.backends.mkldnn.is_available():
+        raise StudyError(
+            "variant onednn: this torch is built without oneDNN; name another variant"
+        )
+    return importlib.import_module("bench.models.onednn_torch")
 
 
 def wrapped(function: Callable[..., Any], variant: str) -> Callable[..., Any]:

@@ -253,6 +253,16 @@ def test_onednn_computes_what_eager_does(model, mode):
     assert found["eager+onednn"][0] != found["eager"][0], "another path computes it"
 
 
+def test_a_torch_without_onednn_says_so_and_computes_the_other_variants(monkeypatch):
+    torch = pytest.importorskip("torch")
+    from bench import variants_torch
+
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert variants_torch.written_out_attention("eager", torch.bfloat16) is None
+    with pytest.raises(StudyError, match="without oneDNN; name another variant"):
+        variants_torch.arrange(torch.nn.Linear(1, 1), "eager+onednn", training=False)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "variant"),
