@@ -139,9 +139,11 @@ class _Reader:
         return cell
 
     def split_settings(self, settings: Values) -> tuple[Effort, Values]:
-        known = [*_EFFORT, *_CELL]
+        known = [name for name in (*_EFFORT, *_CELL) if name != "mode"]
         for key, value in settings.items():
-            if key not in known or key == "mode":
+            if key == "mode":
+                raise self.fail("settings.mode", "each grid names its own; put it there")
+            if key not in known:
                 raise self.fail("settings", unknown("key", key, known))
             if isinstance(value, list):
                 raise self.fail(
