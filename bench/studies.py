@@ -142,7 +142,9 @@ class _Reader:
         known = [name for name in (*_EFFORT, *_CELL) if name != "mode"]
         for key, value in settings.items():
             if key == "mode":
-                raise self.fail("settings.mode", "each grid names its own; put it there")
+                raise self.fail(
+                    "settings.mode", "each grid names its own; put it there"
+                )
             if key not in known:
                 raise self.fail("settings", unknown("key", key, known))
             if isinstance(value, list):

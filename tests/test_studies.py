@@ -145,7 +145,10 @@ BAD = {
         "unknown key 'imagesize'.*did you mean 'image_size'",
     ),
     "unknown setting": (INFER + "\nsettings: {stepz: 1}", "unknown key 'stepz'"),
-    "mode in settings": (INFER + "\nsettings: {mode: infer}", "settings.mode: each grid names"),
+    "mode in settings": (
+        INFER + "\nsettings: {mode: infer}",
+        "settings.mode: each grid names",
+    ),
     "unused setting": (INFER + "\nsettings: {seed: 1}", "settings.seed: no grid"),
     "list in settings": (INFER + "\nsettings: {dtype: [a]}", "a list is an axis"),
     "duplicate key": (
