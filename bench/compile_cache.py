@@ -7,10 +7,14 @@ old program up (jax 0.10: one compiled on a single core is handed to two).
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import fcntl
 import logging
 import os
 import re
 from pathlib import Path
+from typing import TextIO
 
 from bench import cores
 from bench.errors import StudyError, unknown
@@ -18,6 +22,7 @@ from bench.errors import StudyError, unknown
 SWITCH = "MIXER_BENCH_COMPILE_CACHE"
 """Environment variable: `on` (default) or `off`. Workers inherit it."""
 _STATES = ("on", "off")
+_MARK = "written-by-"
 
 
 def switch_off() -> None:
@@ -54,6 +59,42 @@ def folder(framework: str) -> Path | None:
         )
         return None
     return path
+
+
+_held: dict[Path, TextIO] = {}
+"""Marks of this process, by folder. The lock on one goes when the process does."""
+
+
+def hold(place: Path) -> None:
+    """Say that this process writes programs to `place`; clear what killed ones left.
+
+    Inductor has its linker write libraries in place, and loads a torn one again and
+    again. So what was written since a process began that then died is compiled anew.
+    """
+    if place in _held:
+        return
+    for mark in place.glob(f"{_MARK}*"):
+        _clear_after(mark, place)
+    mark = place / f"{_MARK}{os.getpid()}"
+    file = mark.open("w")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    _held[place] = file
+    atexit.register(mark.unlink, missing_ok=True)
+
+
+def _clear_after(mark: Path, place: Path) -> None:
+    with contextlib.suppress(FileNotFoundError), mark.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # its process lives
+            return
+        began = mark.stat().st_mtime
+        for path in place.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_file() and path.stat().st_mtime >= began:
+                    if not path.name.startswith(_MARK):
+                        path.unlink()
+        mark.unlink(missing_ok=True)
 
 
 def _root() -> Path:

@@ -176,6 +176,8 @@ def _keep_programs() -> None:
     if place is None:
         made = tempfile.mkdtemp(prefix="mixer-bench-inductor-")
         atexit.register(shutil.rmtree, made, ignore_errors=True)
+    else:
+        compile_cache.hold(place)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = made if place is None else str(place)
 
 

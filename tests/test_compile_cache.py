@@ -125,3 +125,38 @@ def test_jax_reuses_programs_with_equal_results_and_survives_damage(tmp_path):
         entry.write_bytes(entry.read_bytes()[:100])
     damaged, mended, noise = ask(tmp_path)
     assert (damaged, mended, noise) == ([False] * 2, digest, "")
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from bench import compile_cache
+place = Path(sys.argv[1])
+compile_cache.hold(place)
+(place / "ab").mkdir(exist_ok=True)
+(place / "ab" / f"{sys.argv[2]}.so").write_text("torn")
+print("written", flush=True)
+time.sleep(float(sys.argv[3]))
+"""
+
+
+def writer(place, name, seconds):
+    command = [sys.executable, "-c", WRITER, str(place), name, str(seconds)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+    with process.stdout as out:
+        assert out.readline() == b"written\n"
+    return process
+
+
+def test_what_a_killed_process_was_writing_is_compiled_anew(tmp_path):
+    assert writer(tmp_path, "done", 0).wait() == 0
+    living = writer(tmp_path, "living", 60)
+    killed = writer(tmp_path, "killed", 60)
+    killed.kill()
+    killed.wait()
+    assert writer(tmp_path, "later", 0).wait() == 0
+    found = {path.stem for path in tmp_path.rglob("*.so")}
+    assert found == {"done", "living", "later"}
+    assert len(list(tmp_path.glob("written-by-*"))) == 1, "the living one's"
+    living.kill()
+    living.wait()

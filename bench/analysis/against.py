@@ -78,8 +78,17 @@ def other_side(row: pd.Series[Any], models: pd.DataFrame) -> Ratio | None:
         same &= ~equal(models, "framework", row["framework"])
     else:
         same &= equal(models, "framework", row["framework"])
-    found = models[same].drop_duplicates(["framework", "variant", "batch_size"])
+    twins = _trained_alike(row, models[same])
+    found = twins.drop_duplicates(["framework", "variant", "batch_size"])
     return _ratio(row, found.iloc[0]) if len(found) == 1 else None
+
+
+def _trained_alike(row: pd.Series[Any], twins: pd.DataFrame) -> pd.DataFrame:
+    """Those trained as `row` was, where there are any: many lineages share a rate."""
+    for name in ("pretrain_dataset", "eval_dataset", "optimizer"):
+        alike = equal(twins, name, row[name]) if name in twins.columns else None
+        twins = twins[alike] if alike is not None and alike.any() else twins
+    return twins
 
 
 def _ratio(row: pd.Series[Any], other: pd.Series[Any]) -> Ratio:

@@ -158,3 +158,15 @@ def test_the_table_says_why_there_is_no_ratio():
     assert "Over the other side: none to jax jit: logits differ" in text
     assert "0.50x" not in text
     assert "2.00x" not in text
+
+
+def test_of_two_lineages_the_other_side_is_the_one_trained_alike():
+    """A rate serves every model of its size; the certificate wants one training."""
+    models = model_rows(frame(rows("jax", *FIVE), rows("torch", *FIVE)), "infer")
+    lineages = pd.concat(
+        [models.assign(optimizer=name) for name in ("adam", "sgd")], ignore_index=True
+    )
+    row = lineages[
+        (lineages["framework"] == "jax") & (lineages["optimizer"] == "sgd")
+    ].iloc[0]
+    assert other_side(row, lineages).value == pytest.approx(1.0)
