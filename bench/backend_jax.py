@@ -324,4 +324,4 @@ class JaxBackend:
 def _device_name(device: jax.Device) -> str:
     if device.platform != "cpu":
         return str(device.device_kind)
-    return cores.parse_cpuinfo(cores.cpuinfo()).name or "cpu"
+    return cores.topology().name or "cpu"

@@ -360,4 +360,4 @@ class TorchBackend:
 def _device_name(device: torch.device) -> str:
     if device.type in ("cuda", "xpu"):
         return str(getattr(torch, device.type).get_device_name(device))
-    return cores.parse_cpuinfo(cores.cpuinfo()).name or device.type
+    return cores.topology().name or device.type

@@ -46,7 +46,7 @@ def folder(framework: str) -> Path | None:
     """
     if not enabled():
         return None
-    part = cores.parse_cpuinfo(cores.cpuinfo()).part or "cpu"
+    part = cores.topology().part or "cpu"
     host = re.sub(r"[^A-Za-z0-9]+", "-", part)
     path = _root() / framework / f"{host}-{cores.threads()}threads"
     try:

@@ -7,6 +7,7 @@ them a machine that is not here.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
@@ -17,6 +18,14 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 CPUINFO = Path("/proc/cpuinfo")
 VMSTAT = Path("/proc/vmstat")
+SYSTEM = Path("/")
+_PART = (
+    *("vendor_id", "cpu family", "model", "stepping"),  # x86
+    *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision"),
+)
+"""What names a processor part in /proc/cpuinfo; ARM's are codes."""
+_VIRTUAL_MAKERS = ("QEMU", "KVM", "Amazon EC2", "VMware", "Xen", "innotek GmbH")
+_VIRTUAL_PRODUCTS = ("Virtual Machine", "Google Compute Engine", "KVM", "VMware")
 _THROTTLE_UNITS = {"throttled_usec": 1e-6, "throttled_time": 1e-9}
 """Seconds in the counters of cgroup v2 and v1."""
 
@@ -27,7 +36,7 @@ class Topology:
 
     name: str
     part: str
-    """Vendor, family, model and stepping; empty where the file has none."""
+    """Vendor, family, model, stepping, or ARM's codes; empty where there are none."""
     core_of: Mapping[int, tuple[str, str]]
     """Logical CPU -> (package, core)."""
     virtual: bool
@@ -54,10 +63,9 @@ def parse_cpuinfo(text: str) -> Topology:
         )
         for cpu in cpus
     }
-    keys = ("vendor_id", "cpu family", "model", "stepping")
     return Topology(
         name=first.get("model name", ""),
-        part=" ".join(first[key] for key in keys if key in first),
+        part=" ".join(first[key] for key in _PART if key in first),
         core_of=core_of,
         virtual="hypervisor" in first.get("flags", "").split(),
     )
@@ -178,9 +186,32 @@ def cpuinfo() -> str:
     return _text(CPUINFO)
 
 
+def topology() -> Topology:
+    """What this machine's /proc/cpuinfo tells, and whether a hypervisor made it up."""
+    found = parse_cpuinfo(cpuinfo())
+    return dataclasses.replace(found, virtual=found.virtual or hypervisor())
+
+
+def hypervisor(system: Path = SYSTEM) -> bool:
+    """Whether the firmware names a virtual machine: ARM has no flag that tells.
+
+    Reads Xen's node, the device tree's, and DMI's maker and product. A bare-metal
+    instance of a cloud has its maker's name too, and says `metal` in the product.
+    """
+    nodes = ("sys/hypervisor/type", "proc/device-tree/hypervisor")
+    if any((system / node).exists() for node in nodes):
+        return True
+    dmi = system / "sys/class/dmi/id"
+    maker = _text(dmi / "sys_vendor").strip()
+    product = _text(dmi / "product_name").strip()
+    if "metal" in product:
+        return False
+    return maker in _VIRTUAL_MAKERS or product.startswith(_VIRTUAL_PRODUCTS)
+
+
 def usable() -> Cores:
     """The cores that this process may use, now."""
-    return count(parse_cpuinfo(cpuinfo()), allowed_cpus(), cgroup_quota())
+    return count(topology(), allowed_cpus(), cgroup_quota())
 
 
 def threads() -> int:

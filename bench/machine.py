@@ -100,7 +100,7 @@ def machine_of(
 
 def host_parts() -> dict[str, str]:
     """Processor, logical CPUs in reach, and memory of the host, without its name."""
-    topology = cores.parse_cpuinfo(cores.cpuinfo())
+    topology = cores.topology()
     parts = {
         "cpu": topology.name or platform.processor() or platform.machine(),
         "cpu_part": topology.part,

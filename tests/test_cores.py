@@ -61,6 +61,41 @@ def test_the_part_is_named_without_what_changes():
     assert topology.part == "GenuineIntel 6 143 8"
 
 
+def test_an_arm_part_is_named_by_its_codes():
+    text = (
+        "processor\t: 0\nCPU implementer\t: 0x41\nCPU architecture: 8\n"
+        "CPU variant\t: 0x1\nCPU part\t: 0xd40\nCPU revision\t: 1\n"
+    )
+    assert cores.parse_cpuinfo(text).part == "0x41 8 0x1 0xd40 1"
+
+
+FIRMWARE = {
+    "a workstation": ("Dell Inc.", "Precision 5820", False),
+    "nothing": ("", "", False),
+    "Graviton instance": ("Amazon EC2", "m7g.large", True),
+    "Graviton, bare": ("Amazon EC2", "m7g.metal", False),
+    "Azure": ("Microsoft Corporation", "Virtual Machine", True),
+    "Surface": ("Microsoft Corporation", "Surface Pro", False),
+    "Google": ("Google", "Google Compute Engine", True),
+    "qemu": ("QEMU", "QEMU Virtual Machine", True),
+}
+
+
+@pytest.mark.parametrize("machine", FIRMWARE)
+def test_a_hypervisor_without_a_processor_flag_is_found(machine, tmp_path):
+    maker, product, virtual = FIRMWARE[machine]
+    write(tmp_path / "sys/class/dmi/id/sys_vendor", f"{maker}\n")
+    write(tmp_path / "sys/class/dmi/id/product_name", f"{product}\n")
+    assert cores.hypervisor(tmp_path) is virtual
+
+
+@pytest.mark.parametrize("node", ["sys/hypervisor/type", "proc/device-tree/hypervisor"])
+def test_a_hypervisors_own_node_is_found(node, tmp_path):
+    assert not cores.hypervisor(tmp_path)
+    write(tmp_path / node, "xen\n")
+    assert cores.hypervisor(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("text", "quota"),
     [("max 100000", None), ("150000 100000", 1.5), ("-1 100000", None)],

@@ -14,7 +14,7 @@ SYS = Path("/sys")
 
 def describe() -> Device:
     """The processor, and the cores that affinity and quota leave to this process."""
-    topology = cores.parse_cpuinfo(cores.cpuinfo())
+    topology = cores.topology()
     usable = cores.usable()
     return Device(
         kind="cpu",
