@@ -73,6 +73,9 @@ class Workload(Protocol):
     layout: str
     attention: str | None
     """How attention was computed; None in a network without it."""
+    products: str | None
+    """Dtypes of the products' operands in the compiled program; None where the
+    framework does not tell."""
     compile_s: float | None
     """Trace and compile, apart from execution; None where nothing is compiled."""
     compile_cached: bool | None

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from bench import compile_cache, cores, models, probe, variants
+from bench import compile_cache, cores, hlo, models, probe, variants
 from bench.backend import (
     PROBE_CLASSES,
     PROBE_IMAGES,
@@ -35,6 +35,7 @@ from bench.learner_jax import (
     Network,
     Update,
     compiled,
+    program_of,
     put,
     split,
 )
@@ -131,6 +132,7 @@ class _Timed:
 
     variant: str
     layout = "NHWC"
+    products: str | None
     compile_s: float
     compile_cached: bool
 
@@ -168,6 +170,7 @@ class _Infer(_Timed):
         self._arguments = (network.params, images)
         built = compiled(network.logits, network.dtype, *self._arguments)
         self._forward = built.call
+        self.products = hlo.product_dtypes(program_of(built.call))
         self.compile_s, self.compile_cached = built.seconds, built.cached
 
     def enqueue(self) -> None:
@@ -194,6 +197,7 @@ class _Train(_Timed):
         self._losses: list[Array] = []
         self._update, self._batch, self._rate = update, (images, labels), rate
         self.compile_s, self.compile_cached = update.compile_s, update.compile_cached
+        self.products = hlo.product_dtypes(update.program())
 
     def enqueue(self) -> None:
         loss = self._update(*self._batch, self._rate)

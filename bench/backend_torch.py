@@ -144,6 +144,8 @@ class _How:
 class _Infer:
     """Forward passes over one resident batch."""
 
+    products = None  # torch does not tell
+
     def __init__(self, module: nn.Module, images: Tensor, how: _How):
         self.variant, self.layout, self.attention = how.variant, how.layout, how.kernel
         self._forward = variants_torch.wrapped(module, how.variant)
@@ -176,6 +178,8 @@ class _Infer:
 
 class _Train:
     """Optimiser steps on one resident batch."""
+
+    products = None  # torch does not tell
 
     def __init__(
         self, update: Update, images: Tensor, labels: Tensor, rate: float, how: _How

@@ -21,6 +21,7 @@ Schema history
    dev_fraction as cell fields; init_report, init_weights_sha256, search, search_s,
    core_days_finetune, core_days_search;
    predicted_s, predicted_core_days, predicted_from; `source` may name an import.
+8: product_dtype.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -38,7 +39,7 @@ import pyarrow as pa
 
 from bench.specs import Cell
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 CEILING_OF_MACHINE = 4
 CHANGED_MEANING = ("ceiling_flop_per_sec", "ceiling_method", "ceiling_share")
@@ -151,6 +152,7 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("layout", pa.string(), "", "memory layout computed in: NHWC or NCHW"),
     ("attention_kernel", pa.string(), "", "how attention ran; null without attention"),
     ("input", pa.string(), "", "resident, h2d or pipeline"),
+    ("product_dtype", pa.string(), "", "of operands in the program; null: not told"),
     ("effective_precision", pa.string(), "", "measured by a probe matmul"),
     ("img_per_sec", pa.float64(), "image/s", "whole device, median block"),
     ("img_per_sec_core", pa.float64(), "image/s/core", "img_per_sec / cores"),

@@ -40,7 +40,7 @@ LAYERS = [
     ["record", "variants"],
     ["specs"],
     ["compile_cache"],
-    ["units", "errors", "cores", "_shipped"],
+    ["units", "errors", "cores", "hlo", "_shipped"],
 ]
 FRAMEWORK_PACKAGES = {
     "jax": "_jax.py",

@@ -72,6 +72,7 @@ _SPEED = (
     "input",
     "parallelism",
     "effective_precision",
+    "product_dtype",
     "img_per_sec",
     "img_per_sec_core",
     "ms_per_image_batch1",

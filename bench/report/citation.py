@@ -42,7 +42,7 @@ def citation(rows: pd.DataFrame) -> str:
         _said(timed, "batch_rule", _BATCH),
         _said(timed, "input", _INPUT),
         _with(timed, "track", "{} track"),
-        _with(timed, "dtype", "{}"),
+        _with(timed, "dtype", "{}") + _computed_in(timed),
         _with(timed, "layout", "layout {}"),
         _with(timed, "variant", "built as {}"),
     ]
@@ -112,6 +112,16 @@ def _said(rows: pd.DataFrame, column: str, words: Mapping[str, str]) -> str:
 def _with(rows: pd.DataFrame, column: str, phrase: str) -> str:
     values = _values(rows[column])
     return phrase.format("/".join(values)) if values else ""
+
+
+def _computed_in(rows: pd.DataFrame) -> str:
+    """Said only where a compiler widened or narrowed what the dtype promises."""
+    told = rows[rows["product_dtype"].notna()]
+    promised = told["dtype"].replace("tf32", "float32")  # its operands are float32's
+    other = told[told["product_dtype"] != promised]
+    who = "/".join(_values(other["framework"]))
+    names = "/".join(_values(other["product_dtype"]))
+    return f" (products computed in {names} by {who})" if names else ""
 
 
 def _values(column: Iterable[Any]) -> list[str]:

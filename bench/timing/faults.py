@@ -31,7 +31,7 @@ class _Wrapped:
         self.real = real
         self.variant, self.layout = real.variant, real.layout
         self.attention, self.compile_s = real.attention, real.compile_s
-        self.compile_cached = real.compile_cached
+        self.compile_cached, self.products = real.compile_cached, real.products
         self.in_window = False
 
     def enqueue(self) -> None:

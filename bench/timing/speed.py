@@ -291,6 +291,7 @@ class _Rig:
             "variant": workload.variant,
             "layout": workload.layout,
             "attention_kernel": workload.attention,
+            "product_dtype": workload.products,
             "peer_version": peers.version(self.cell.peer),
             "probe_outputs": workload.outputs(),
             "compile_s": workload.compile_s,

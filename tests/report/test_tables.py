@@ -382,6 +382,16 @@ def test_the_citation_names_what_differs():
     assert text.endswith("commit 0123456789ab with uncommitted changes.")
 
 
+def test_the_citation_says_where_products_were_widened():
+    kept = infer("Mixer-S/4", 1.0, dtype="bfloat16", product_dtype="bfloat16")
+    assert "products" not in citation(model_rows(frame(kept)))
+    wide = infer("Mixer-S/4", 1.0, dtype="bfloat16", product_dtype="float32")
+    text = citation(model_rows(frame(wide)))
+    assert "bfloat16 (products computed in float32 by jax)" in text
+    tf32 = infer("Mixer-S/4", 1.0, dtype="tf32", product_dtype="float32")
+    assert "products" not in citation(model_rows(frame(tf32)))
+
+
 def test_the_citation_without_nested_columns_names_the_environment():
     text = citation(model_rows(frame(infer("Mixer-S/4", 1.0), samples=False)))
     assert "environment e1; commit" in text

@@ -25,6 +25,7 @@ class FakeWorkload:
     variant = "fake"
     layout = "NHWC"
     attention = None
+    products = None
     compile_s = 0.5
     compile_cached = False
 
