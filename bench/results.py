@@ -204,10 +204,8 @@ def to_frame(table: pa.Table, samples: bool = False) -> pd.DataFrame:
     import pandas as pd
 
     kept = [n for n in record.COLUMNS if samples or n not in record.NESTED]
-    drifts = drift.anchor_drift(table.select(drift.NEEDS).to_pylist())
-    table = table.select(kept).append_column(
-        "anchor_drift", pa.array(drifts, pa.float64())
-    )
+    drifts = drift.anchor_drifts(table)
+    table = table.select(kept).append_column("anchor_drift", drifts)
     frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
     return frame
 
