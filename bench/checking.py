@@ -171,6 +171,8 @@ def cell_of(row: Mapping[str, Any]) -> Cell:
             values[item.name] = value
     if row["batch_rule"] == "auto":
         values["batch_size"] = "auto"
+    if row["track"] == "protocol":  # the row says how it was built, the cell need not
+        values["variant"] = None
     return Cell(**values)
 
 

@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from bench import record
 from bench.analysis.ablations import PAPERS
+from bench.analysis.columns import sample_arrays
 from bench.analysis.descent import descended, roots, with_avg5
 from bench.analysis.key import equal, key_columns, need, numbered, plain
 from bench.analysis.stats import repetition_interval
-from bench.specs import fields_of
+from bench.specs import TRAINING_MODES, fields_of
 
 MIN_REPETITIONS = 5
 """With fewer fresh processes no interval is given: it would be too narrow."""
@@ -242,7 +243,7 @@ def _per_group(rows: pd.DataFrame, by: list[str], summarise: Any) -> pd.DataFram
     # Only what is summarised becomes objects: a record has many columns.
     plainly = [name for name in _SUMMARISED if name != "samples"]
     few = rows.reindex(columns=plainly).astype(object)
-    few = few.where(few.notna(), None).assign(samples=_arrays(rows))
+    few = few.where(few.notna(), None).assign(samples=sample_arrays(rows))
     parts = few.groupby(number)
     firsts = rows[~pd.Series(number, rows.index).duplicated()].to_dict("records")
     made = [
@@ -253,22 +254,6 @@ def _per_group(rows: pd.DataFrame, by: list[str], summarise: Any) -> pd.DataFram
         for first, (_, part) in zip(firsts, parts, strict=True)
     ]
     return typed(pd.DataFrame(made, dtype=object))
-
-
-def _arrays(rows: pd.DataFrame) -> pd.Series[Any]:
-    """The samples of each row as an array: a list of floats is ten times as large."""
-    if "samples" not in rows:
-        return pd.Series(None, rows.index, dtype=object)
-    column = rows["samples"]
-    if not isinstance(column.dtype, pd.ArrowDtype):
-        return column.astype(object).where(column.notna(), None)
-    lists = pa.chunked_array(pa.array(column)).combine_chunks()
-    values = lists.values.to_numpy(zero_copy_only=False)
-    ends = lists.offsets.to_numpy()
-    made = np.empty(len(lists), dtype=object)
-    for row, known in enumerate(lists.is_valid().to_numpy(zero_copy_only=False)):
-        made[row] = values[ends[row] : ends[row + 1]] if known else None
-    return pd.Series(made, rows.index, dtype=object)
 
 
 def newest(rows: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
@@ -345,11 +330,14 @@ def _picked(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _published(rows: pd.DataFrame, mode: str) -> pd.DataFrame:
-    """Published rows are model rows already. The papers' throughput is inference."""
-    rows = once(rows[equal(rows, "source", "published")])
+    """Published and imported rows are model rows already.
+
+    The papers' throughput is inference; an imported accuracy stands there, too.
+    """
+    rows = once(rows[~equal(rows, "source", "measured")])
     wanted = equal(rows, "mode", mode)
     if mode == "infer":
-        wanted |= equal(rows, "mode", "pretrain")
+        wanted |= rows["mode"].isin(TRAINING_MODES).astype(bool)
     kept = rows[wanted]
     attempts = pd.Series([[name] for name in kept["attempt_id"]], kept.index)
     return kept.assign(train_attempts=attempts)
