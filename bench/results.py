@@ -264,10 +264,9 @@ def _read_one(path: Path) -> pa.Table:
             magic = file.read(4)
         if magic != _MAGIC:
             raise ResultsError(f"{path}: not a parquet file; re-run its study")
-        table = pq.ParquetFile(path).read()
+        return _conform(pq.ParquetFile(path).read(), path)
     except (OSError, pa.ArrowException) as error:
         raise ResultsError(_cannot("read", path, error)) from error
-    return _conform(table, path)
 
 
 def read_each(paths: Iterable[str | os.PathLike[str]]) -> Reading:
