@@ -217,6 +217,10 @@ def read(
     named = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     tables, aside = [], []
     for name in named:
+        if not str(name):  # an unset variable of a shell, and not this folder
+            raise ResultsError(
+                "an empty name; give a result file, a folder or published"
+            )
         if str(name) == "published" and not Path(name).exists():
             tables.append(record.table(published.rows(shipped("results"))))
             continue

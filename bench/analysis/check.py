@@ -147,21 +147,12 @@ def _numbers(table: pa.Table) -> dict[str, Column]:
     }
 
 
-def _said(rows: Mask, column: str, say: Callable[[int], str]) -> Iterator[Fault]:
-    for row in np.flatnonzero(rows):
-        yield Fault(int(row), column, say(int(row)))
-
-
 def _words(table: pa.Table) -> Iterator[Fault]:
     for name, allowed in WORDS.items():
-        known = _true(pc.is_in(table[name], pa.array(allowed)))
-        yield from _said(
-            ~known,
-            name,
-            lambda row, n=name, a=allowed: (
-                f"{table[n][row].as_py()!r}: must be one of {', '.join(a)}"
-            ),
-        )
+        column, words = table[name], ", ".join(allowed)
+        for row in np.flatnonzero(~_true(pc.is_in(column, pa.array(allowed)))):
+            said = f"{column[int(row)].as_py()!r}: must be one of {words}"
+            yield Fault(int(row), name, said)
 
 
 def _ids(table: pa.Table) -> Iterator[Fault]:
@@ -181,7 +172,8 @@ def _not_finite(table: pa.Table, ok: Mask) -> Iterator[Fault]:
         if not pa.types.is_floating(item.type):
             continue
         wild = ok & ~_true(pc.fill_null(pc.is_finite(table[item.name]), True))
-        yield from _said(wild, item.name, lambda row: "is not a finite number")
+        for row in np.flatnonzero(wild):
+            yield Fault(int(row), item.name, "is not a finite number")
 
 
 def _bounds(numbers: Columns, ok: Mask) -> Iterator[Fault]:
@@ -190,38 +182,29 @@ def _bounds(numbers: Columns, ok: Mask) -> Iterator[Fault]:
         low = finite & (values < 0) & (name not in SIGNED)
         low |= finite & (values == 0) & (name in POSITIVE)
         kind = "above 0" if name in POSITIVE else "0 or more"
-        yield from _said(
-            low, name, lambda row, v=values, k=kind: f"{v[row]:g}: must be {k}"
-        )
-        high = finite & (values > 1) & (name in SHARES)
-        yield from _said(
-            high, name, lambda row, v=values: f"{v[row]:g}: a share is at most 1"
-        )
+        for row in np.flatnonzero(low):
+            yield Fault(int(row), name, f"{values[row]:g}: must be {kind}")
+        for row in np.flatnonzero(finite & (values > 1) & (name in SHARES)):
+            yield Fault(int(row), name, f"{values[row]:g}: a share is at most 1")
 
 
 def _missing(table: pa.Table, own: Mask) -> Iterator[Fault]:
     for mode, names in RESULT_OF.items():
         done = own & _true(pc.equal(table["mode"], mode))
         for name in names:
-            absent = done & _true(pc.is_null(table[name]))
-            yield from _said(
-                absent, name, lambda row, m=mode: f"is missing in an ok row of {m}"
-            )
+            for row in np.flatnonzero(done & _true(pc.is_null(table[name]))):
+                yield Fault(int(row), name, f"is missing in an ok row of {mode}")
 
 
 def _sums(numbers: Columns, own: Mask) -> Iterator[Fault]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for rule in RULES:
+    for rule in RULES:
+        with np.errstate(divide="ignore", invalid="ignore"):
             given, should = numbers[rule.column], rule.expected(numbers)
-            known = own & np.isfinite(given) & np.isfinite(should)
             apart = np.abs(given - should) > TOLERANCE * np.abs(should)
-            yield from _said(
-                known & apart,
-                rule.column,
-                lambda row, g=given, s=should, r=rule: (
-                    f"{g[row]:.6g}: is not {r.words} = {s[row]:.6g}"
-                ),
-            )
+        known = own & np.isfinite(given) & np.isfinite(should)
+        for row in np.flatnonzero(known & apart):
+            said = f"{given[row]:.6g}: is not {rule.words} = {should[row]:.6g}"
+            yield Fault(int(row), rule.column, said)
 
 
 def _medians(table: pa.Table, own: Mask) -> Iterator[Fault]:
@@ -243,4 +226,5 @@ def _medians(table: pa.Table, own: Mask) -> Iterator[Fault]:
 
 def _times(table: pa.Table) -> Iterator[Fault]:
     backwards = _true(pc.less(table["finished_at"], table["started_at"]))
-    yield from _said(backwards, "finished_at", lambda row: "is before started_at")
+    for row in np.flatnonzero(backwards):
+        yield Fault(int(row), "finished_at", "is before started_at")

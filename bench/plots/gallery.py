@@ -76,6 +76,8 @@ def check(names: Sequence[str], formats: Sequence[str], width_in: float) -> None
     for name in names:
         if name not in FIGURES:
             raise UserError(unknown("figure", name, FIGURES))
+    if not formats:
+        raise UserError(f"--format: is empty; give one or more of {', '.join(FORMATS)}")
     for kind in formats:
         if kind not in FORMATS:
             raise UserError(unknown("figure format", kind, FORMATS))
