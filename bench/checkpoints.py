@@ -60,6 +60,15 @@ def folder_of(out: Path, machine: str, cell: Cell) -> Path:
     return out.resolve() / ".work" / machine / f"{cell.cell_id}-p{PROTOCOL}"
 
 
+def step_of(folder: Path) -> int | None:
+    """The step at which a training that has not ended will go on; None from 0."""
+    try:
+        step: int = _facts(folder / _FILE)["step"]
+    except (FileNotFoundError, UnfitCheckpoint):
+        return None
+    return step
+
+
 def arranged(
     item: WorkItem,
     out: Path,

@@ -12,6 +12,7 @@ import dataclasses
 import fcntl
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import re
@@ -234,14 +235,16 @@ def lease(
     *,
     folder: Path | None = None,
     poll_s: float = 0.2,
+    told: Mapping[str, str] | None = None,
 ) -> Iterator[None]:
     """Hold the device alone: two timings on the same cores spoil each other.
 
     One lock file for each CPU in the affinity mask, or one for the device, so that
     disjoint masks do not wait for each other. The system drops the locks of a process
     that dies. `on_wait` is called with a message when another process holds one.
+    `told` stands in the lock files for `holders`, until the lease is given back.
     """
-    place = folder or Path(tempfile.gettempdir()) / f"mixer-bench-{os.getuid()}"
+    place = folder or _lease_folder()
     place.mkdir(mode=0o700, exist_ok=True)
     with contextlib.ExitStack() as held:
         for name in lease_names(device_kind):  # sorted: two masks cannot deadlock
@@ -250,7 +253,45 @@ def lease(
                 on_wait(f"waiting: another mixer-bench process is timing on {name}")
                 while not _taken(lock.fileno()):
                     time.sleep(poll_s)
+            held.callback(lock.truncate, 0)  # before it is closed, which gives it back
+            lock.truncate(0)
+            lock.write(json.dumps({"pid": os.getpid(), **(told or {})}))
+            lock.flush()
         yield
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that holds a lease here, or that died with it in its hands."""
+
+    pid: int
+    alive: bool
+    told: Mapping[str, str]
+
+
+def holders(folder: Path | None = None) -> list[Holder]:
+    """Who times here now, or died doing so; a lease given back leaves nothing."""
+    found: dict[int, Holder] = {}
+    for lock in sorted((folder or _lease_folder()).glob("*.lock")):
+        try:
+            told = json.loads(lock.read_text())
+            pid = int(told.pop("pid"))
+        except (ValueError, KeyError):  # empty: given back
+            continue
+        found[pid] = Holder(pid, _lives(pid, lock.stat().st_mtime), told)
+    return list(found.values())
+
+
+def _lives(pid: int, since: float) -> bool:
+    """Whether the process that wrote at `since` is there, and not a later namesake."""
+    try:
+        return psutil.Process(pid).create_time() <= since + 1
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _lease_folder() -> Path:
+    return Path(tempfile.gettempdir()) / f"mixer-bench-{os.getuid()}"
 
 
 def lease_names(device_kind: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,17 @@ def refuse_conflicts(table: pa.Table) -> None:
     first: dict[str, dict[str, Any]] = {}
     for row in table.filter(pc.is_in(table["attempt_id"], again)).to_pylist():
         kept = first.setdefault(row["attempt_id"], row)
-        differ = [name for name in row if not _same(row[name], kept[name])]
+        differ = differing(row, kept)
         if differ:
             raise ResultsError(
                 f"attempt {row['attempt_id']} stands for two different rows: they "
                 f"differ in {', '.join(differ[:5])}; keep the file that you trust"
             )
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The columns in which two rows differ."""
+    return [name for name in one if not _same(one[name], other[name])]
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -204,10 +204,8 @@ def to_frame(table: pa.Table, samples: bool = False) -> pd.DataFrame:
     import pandas as pd
 
     kept = [n for n in record.COLUMNS if samples or n not in record.NESTED]
-    drifts = drift.anchor_drift(table.select(drift.NEEDS).to_pylist())
-    table = table.select(kept).append_column(
-        "anchor_drift", pa.array(drifts, pa.float64())
-    )
+    drifts = drift.anchor_drifts(table)
+    table = table.select(kept).append_column("anchor_drift", drifts)
     frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
     return frame
 
@@ -219,6 +217,10 @@ def read(
     named = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     tables, aside = [], []
     for name in named:
+        if not str(name):  # an unset variable of a shell, and not this folder
+            raise ResultsError(
+                "an empty name; give a result file, a folder or published"
+            )
         if str(name) == "published" and not Path(name).exists():
             tables.append(record.table(published.rows(shipped("results"))))
             continue
@@ -266,10 +268,9 @@ def _read_one(path: Path) -> pa.Table:
             magic = file.read(4)
         if magic != _MAGIC:
             raise ResultsError(f"{path}: not a parquet file; re-run its study")
-        table = pq.ParquetFile(path).read()
+        return _conform(pq.ParquetFile(path).read(), path)
     except (OSError, pa.ArrowException) as error:
         raise ResultsError(_cannot("read", path, error)) from error
-    return _conform(table, path)
 
 
 def read_each(paths: Iterable[str | os.PathLike[str]]) -> Reading:

@@ -239,7 +239,8 @@ def _run_items(
         cell_id = item.cell.cell_id
         if item.picked_batch is None and cell_id in picked:
             item = dataclasses.replace(item, picked_batch=picked[cell_id])
-        with machine.lease(plan.host.device_kind, on_wait=on_wait):
+        told = {"study": plan.study.name, "cell_id": cell_id, "cell": item.cell.label}
+        with machine.lease(plan.host.device_kind, on_wait=on_wait, told=told):
             ceiling, bandwidth = ceilings.of(item.cell)
             item = dataclasses.replace(item, ceiling=ceiling, bandwidth=bandwidth)
             started = datetime.now(UTC)

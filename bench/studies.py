@@ -49,12 +49,23 @@ def find(name: str) -> Path:
         raise StudyError(f"{name}: is a folder; give a study file (YAML)")
     if path.exists():
         return path
-    known = {file.stem: file for file in sorted(shipped("studies").glob("*.yaml"))}
+    known = _shipped_names()
     if name in known:
         return known[name]
     raise StudyError(
         f"{name}: no such file; shipped studies: {', '.join(known) or 'none'}"
     )
+
+
+def is_one(name: str) -> bool:
+    """Whether a word on the command line means a study, rather than results."""
+    if Path(name).suffix.lower() in (".yaml", ".yml"):
+        return True
+    return not Path(name).exists() and name in _shipped_names()
+
+
+def _shipped_names() -> dict[str, Path]:
+    return {file.stem: file for file in sorted(shipped("studies").glob("*.yaml"))}
 
 
 def load(name: str) -> Study:

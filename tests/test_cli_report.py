@@ -56,7 +56,7 @@ def test_an_older_page_stays_until_the_new_one_is_complete(capsys, tmp_path):
 
 def test_every_verb_has_one_line_and_examples_that_are_its_own(capsys):
     _, out, _ = call(capsys, "--help")
-    verbs = [command.name for command in app.app.registered_commands]
+    verbs = [command.name for command in app.application().registered_commands]
     assert set(app.EXAMPLES) == set(verbs)
     for verb in verbs:
         assert re.search(rf"^  {verb} +\S.*[^.]?\.?$", out, re.MULTILINE)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.key import equal, plain
+from bench.analysis.key import equal, numbered, plain
 from bench.specs import short_hash
 
 FIVE = ("ImageNet", "CIFAR-10", "CIFAR-100", "Pets", "Flowers")
@@ -43,12 +43,13 @@ _WHERE = ("machine_id", "environment_id", "protocol", "repetition")
 def roots(pretrained: pd.DataFrame, settings: Sequence[str]) -> pd.DataFrame:
     """Pretrain rows with `lineage`: the same for every seed of one setting."""
     names = [*settings, *_WHERE[:3]]
-    return pretrained.assign(
-        lineage=[
-            short_hash([str(plain(value)) for value in row])
-            for row in pretrained[names].itertuples(index=False)
-        ]
-    )
+    number = numbered(pretrained, names)
+    firsts = pretrained.loc[~pd.Series(number).duplicated().to_numpy(), names]
+    hashes = [
+        short_hash([str(plain(value)) for value in row])
+        for row in firsts.itertuples(index=False)
+    ]
+    return pretrained.assign(lineage=[hashes[group] for group in number])
 
 
 def descended(tuned: pd.DataFrame, parents: pd.DataFrame) -> pd.DataFrame:

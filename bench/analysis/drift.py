@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from bench.units import percent
 
 STEADY = 0.05
@@ -38,6 +41,16 @@ def anchor_drift(rows: Sequence[Row]) -> list[float | None]:
     """
     sittings = _anchors(rows)
     return [_around(row, sittings.get(row["sitting_id"], [])) for row in rows]
+
+
+def anchor_drifts(table: pa.Table) -> pa.Array:
+    """`anchor_drift` of a table's rows; only sittings with an anchor are looked at."""
+    sitting = table["sitting_id"]
+    anchored = sitting.filter(pc.equal(table["role"], "anchor")).unique().drop_null()
+    inside = pc.is_in(sitting, value_set=anchored)
+    found = iter(anchor_drift(table.filter(inside).select(NEEDS).to_pylist()))
+    values = [next(found) if one else None for one in inside.to_pylist()]
+    return pa.array(values, pa.float64())
 
 
 def verdict(rows: Sequence[Row]) -> Verdict:

@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from bench import record
 from bench.analysis.ablations import PAPERS
+from bench.analysis.columns import sample_arrays
 from bench.analysis.descent import descended, roots, with_avg5
-from bench.analysis.key import equal, key_columns, need, plain
+from bench.analysis.key import equal, key_columns, need, numbered, plain
 from bench.analysis.stats import repetition_interval
-from bench.specs import fields_of
+from bench.specs import TRAINING_MODES, fields_of
 
 MIN_REPETITIONS = 5
 """With fewer fresh processes no interval is given: it would be too narrow."""
@@ -239,10 +240,12 @@ def _per_group(rows: pd.DataFrame, by: list[str], summarise: Any) -> pd.DataFram
         return rows
     need(rows, (*by, *_SEEDS, "repetition", "finished_at"), "the join")
     rows = newest(rows.reset_index(drop=True), by)
-    number = rows.groupby(by, dropna=False, sort=False).ngroup().to_numpy()
+    number = numbered(rows, by)
     # Only what is summarised becomes objects: a record has many columns.
-    few = rows.reindex(columns=list(_SUMMARISED)).astype(object)
-    parts = few.where(few.notna(), None).groupby(number)
+    plainly = [name for name in _SUMMARISED if name != "samples"]
+    few = rows.reindex(columns=plainly).astype(object)
+    few = few.where(few.notna(), None).assign(samples=sample_arrays(rows))
+    parts = few.groupby(number)
     firsts = rows[~pd.Series(number, rows.index).duplicated()].to_dict("records")
     made = [
         {
@@ -328,11 +331,14 @@ def _picked(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _published(rows: pd.DataFrame, mode: str) -> pd.DataFrame:
-    """Published rows are model rows already. The papers' throughput is inference."""
-    rows = once(rows[equal(rows, "source", "published")])
+    """Published and imported rows are model rows already.
+
+    The papers' throughput is inference; an imported accuracy stands there, too.
+    """
+    rows = once(rows[~equal(rows, "source", "measured")])
     wanted = equal(rows, "mode", mode)
     if mode == "infer":
-        wanted |= equal(rows, "mode", "pretrain")
+        wanted |= rows["mode"].isin(TRAINING_MODES).astype(bool)
     kept = rows[wanted]
     attempts = pd.Series([[name] for name in kept["attempt_id"]], kept.index)
     return kept.assign(train_attempts=attempts)
@@ -358,8 +364,8 @@ def typed(rows: pd.DataFrame) -> pd.DataFrame:
     made = {}
     for name, column in rows.items():
         number = name in _ADDED_NUMBERS or _is_number(str(name))
-        values = [plain(value) for value in column]
-        made[name] = pd.Series(values, rows.index, "float64" if number else "object")
+        plainly = column.astype(object).where(column.notna(), None)
+        made[name] = plainly.astype("float64" if number else "object")
     return pd.DataFrame(made, index=rows.index).copy()
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from bench.errors import ResultsError, unknown
 
@@ -86,6 +88,20 @@ def by_key(
         yield {name: plain(first[name]) for name in columns}, part
 
 
+def numbered(rows: pd.DataFrame, by: Sequence[str]) -> Int[np.ndarray, " rows"]:
+    """The group of each row, counted from 0 in order of appearance; nulls are equal.
+
+    As `groupby(by, dropna=False, sort=False).ngroup()`, at a fraction of its time: most
+    columns of a record hold one value.
+    """
+    number = np.zeros(len(rows), dtype=np.int64)
+    for name in by:
+        codes, values = pd.factorize(rows[name], use_na_sentinel=False)
+        if len(values) > 1:
+            number, _ = pd.factorize(number * len(values) + codes)
+    return number
+
+
 def require_one_key(
     rows: pd.DataFrame, *metrics: str, across: Sequence[str] = ()
 ) -> None:
@@ -106,6 +122,8 @@ def require_one_key(
 
 def plain(value: Any) -> Any:
     """`value`, with every kind of null turned into None."""
+    if value is None or isinstance(value, str):  # most of what is asked: no long way
+        return value
     if isinstance(value, list | dict) or not pd.api.types.is_scalar(value):
         return value
     return None if pd.isna(value) else value

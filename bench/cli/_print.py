@@ -66,9 +66,14 @@ def drift_lines(measured: pd.DataFrame) -> list[str]:
     timed = measured[measured["mode"].isin(SPEED_MODES).astype(bool)]
     groups = timed.groupby(["study", "machine"], sort=True)
     return [
-        f"{study} on {machine}: {drift.verdict(_records(part)).sentence}"
+        f"{study} on {machine}: {drift.verdict(_records(_anchors(part))).sentence}"
         for (study, machine), part in groups
     ]
+
+
+def _anchors(rows: pd.DataFrame) -> pd.DataFrame:
+    """All that a verdict looks at, and few of the rows."""
+    return rows[rows["role"].eq("anchor").fillna(False).astype(bool)]
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:

@@ -6,59 +6,27 @@ Exit codes: 0 fine; 1 the command worked and the answer is no (failed cells, say
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 import bench
-from bench.cli import (
-    budget,
-    claims,
-    compare,
-    doctor,
-    fit,
-    import_,
-    merge,
-    models,
-    plot,
-    report,
-    run,
-    table,
-    time,
-    verify,
-    weights,
-)
 from bench.errors import BenchError
 
 INTERRUPTED = 130
 
-app = typer.Typer(
-    name="mixer-bench",
-    help="How MLP-Mixer, ViT and ResNet scale: measure it, compare it, draw it.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+VERBS = (
+    *("claims", "models", "doctor", "time", "run", "status", "plot", "table"),
+    *("report", "fit", "budget", "compare", "verify", "check", "fold", "merge"),
+    *("import", "weights"),
 )
-_VERBS = (
-    *(
-        claims,
-        models,
-        doctor,
-        time,
-        run,
-        plot,
-        table,
-        report,
-        fit,
-        budget,
-        compare,
-        verify,
-    ),
-    *(merge, import_, weights),
-)
+"""In the order of the help; each is a module of `bench.cli`, imported when asked."""
+
 EXAMPLES = {
     "claims": ["mixer-bench claims", "mixer-bench claims results --format github"],
     "models": ["mixer-bench models", "mixer-bench models --image-size 448"],
@@ -88,6 +56,12 @@ EXAMPLES = {
     "verify": ["mixer-bench verify results/mine/study.parquet --sample 5 --hours 1"],
     "import": ["mixer-bench import benchmark.csv --from timm -o theirs.parquet"],
     "merge": ["mixer-bench merge results/a results/b -o both.parquet"],
+    "status": [
+        "mixer-bench status studies/quickstart.yaml",
+        "mixer-bench status results",
+    ],
+    "check": ["mixer-bench check results", "mixer-bench check my.yaml"],
+    "fold": ["mixer-bench fold results"],
     "weights": ["mixer-bench weights Mixer-B_16.npz"],
     "compare": ["mixer-bench compare results/a results/b --max-slowdown 5%"],
 }
@@ -100,18 +74,12 @@ def _epilog(verb: str) -> str | None:
     return "\b\nExamples:\n" + "\n".join(f"  {one}" for one in lines) if lines else None
 
 
-for _verb in _VERBS:
-    _name = _verb.__name__.rpartition(".")[2].rstrip("_")  # import is Python's own word
-    app.command(name=_name, epilog=_epilog(_name))(_verb.command)
-
-
 def _version(value: bool) -> None:
     if value:
         typer.echo(f"mixer-bench {bench.__version__}")
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True)
@@ -122,6 +90,29 @@ def _options(
 ) -> None:
     """How MLP-Mixer, ViT and ResNet scale: measure it, compare it, draw it."""
     del version, debug  # --debug is read in _run, where errors are caught
+
+
+def application(verbs: Sequence[str] = VERBS) -> typer.Typer:
+    """The command line with these verbs; each costs the import of what it needs."""
+    made = typer.Typer(
+        name="mixer-bench",
+        help=_options.__doc__,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    made.callback()(_options)
+    for verb in verbs:
+        name = "import_" if verb == "import" else verb  # Python's own word
+        module = importlib.import_module(f"bench.cli.{name}")
+        made.command(name=verb, epilog=_epilog(verb))(module.command)
+    return made
+
+
+def _asked(arguments: Sequence[str]) -> Sequence[str]:
+    """The verb that the arguments name, alone; all of them where help is wanted."""
+    first = next((word for word in arguments if not word.startswith("-")), None)
+    return (first,) if first in VERBS else VERBS
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -135,6 +126,7 @@ def _run(arguments: list[str]) -> int:
     debug = "--debug" in arguments  # taken anywhere, before or after the verb
     try:
         rest = [word for word in arguments if word != "--debug"]
+        app = application(() if rest == ["--version"] else _asked(rest))
         result: Any = app(args=rest, standalone_mode=False)
         code = result if isinstance(result, int) else 0
     except BrokenPipeError:  # `mixer-bench models | head`

@@ -32,6 +32,8 @@ def command(
     for message in reading.set_aside:
         _print.note(f"set aside: {message}")
     frame = results.to_frame(reading.table, samples=True)
+    if "published" not in rows and not (frame["source"] != "published").any():
+        _print.note(f"{', '.join(rows)}: no rows; the published ones are drawn alone")
     drawn = gallery.draw_all(
         frame,
         out,

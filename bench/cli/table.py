@@ -42,7 +42,11 @@ def command(
         bool, typer.Option("--bib", help="Only the BibTeX of the papers cited.")
     ] = False,
 ) -> None:
-    """Print the paper's two tables (published), or rows side by side."""
+    """Print the paper's two tables (published), or rows side by side.
+
+    Measured and imported rows stand in one table, in groups of their own: every group
+    is of one source, and no ratio spans two.
+    """
     if layout not in LAYOUTS:
         raise StudyError(f"--layout: {unknown('layout', layout, LAYOUTS)}")
     if layout == "paper" and (baseline or sort):
@@ -78,12 +82,12 @@ def _rows(names: list[str], where: list[str]) -> pd.DataFrame:
 
 
 def _as_they_stand(frame: pd.DataFrame, fmt: str, baseline: str | None) -> list[str]:
-    """The paper's tables as printed, then the measured rows."""
+    """The paper's tables as printed, then measured and imported rows, grouped apart."""
     from bench.report import paper
 
-    published = frame[frame["source"] == "published"]
-    measured = frame[frame["source"] == "measured"]
-    if baseline is not None and not len(measured):
+    printed = frame["source"] == "published"
+    published, others = frame[printed], frame[~printed]
+    if baseline is not None and not len(others):
         raise StudyError(
             "--baseline: the paper's tables are printed as they stand; "
             "give it with measured rows, or choose rows with --where"
@@ -91,7 +95,7 @@ def _as_they_stand(frame: pd.DataFrame, fmt: str, baseline: str | None) -> list[
     parts = []
     if len(published):
         parts += [paper.paper_table(published, number, fmt) for number in (2, 3)]
-    return parts + _print.comparison(measured, fmt, baseline)
+    return parts + _print.comparison(others, fmt, baseline)
 
 
 def _bibtex(frame: pd.DataFrame) -> str:

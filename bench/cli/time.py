@@ -20,60 +20,71 @@ from bench.specs import DTYPES, SPEED_MODES, Limit, OwnCore, Study
 _SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
-def command(
-    models: Annotated[list[str], typer.Argument(help="Mixer-B/16 ViT-B/16 ...")],
-    mode: Annotated[str, typer.Option(help="infer, train, or both: infer,train")] = (
-        "infer"
+Models = Annotated[list[str], typer.Argument(help="Mixer-B/16 ViT-B/16 ...")]
+Mode = Annotated[str, typer.Option(help="infer, train, or both: infer,train")]
+Framework = Annotated[
+    str, typer.Option(help="jax, torch, or both: jax,torch. Default: installed.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
+ImageSize = Annotated[int, typer.Option(help="Input side, pixels.")]
+BatchSize = Annotated[str, typer.Option(help="auto (sweep), or numbers: 8,32")]
+Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16, tf32")]
+Track = Annotated[
+    str, typer.Option(help="protocol, or tuned: every variant, the best one named.")
+]
+Against = Annotated[
+    str, typer.Option(help="Time somebody else's code beside ours: timm.")
+]
+Repetitions = Annotated[
+    int, typer.Option(help="Fresh processes per cell; an interval needs 5.")
+]
+WindowS = Annotated[
+    float,
+    typer.Option("--window", help="Seconds of measuring per repetition, at most."),
+]
+NoCompileCache = Annotated[
+    bool,
+    typer.Option(
+        "--no-compile-cache", help="Compile anew; keep and reuse no compiled program."
     ),
-    framework: Annotated[
-        str, typer.Option(help="jax, torch, or both: jax,torch. Default: installed.")
-    ] = "",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    image_size: Annotated[int, typer.Option(help="Input side, pixels.")] = 224,
-    batch_size: Annotated[
-        str, typer.Option(help="auto (sweep), or numbers: 8,32")
-    ] = "auto",
-    dtype: Annotated[
-        str, typer.Option(help="float32, bfloat16, float16, tf32")
-    ] = "float32",
-    track: Annotated[
-        str, typer.Option(help="protocol, or tuned: every variant, the best one named.")
-    ] = "protocol",
-    against: Annotated[
-        str, typer.Option(help="Time somebody else's code beside ours: timm.")
-    ] = "",
-    repetitions: Annotated[
-        int, typer.Option(help="Fresh processes per cell; an interval needs 5.")
-    ] = 5,
-    window: Annotated[
-        float, typer.Option(help="Seconds of measuring per repetition, at most.")
-    ] = 5.0,
-    no_compile_cache: Annotated[
-        bool,
-        typer.Option(
-            "--no-compile-cache",
-            help="Compile anew; keep and reuse no compiled program.",
-        ),
-    ] = False,
-    peak: Annotated[
-        list[str] | None,
-        typer.Option(help="FLOP/s of the device: bf16=989e12:its source; repeatable."),
-    ] = None,
-    core_kind: Annotated[
-        str | None,
-        typer.Option(help="Your own definition of a core, with --cores-per-device."),
-    ] = None,
-    cores_per_device: Annotated[
-        float | None, typer.Option(help="How many of those the device has.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Results folder.")] = Path("results"),
+]
+Peaks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--peak", help="FLOP/s of the device: bf16=989e12:its source; repeatable."
+    ),
+]
+CoreKind = Annotated[
+    str | None,
+    typer.Option(help="Your own definition of a core, with --cores-per-device."),
+]
+CoresPerDevice = Annotated[
+    float | None, typer.Option(help="How many of those the device has.")
+]
+Out = Annotated[Path, typer.Option(help="Results folder.")]
+
+
+def command(
+    models: Models,
+    mode: Mode = "infer",
+    framework: Framework = "",
+    device: Device = "auto",
+    image_size: ImageSize = 224,
+    batch_size: BatchSize = "auto",
+    dtype: Dtype = "float32",
+    track: Track = "protocol",
+    against: Against = "",
+    repetitions: Repetitions = 5,
+    window: WindowS = 5.0,
+    no_compile_cache: NoCompileCache = False,
+    peak: Peaks = None,
+    core_kind: CoreKind = None,
+    cores_per_device: CoresPerDevice = None,
+    out: Out = Path("results"),
 ) -> int:
     """Measure throughput, repeated in fresh processes, and print the table."""
-    for word in _words(mode):
-        if word not in SPEED_MODES:
-            raise StudyError(f"--mode: {unknown('speed mode', word, SPEED_MODES)}")
     grid = {
-        "mode": _words(mode),
+        "mode": _modes(mode),
         "model": models,
         "framework": frameworks(framework),
         "device": device,
@@ -89,6 +100,11 @@ def command(
         peaks=dict(map(_peak, peak or [])),
         own_core=_own_core(core_kind, cores_per_device),
     )
+    return _measured(study, out, against)
+
+
+def _measured(study: Study, out: Path, against: str) -> int:
+    """Run, tabulate, and set the peer's rates beside ours where one was asked for."""
     summary = _session.measure(study, out=out)
     code = _session.finish(summary, plots=None)
     if against and summary.attempts:
@@ -96,6 +112,13 @@ def command(
         mine = frame[frame["attempt_id"].isin(summary.attempts)]
         print("\n".join(ours_over(mine, against)))
     return code
+
+
+def _modes(text: str) -> list[str]:
+    for word in _words(text):
+        if word not in SPEED_MODES:
+            raise StudyError(f"--mode: {unknown('speed mode', word, SPEED_MODES)}")
+    return _words(text)
 
 
 def _with_peer(grid: dict[str, Any], peer: str) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.analysis.key import equal
-from bench.plots import labels, panels, style
+from bench.plots import labels, panels, remember, style
 
 NEEDS = ("sweep", "batch_size", "batch_knee", "cores", "image_size", "mode")
 NOTHING = "no row holds a pilot sweep over batch sizes"
@@ -23,6 +23,7 @@ ENDS = {"oom": "did not fit", "memory": "would not fit", "time": "would take too
 _EXTRA = ("picked", "knee", "ended")
 
 
+@remember.once
 def points(rows: pd.DataFrame) -> pd.DataFrame:
     """Every batch size that a pilot timed; one sweep per cell, the first."""
     done = rows[

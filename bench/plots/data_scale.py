@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.join import SETTINGS, training_rows
 from bench.analysis.key import equal, plain
-from bench.plots import labels, panels, style
+from bench.plots import labels, panels, remember, style
 
 NEEDS = ("unique_images", "top1", "chance", "model", "family", "mode")
 NOTHING = (
@@ -24,6 +24,7 @@ _LINE = [*(name for name in SETTINGS if name not in _DATA_SIZE), "environment_id
 """What a line shares: all that its cells declare, except the size of the data."""
 
 
+@remember.once
 def points(rows: pd.DataFrame) -> pd.DataFrame:
     """Exactly the plotted points: medians over seeds, with their range."""
     done = rows[

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from bench.analysis import ablations
 from bench.analysis.key import need
 from bench.errors import ResultsError, UserError, unknown
-from bench.plots import style
+from bench.plots import remember, style
 
 FIGURES = (
     "pareto",
@@ -65,8 +65,9 @@ def draw_all(
     if "peer" in rows:  # a model's point is our own code; tables show the others
         rows = rows[rows["peer"].isna()]
     rows = ablations.without(rows)
-    for name in names or FIGURES:
-        _draw_one(name, rows, Path(out_dir), formats, width_in, made)
+    with remember.while_rows_stand():
+        for name in names or FIGURES:
+            _draw_one(name, rows, Path(out_dir), formats, width_in, made)
     return made
 
 
@@ -75,6 +76,8 @@ def check(names: Sequence[str], formats: Sequence[str], width_in: float) -> None
     for name in names:
         if name not in FIGURES:
             raise UserError(unknown("figure", name, FIGURES))
+    if not formats:
+        raise UserError(f"--format: is empty; give one or more of {', '.join(FORMATS)}")
     for kind in formats:
         if kind not in FORMATS:
             raise UserError(unknown("figure format", kind, FORMATS))

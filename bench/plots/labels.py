@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.optimize import isotonic_regression
 
 from bench.plots.style import SMALL_PT
 
@@ -79,7 +78,9 @@ class Label:
 def settle(figure: Figure) -> None:
     """Run the layout once and freeze it, so that pixels can be counted."""
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    # None rather than "none": with an engine, even an idle one, matplotlib draws every
+    # figure once more before it writes it.
+    figure.set_layout_engine(None)
 
 
 def place(
@@ -109,6 +110,8 @@ def at_line_ends(axes: Axes, labels: Sequence[Label]) -> None:
     Heights are the nearest to the lines' own that keep a text's height between them:
     a least-squares fit under an order constraint.
     """
+    from scipy.optimize import isotonic_regression  # late: 0.2 s, and few need it
+
     if not labels:
         return
     scale = _pixels_per_point(axes)

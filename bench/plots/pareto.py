@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 from bench.analysis.join import model_rows
 from bench.analysis.key import equal, plain
 from bench.analysis.pareto import figure_2, standing
-from bench.plots import panels, style
+from bench.plots import panels, remember, style
 from bench.specs import TRAINING_MODES
 
 NEEDS = ("core_days_measured", "core_days_extrapolated", "top1", "model", "mode")
 NOTHING = "no row has both pre-training core-days and an accuracy"
 
 
+@remember.once
 def points(rows: pd.DataFrame) -> pd.DataFrame:
     """Exactly the plotted points; y is per cent."""
     paper = model_rows(figure_2(rows)).assign(panel=panels.PUBLISHED_PANEL)

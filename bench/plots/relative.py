@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.join import MIN_REPETITIONS, speed_rows, typed
 from bench.analysis.key import by_key, equal
-from bench.plots import labels, panels, style
+from bench.plots import labels, panels, remember, style
 from bench.specs import TRAINING_MODES
 from bench.units import significant
 
@@ -37,6 +37,7 @@ _LIKE = ("framework", "batch_rule", "num_classes", "environment_id", "device")
 _EXTRA = ("flipped", "n", "x_low", "x_high", "batch_rule", "batch_size", "citation")
 
 
+@remember.once
 def points(rows: pd.DataFrame) -> pd.DataFrame:
     """Exactly the plotted points: x is the ratio, y the model's line."""
     done = rows[

@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 
 from bench.analysis.join import speed_rows, typed
 from bench.analysis.key import equal, key_columns
-from bench.plots import labels, panels, style
+from bench.plots import labels, panels, remember, style
 from bench.specs import fields_of
 
 NEEDS = ("img_per_sec_core", "image_size", "model", "family", "mode")
 NOTHING = "no model has a throughput at two image sizes"
 
 
+@remember.once
 def points(rows: pd.DataFrame) -> pd.DataFrame:
     """Exactly the plotted points: models with two sizes or more."""
     done = rows[equal(rows, "status", "ok") & rows["image_size"].notna()]

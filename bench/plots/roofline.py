@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.key import equal
-from bench.plots import labels, panels, style
+from bench.plots import labels, panels, remember, style
 from bench.units import significant
 
 NEEDS = (
@@ -64,6 +64,7 @@ def flop_per_step(row: dict[str, Any]) -> float:
     return float(2 * passes * row["macs"] * row["batch_size"])
 
 
+@remember.once
 def points(rows: pd.DataFrame) -> pd.DataFrame:
     """One point per cell: the median rate over its repetitions, in GFLOP/s."""
     known = ["flop_per_sec", "ceiling_share", "macs", "param_count", "batch_size"]

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.join import SETTINGS
 from bench.analysis.key import by_key, equal, plain
-from bench.plots import labels, panels, style
+from bench.plots import labels, panels, remember, style
 
 NEEDS = ("curve", "top1", "chance", "shuffle", "seed", "model", "family", "mode")
 NOTHING = (
@@ -46,6 +46,7 @@ _ALIKE = [
 """What two runs must share for the shuffling alone to tell them apart."""
 
 
+@remember.once
 def points(rows: pd.DataFrame) -> pd.DataFrame:
     """Exactly the plotted points: curves as medians over seeds, drops for each seed."""
     parts = [part for _, parts in _panels(rows) for part in parts]

@@ -14,7 +14,6 @@ from typing import Any
 
 import matplotlib
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -50,7 +49,33 @@ _ENTRY_IN = 0.95
 MARKERS = {"jax": "o", "torch": "s", "": "D"}
 """A published row of no stated framework is a diamond."""
 
+_TICKS = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": ".15",
+    "axes.facecolor": "white",
+    "axes.grid": False,
+    "axes.labelcolor": ".15",
+    "axes.spines.bottom": True,
+    "axes.spines.left": True,
+    "figure.facecolor": "white",
+    "grid.color": ".8",
+    "grid.linestyle": "-",
+    "lines.solid_capstyle": "round",
+    "patch.edgecolor": "w",
+    "patch.force_edgecolor": True,
+    "text.color": ".15",
+    "xtick.bottom": True,
+    "xtick.color": ".15",
+    "xtick.direction": "out",
+    "xtick.top": False,
+    "ytick.color": ".15",
+    "ytick.direction": "out",
+    "ytick.left": True,
+    "ytick.right": False,
+}
+"""seaborn's style `ticks`, written out: importing it takes as long as two figures."""
 _RC = {
+    **_TICKS,
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same bytes everywhere
     "font.size": TEXT_PT,
     "axes.titlesize": TEXT_PT,
@@ -76,7 +101,7 @@ _RC = {
 @contextmanager
 def style() -> Iterator[None]:
     """The settings of every figure, for drawing and for saving."""
-    settings: dict[Any, Any] = {**sns.axes_style("ticks"), **_RC}
+    settings: dict[Any, Any] = _RC
     with matplotlib.rc_context(settings):
         yield
 

@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from bench.analysis.against import ours
 from bench.analysis.join import model_rows
 from bench.analysis.key import equal
-from bench.plots import panels, style
+from bench.plots import panels, remember, style
 
 NEEDS = ("img_per_sec_core", "top1", "model", "family")
 NOTHING = "no row has both a throughput and an accuracy"
 
 
+@remember.once
 def points(rows: pd.DataFrame) -> pd.DataFrame:
     """Exactly the plotted points; y is per cent."""
     paper = model_rows(rows[_figure_3(rows)]).assign(

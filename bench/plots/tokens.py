@@ -22,7 +22,7 @@ from matplotlib.lines import Line2D
 
 from bench.analysis import tokens as analysis
 from bench.analysis.key import equal, plain
-from bench.plots import labels, panels, style
+from bench.plots import labels, panels, remember, style
 from bench.units import significant
 
 NEEDS = (
@@ -65,6 +65,7 @@ _EXTRA = (
 )
 
 
+@remember.once
 def points(rows: pd.DataFrame) -> pd.DataFrame:
     """Every fresh process as a point, in ms per image; then the MACs, in 10^9."""
     timed = rows[

@@ -32,8 +32,8 @@ _PARALLEL = {
 
 def citation(rows: pd.DataFrame) -> str:
     """What img/sec/core is in these model rows of one comparability key."""
-    if (rows["source"] == "published").all():
-        return _published(rows)
+    if (rows["source"] != "measured").all():
+        return _elsewhere(rows)
     timed = rows[rows["img_per_sec_core"].notna()]
     if timed.empty:
         return "img/sec/core: not measured."
@@ -53,17 +53,19 @@ def citation(rows: pd.DataFrame) -> str:
     )
 
 
-def _published(rows: pd.DataFrame) -> str:
+def _elsewhere(rows: pd.DataFrame) -> str:
+    """Of published and imported rows: what they say, and who says it."""
     sources = "; ".join(_values(rows["citation"]))
+    done = "published" if (rows["source"] == "published").all() else "imported"
     if rows["img_per_sec_core"].isna().all():
-        return f"img/sec/core: not published. Source: {sources}."
+        return f"img/sec/core: not {done}. Source: {sources}."
     notes = [note for note in _values(rows["note"]) if note.startswith("timm")]
     how = f" ({'; '.join(notes)})" if notes else ""
     what = _said(rows, "mode", _MODE)
     device = ", ".join(_values(rows["machine"]))
-    kind = ", ".join(_values(rows["core_kind"]))
+    kind = ", ".join(_values(rows["core_kind"])) or "not said"
     return (
-        f"img/sec/core: {what} as published, {device}, core = {kind}{how}. "
+        f"img/sec/core: {what} as {done}, {device}, core = {kind}{how}. "
         f"Source: {sources}."
     )
 

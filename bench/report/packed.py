@@ -129,7 +129,8 @@ def _distinct(keys: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _key_name(key: Mapping[str, Any]) -> str:
-    words = [str(key[name]) for name in ("source", "machine", "core_kind")]
+    where = ("source", "machine", "core_kind")
+    words = [str(key[name]) for name in where if key[name]]
     words.append(_WORDS.get(str(key["mode"]), "throughput not measured"))
     words += [str(key["dtype"])] if key["dtype"] else []
     words += [f"{key['track']} track"] if key["track"] else []

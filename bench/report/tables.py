@@ -259,7 +259,8 @@ def _shared(models: pd.DataFrame) -> list[str]:
 
 def _heading(key: Mapping[str, Any], part: pd.DataFrame, shared: list[str]) -> str:
     """What the rows of a group share, in one line."""
-    words = [str(key["source"]), str(key["machine"]), str(key["core_kind"])]
+    words = [str(key["source"]), str(key["machine"])]
+    words += [str(key["core_kind"])] if key["core_kind"] else []
     words += [_WORDS[key["mode"]]] if key["mode"] else ["throughput not measured"]
     for name, text in (("image_size", "{:.0f} px"), ("batch_size", "batch {:.0f}")):
         value = plain(part[name].iloc[0])
@@ -336,8 +337,8 @@ def _rate(row: Mapping[str, Any]) -> str:
 def _interval(row: Mapping[str, Any]) -> str:
     if row["img_per_sec_core"] is None:
         return DASH
-    if row["source"] == "published":
-        return "as published"
+    if row["source"] != "measured":
+        return f"as {'published' if row['source'] == 'published' else 'imported'}"
     n = int(row["n"])
     if n < MIN_REPETITIONS:
         return f"n={n}, within-run only"
@@ -351,7 +352,7 @@ def _accuracy(row: Mapping[str, Any]) -> str:
     """Top-1, its range over training runs when there are several, and chance."""
     if row["top1"] is None:
         return DASH
-    text = percent(row["top1"], 2 if row["source"] == "published" else 1)
+    text = percent(row["top1"], 1 if row["source"] == "measured" else 2)
     if (row["n_train"] or 0) > 1:
         low, high = percent(row["top1_low"]), percent(row["top1_high"])
         text += f" [{low} – {high}, n={row['n_train']:.0f}]"

@@ -62,7 +62,8 @@ class Point:
 
 def points_of(rows: pd.DataFrame) -> list[Point]:
     """Every model row as a point; speed is inference, as in the paper."""
-    models = ours(model_rows(ablations.without(rows), "infer"))
+    known = rows[rows["source"].isin(["measured", "published"]).astype(bool)]
+    models = ours(model_rows(ablations.without(known), "infer"))
     return [_point(row) for row in models.to_dict("records")]
 
 

@@ -1,0 +1,155 @@
+"""What keeps the reading verbs fast, counted rather than timed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import record
+from bench.analysis import drift, join
+from bench.analysis.columns import sample_arrays
+from bench.analysis.key import numbered
+from bench.plots import remember
+
+HEAVY = "{'matplotlib', 'scipy', 'pandas', 'sklearn', 'pyarrow', 'jax', 'torch'}"
+
+
+def loaded(statement: str) -> set[str]:
+    code = f"{statement}; import sys; print(*sorted({HEAVY} & {{*sys.modules}}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+ASKED = "from bench.cli import app; app._run(['{}', '--help'])"
+MAY_LOAD = [
+    ("import bench.cli.app", set()),
+    ("from bench.cli import app; app._run(['--version'])", set()),
+    (ASKED.format("table"), {"pandas", "pyarrow"}),
+    (ASKED.format("plot"), {"pyarrow"}),
+    (ASKED.format("run"), {"pyarrow", "pandas"}),
+]
+
+
+@pytest.mark.parametrize("statement, most", MAY_LOAD, ids=lambda v: str(v)[-30:])
+def test_a_verb_imports_what_it_needs(statement, most):
+    assert loaded(statement) <= most
+
+
+def test_the_check_above_can_fail():
+    assert "scipy" in loaded("import scipy")
+
+
+WORDS = st.one_of(st.none(), st.sampled_from(["a", "b", "c"]))
+NUMBERS = st.one_of(st.none(), st.integers(0, 2))
+
+
+@given(st.lists(st.tuples(WORDS, NUMBERS, NUMBERS), max_size=30))
+def test_groups_are_numbered_as_groupby_numbers_them(rows):
+    columns = list(zip(*rows, strict=True)) or [(), (), ()]
+    types = [pa.string(), pa.int64(), pa.float64()]
+    frame = pd.DataFrame(
+        {
+            name: pd.Series(list(column), dtype=pd.ArrowDtype(kind))
+            for name, column, kind in zip("xyz", columns, types, strict=True)
+        }
+    )
+    by = frame.groupby(["x", "y", "z"], dropna=False, sort=False).ngroup()
+    assert numbered(frame, ["x", "y", "z"]).tolist() == by.tolist()
+
+
+@pytest.mark.parametrize("arrow", [True, False])
+def test_samples_become_arrays_without_their_floats_becoming_objects(arrow):
+    lists = [[1.0, 2.0], None, [], [3.0]]
+    kind = pd.ArrowDtype(pa.list_(pa.float64())) if arrow else object
+    rows = pd.DataFrame({"samples": pd.Series(lists, index=[5, 3, 8, 1], dtype=kind)})
+    for part, wanted in ((rows, lists), (rows.iloc[2:], lists[2:])):
+        found = sample_arrays(part)
+        assert list(found.index) == list(part.index)
+        plainly = [None if one is None else list(one) for one in found]
+        assert plainly == wanted
+        if arrow:
+            assert all(one is None or isinstance(one, np.ndarray) for one in found)
+
+
+def test_drift_of_a_table_is_that_of_its_rows():
+    def row(n, role, sitting, rate):
+        when = pd.Timestamp("2026-01-01", tz="UTC") + pd.Timedelta(n, "s")
+        return {
+            "attempt_id": str(n),
+            "role": role,
+            "status": "ok",
+            "sitting_id": sitting,
+            "cell_id": "c",
+            "started_at": when.to_pydatetime(),
+            "img_per_sec": rate,
+        }
+
+    rows = [
+        *(row(0, "anchor", "s", 10.0), row(1, "cell", "s", 1.0)),
+        *(row(2, "anchor", "s", 11.0), row(3, "cell", "t", 1.0)),
+        *(row(4, "cell", None, 1.0), row(5, "cell", "s", 1.0)),
+    ]
+    table = record.table(rows)
+    by_row = drift.anchor_drift(table.select(drift.NEEDS).to_pylist())
+    assert drift.anchor_drifts(table).to_pylist() == by_row
+    assert by_row[1] == pytest.approx(0.1) and by_row[3] is None
+
+
+def test_a_lineage_is_hashed_once_for_a_setting_and_not_for_each_row(monkeypatch):
+    from bench.analysis import descent
+
+    calls = []
+    monkeypatch.setattr(descent, "short_hash", lambda v: calls.append(v) or str(v))
+    names = [*join.SETTINGS, "machine_id", "environment_id", "protocol"]
+    rows = pd.DataFrame({name: ["same"] * 100 for name in dict.fromkeys(names)})
+    rows["model"] = ["Mixer-B/16", "ViT-B/16"] * 50
+    found = descent.roots(rows, join.SETTINGS)["lineage"]
+    assert len(calls) == 2 and found.nunique() == 2
+
+
+def test_points_are_asked_once_while_the_rows_stand():
+    asked = []
+
+    @remember.once
+    def points(rows):
+        asked.append(len(rows))
+        return rows.assign(y=1)
+
+    rows, others = pd.DataFrame({"x": [1]}), pd.DataFrame({"x": [1, 2]})
+    with remember.while_rows_stand():
+        mine = points(rows)
+        mine.loc[0, "y"] = 7  # what a caller does to its copy stays there
+        assert points(rows)["y"].tolist() == [1]
+        points(others)
+    assert asked == [1, 2]
+    points(rows)
+    points(rows)
+    assert asked == [1, 2, 1, 1]
+
+
+def test_the_style_written_out_is_seaborns():
+    import seaborn
+
+    from bench.plots import style
+
+    theirs = seaborn.axes_style("ticks")
+    differ = {key for key, value in style._TICKS.items() if theirs[key] != value}
+    left = set(theirs) - set(style._RC) - {"font.sans-serif", "image.cmap"}
+    assert (differ, left) == (set(), set())
+
+
+def test_a_settled_figure_is_not_laid_out_again():
+    from bench.plots import labels, style
+
+    figure, _ = style.canvas(1, 3.25)
+    labels.settle(figure)
+    assert figure.get_layout_engine() is None
