@@ -199,6 +199,7 @@ RUN = (
     "cores.threads = lambda: 1\n"
     "runner.run_study('tiny.yaml', out='cut', executor='inline')\n"
 )
+COMMAND = [sys.executable, "-P", "-c", "from bench.cli.app import main; main()"]
 KEPT = ("weights_sha256", "top1", "real_top1", "train_loss", "fewshot", "curve")
 
 
@@ -271,16 +272,15 @@ def test_the_whole_study_as_a_stranger_runs_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     script = str(ROOT / "studies" / "small_imagenet.py")
     subprocess.run([sys.executable, script, "imagenet"], env=_environment(), check=True)
-    text = STUDY.read_text().replace("total_steps: 200", "total_steps: 60")
-    text = text.replace("total_steps: 60\n", "total_steps: 15\n")
+    text = STUDY.read_text().replace("total_steps: 60\n", "total_steps: 15\n")
+    text = text.replace("total_steps: 600", "total_steps: 60")
     text = text.replace("settings:\n", "settings:\n  checkpoint_steps: 10\n")
     Path(STUDY.name).write_text(text)
 
     def started(out: str) -> subprocess.Popen[str]:
-        command = "from bench.cli.app import main; main()"
         words = ["run", STUDY.name, "--out", out, "--plots", f"{out}-plots"]
         return subprocess.Popen(
-            [sys.executable, "-P", "-c", command, *words],
+            [*COMMAND, *words],
             env=_environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -309,8 +309,7 @@ def test_the_whole_study_as_a_stranger_runs_it(tmp_path, monkeypatch):
 
     Path(STUDY.name).write_text(text)
     printed = subprocess.run(
-        [sys.executable, "-P", "-c", "from bench.cli.app import main; main()"]
-        + ["table", "whole", "--layout", "paper", "--where", "study=imagenet_folder"],
+        [*COMMAND, *"table whole --layout paper --where study=imagenet_folder".split()],
         env=_environment(),
         capture_output=True,
         text=True,

@@ -105,16 +105,18 @@ def _target(groups: Sequence[pd.DataFrame]) -> str | None:
 
 def _shots(point: Mapping[str, Any]) -> dict[str, float]:
     """Target -> linear 5-shot at one point of a curve."""
-    entries = point.get("fewshot")
-    known = [] if entries is None else entries
-    return {one["dataset"]: one["accuracy"] for one in known}
+    return {one["dataset"]: one["accuracy"] for one in _listed(point.get("fewshot"))}
+
+
+def _listed(entries: Any) -> list[Mapping[str, Any]]:
+    """Entries of a nested column, which may be an array or missing."""
+    return [] if entries is None or plain(entries) is None else list(entries)
 
 
 def _finals(run: pd.Series[Any]) -> dict[str, tuple[float, float]]:
     """Target -> linear 5-shot after the last step, the median draw, and chance."""
     found: dict[str, list[Mapping[str, Any]]] = {}
-    entries = run["fewshot"] if "fewshot" in run.index else None
-    for entry in [] if plain(entries) is None else entries:
+    for entry in _listed(run.get("fewshot")):
         if entry["baseline"] is None and entry["shots"] == _SHOTS:
             found.setdefault(entry["dataset"], []).append(entry)
     return {
