@@ -10,7 +10,17 @@ import functools
 
 from bench import data, models, probe
 from bench.analysis.ablations import PAPERS
-from bench.data import Dataset, Picks, augment, folders, shuffle, stream, subset, view
+from bench.data import (
+    Dataset,
+    Picks,
+    augment,
+    folders,
+    shots,
+    shuffle,
+    stream,
+    subset,
+    view,
+)
 from bench.errors import StudyError
 from bench.models.spec import PatchSpec
 from bench.recipes import recipe, schedule
@@ -40,6 +50,7 @@ def check(cell: Cell) -> None:
     if cell.mode in TRAINING_MODES:
         _check_keys(cell)
         _check_budget(cell)
+        _check_probes(cell)
         if cell.mode == "finetune":
             _check_search(cell)
         if cell.shuffle != "none":
@@ -106,6 +117,18 @@ def _check_reader(cell: Cell, dataset: Dataset, picks: Picks) -> None:
         stream.check_installed()
 
 
-@functools.lru_cache(maxsize=4)
+def _check_probes(cell: Cell) -> None:
+    """Every few-shot target has enough images of each class."""
+    for name in folders.probes_of(cell):
+        source = folders.probe_source_of(cell, name)
+        if source is not None:
+            stream.check_installed()
+        try:
+            shots.check(_dataset(name, cell.image_size, source), cell.probe_examples)
+        except StudyError as error:
+            raise StudyError(f"probe: {name}: {error}") from error
+
+
+@functools.lru_cache(maxsize=8)
 def _dataset(name: str | None, image_size: int, source: data.Source | None) -> Dataset:
     return data.load(str(name), image_size, source)

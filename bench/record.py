@@ -21,7 +21,9 @@ Schema history
    dev_fraction as cell fields; init_report, init_weights_sha256, search, search_s,
    core_days_finetune, core_days_search;
    predicted_s, predicted_core_days, predicted_from; `source` may name an import.
-8: product_dtype.
+8: product_dtype;
+   as cell fields probe_dir, probe_fingerprint, probe_evaluation, probe_examples;
+   fewshot in a curve's point; n_test, chance and preprocess in a few-shot entry.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -58,6 +60,7 @@ _SWEEP = pa.list_(
         ]
     )
 )
+_SHOT = pa.struct([("dataset", pa.string()), ("accuracy", pa.float64())])
 _CURVE = pa.list_(
     pa.struct(
         [
@@ -66,6 +69,7 @@ _CURVE = pa.list_(
             ("train_s", pa.float64()),
             ("train_loss", pa.float64()),
             ("top1", pa.float64()),
+            ("fewshot", pa.list_(_SHOT)),
         ]
     )
 )
@@ -77,6 +81,9 @@ _FEWSHOT = pa.list_(
             ("seed", pa.int64()),
             ("accuracy", pa.float64()),
             ("baseline", pa.string()),
+            ("n_test", pa.int64()),
+            ("chance", pa.float64()),
+            ("preprocess", pa.string()),
         ]
     )
 )
@@ -236,7 +243,7 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("epochs", pa.float64(), "1", "images_seen / unique_images"),
     ("steps", pa.int64(), "1", "optimiser steps taken"),
     ("train_loss", pa.float64(), "nat", "mean over the last tenth of the steps"),
-    ("curve", _CURVE, "", "learning curve"),
+    ("curve", _CURVE, "", "on validation; fewshot is linear 5-shot, median draw"),
     ("top1", pa.float64(), "1", "accuracy on eval_split"),
     ("chance", pa.float64(), "1", "share of the largest class in eval_split"),
     ("train_img_per_sec_core", pa.float64(), "image/s/core", "while stepping"),

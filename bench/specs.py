@@ -8,11 +8,12 @@ that a new field never re-keys old rows.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from bench.identity import canonical as canonical
+from bench.identity import short_hash as short_hash
 
 SPEED_MODES = ("infer", "train")
 TRAINING_MODES = ("pretrain", "finetune")
@@ -25,6 +26,7 @@ PROTOCOL = 1
 PROBE_LOSSES = 2
 """How many losses a training step leaves in the row's `probe_outputs`."""
 
+EVALUATIONS = ("resize", "resize-crop", "resmall-crop")
 DTYPES = ("float32", "bfloat16", "float16", "tf32", "float64")
 
 
@@ -97,7 +99,7 @@ class Cell:
         TRAINING_MODES,
         None,
         "how stored images become square; None is the data set's usual way",
-        ("resize", "resize-crop", "resmall-crop"),
+        EVALUATIONS,
     )
     data_examples: int | None = _on(
         TRAINING_MODES, None, "training images; None is all"
@@ -183,7 +185,19 @@ class Cell:
     probe: str | None = _on(
         TRAINING_MODES,
         None,
-        "few-shot targets after training, joined by + (digits+fractals)",
+        "few-shot targets, joined by + (digits+fractals); one may be on disk",
+    )
+    probe_dir: str | None = _on(
+        TRAINING_MODES, None, "its folder; None is data_dir's", hashed=False
+    )
+    probe_fingerprint: str | None = _on(
+        TRAINING_MODES, None, "what probe_dir holds; filled in"
+    )
+    probe_evaluation: str | None = _on(
+        TRAINING_MODES, None, "as evaluation; None is resize-crop", EVALUATIONS
+    )
+    probe_examples: int | None = _on(
+        TRAINING_MODES, None, "test images of each target; None is all"
     )
 
     # Where fine-tuning starts, and its search
@@ -378,13 +392,3 @@ def rates_of(cell: Cell) -> tuple[float, ...]:
     """
     listed = (cell.learning_rates or "").split("+")
     return tuple(float(part) for part in listed if part)
-
-
-def canonical(value: Any) -> str:
-    """Canonical JSON, the text that every identity here is hashed from."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def short_hash(value: Any) -> str:
-    """First 16 hex digits of the sha256 of `value` in canonical JSON."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]

@@ -328,8 +328,8 @@ class _Reader:
                 raise self.fail(where, str(error)) from error
         if key == "probe" and value is not None:
             for name in value.split("+"):
-                if name not in data.EMBEDDED:
-                    raise self.fail(where, unknown("dataset", name, data.EMBEDDED))
+                if name not in data.DATASETS:
+                    raise self.fail(where, unknown("dataset", name, data.DATASETS))
         return None if (key, value) == ("pool", "token") else value
 
     def cell(self, values: Values) -> Cell:

@@ -39,6 +39,7 @@ LAYERS = [
     ["analysis", "recipes", "yaml_strict"],
     ["record", "variants"],
     ["specs"],
+    ["identity"],
     ["compile_cache"],
     ["units", "errors", "cores", "hlo", "_shipped"],
 ]

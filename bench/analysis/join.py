@@ -119,10 +119,10 @@ _PUBLISHED = (
 _SEEDS = ("seed", "subset_seed")
 _OF_BOTH = ("device", "batch_size")  # timing and training each have their own
 
-SETTINGS = tuple(
-    name for name in fields_of("pretrain") if name not in (*_SEEDS, "recipe", "mode")
-)
-"""What a pretrain cell declares, less its seeds and the name of its recipe."""
+_NO_SETTING = (*_SEEDS, "recipe", "mode", "data_dir", "probe_dir")
+SETTINGS = tuple(name for name in fields_of("pretrain") if name not in _NO_SETTING)
+"""What a pretrain cell declares, less its seeds, the name of its recipe, and folders:
+a fingerprint says what they hold."""
 _SPEED_ADDED = ("n", "low", "high")
 _TRAIN_ADDED = (
     *("n_train", "top1_low", "top1_high"),

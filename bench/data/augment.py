@@ -19,10 +19,9 @@ from PIL import Image
 from bench.data import randaugment
 from bench.data.decode import Decoded
 from bench.errors import StudyError, unknown
-from bench.specs import Cell
+from bench.specs import EVALUATIONS, Cell
 
 AUGMENTS = ("none", "flip", "inception")
-EVALUATIONS = ("resize", "resize-crop", "resmall-crop")
 
 AREA = (0.05, 1.0)
 ASPECT = (0.75, 1.33)

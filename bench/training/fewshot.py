@@ -2,118 +2,185 @@
 
 A few images per class are drawn; frozen features are standardised with their mean and
 deviation; ridge regression to targets of -1 and +1 has a closed form. Accuracy is over
-the target's whole test split. Two baselines stand beside the network: raw pixels, and
-the same network at its initial weights.
+the target's whole test split, or over the part of it that the cell asks for. Two
+baselines stand beside the network: raw pixels, and the same network at its initial
+weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import statistics
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Float64
+from PIL import Image
 
-from bench.data import Classes, Pixels, to_float
-from bench.errors import StudyError
+from bench.data import Classes, Dataset, Picks, Pixels, shots, shuffle, to_float
+from bench.data.shots import draw, support_of
+from bench.data.view import View
+from bench.errors import DataError
 
-SHOTS = (1, 5, 10, 25)
-SEEDS = (0, 1, 2)
+__all__ = ["CURVE_SHOTS", "Target", "draw", "raw_pixels", "ridge", "rows", "support_of"]
+
 L2 = 2.0**10
 BIAS = 100.0
 """A constant feature this large is a bias that the penalty hardly touches."""
-SUPPORT, SUPPORT_PER_CLASS = 1_000, 65
-"""Shots are drawn from this many training images of the target at least, and from this
-many of each class: big_vision draws from the first 65,000 of ImageNet."""
+CURVE_SHOTS = 5
+"""Of the paper's curves: linear 5-shot."""
+PIXEL_SIDE = 32
+"""Raw pixels of a larger image are averaged to this side: at 224 px the 25 shots of
+1,000 classes would be 30 GB."""
+_READ = 64
 
 Features = Float[np.ndarray, "images width"]
 Matrix = Float64[np.ndarray, "images width"]
 Targets = Float64[np.ndarray, "images classes"]
 Solution = Float64[np.ndarray, "width classes"]
-Picks = Int64[np.ndarray, "picks"]
+Probed = tuple[Features, Picks]
+"""Features, and the positions of their images in the split."""
+Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Target:
     """A transfer task: where shots come from, and what they are tested on."""
 
-    name: str
-    support: Pixels
-    support_labels: Classes
-    test: Pixels
-    test_labels: Classes
+    dataset: Dataset
+    pool: Picks
+    """Positions in `train` that shots are drawn from, in order."""
+    support: View
+    """Those of them that some episode draws, in order; all can be read."""
+    test: View
+    preprocess: str
+    """How images of both became the network's input, in words."""
+
+    @property
+    def name(self) -> str:
+        return self.dataset.name
+
+    @property
+    def labels(self) -> Classes:
+        """Of the pool."""
+        labels: Classes = self.dataset.train.labels[self.pool]
+        return labels
+
+
+def target_of(
+    dataset: Dataset,
+    image_size: int,
+    pixels: shuffle.Permutation | None = None,
+    examples: int | None = None,
+    preprocess: str | None = None,
+) -> Target:
+    """The task that a data set makes.
+
+    Only images that are drawn are read. One that is skipped as bad leaves the pool, and
+    shots are drawn from the rest.
+    """
+    labels = dataset.train.labels
+    pool = support_of(labels)
+    while True:
+        picks = pool[shots.drawn(labels[pool])]
+        support = View(
+            split=dataset.train, picks=picks, image_size=image_size, pixels=pixels
+        )
+        bad = np.setdiff1d(picks, _readable(support))
+        if not len(bad):
+            break
+        pool = np.setdiff1d(pool, bad)
+    test = View(
+        split=dataset.test,
+        picks=shots.tested(dataset.test.labels, examples),
+        image_size=image_size,
+        pixels=pixels,
+    )
+    return Target(
+        dataset=dataset,
+        pool=pool,
+        support=support,
+        test=test,
+        preprocess=preprocess or dataset.eval_preprocess,
+    )
+
+
+def _readable(view: View) -> Picks:
+    """Positions of the images that can be read; a small view keeps what it reads."""
+    if view.split.fit is None:  # made, not stored: nothing can be damaged
+        return view.picks
+    return np.concatenate([positions for _, positions in view.batches(_READ)])
 
 
 def raw_pixels(images: Pixels) -> Features:
     """The image itself as features: what any representation has to beat."""
+    if images.shape[1] > PIXEL_SIDE:
+        images = np.stack([_averaged(image) for image in images])
     return to_float(images).reshape(len(images), -1)
 
 
+def _averaged(image: np.ndarray) -> np.ndarray:
+    size = (PIXEL_SIDE, PIXEL_SIDE)
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
+
+
 def rows(
-    target: Target, support: Features, test: Features, baseline: str | None
-) -> list[dict[str, Any]]:
+    target: Target,
+    support: Probed,
+    test: Probed,
+    baseline: str | None,
+    shots_tried: tuple[int, ...] = shots.SHOTS,
+) -> Rows:
     """One row per number of shots and seed; `baseline` None is the trained network."""
+    if not np.array_equal(support[1], target.support.picks):
+        raise DataError(
+            f"probe {target.name}: a shot that could be read before cannot be now; "
+            "mend its folder"
+        )
+    labels = target.dataset.test.labels[test[1]]
+    facts = {
+        "n_test": len(labels),
+        "chance": float(np.bincount(labels).max() / len(labels)),
+        "preprocess": target.preprocess,
+    }
     return [
         {
             "dataset": target.name,
-            "shots": shots,
+            "shots": count,
             "seed": seed,
-            "accuracy": _accuracy(target, support, test, picks),
+            "accuracy": _accuracy(target, support[0], test[0], labels, picks),
             "baseline": baseline,
+            **facts,
         }
-        for shots, seed, picks in _episodes(target)
+        for count, seed, picks in shots.episodes(target.labels, shots_tried)
     ]
 
 
-def _episodes(target: Target) -> Iterator[tuple[int, int, Picks]]:
-    for shots in SHOTS:
-        for seed in SEEDS:
-            yield shots, seed, draw(target.support_labels, shots, seed)
-
-
-def draw(labels: Classes, shots: int, seed: int) -> Picks:
-    """The first `shots` images of each class, each class in its own random order.
-
-    So 5 shots contain the 1 shot of the same seed.
-    """
-    rng = np.random.default_rng(seed)
-    orders = [
-        rng.permutation(np.flatnonzero(labels == one)) for one in _classes(labels)
+def curve_points(found: Rows) -> Rows:
+    """One linear 5-shot accuracy for each target: the median over the draws."""
+    names = dict.fromkeys(row["dataset"] for row in found)
+    return [
+        {
+            "dataset": name,
+            "accuracy": statistics.median(
+                row["accuracy"]
+                for row in found
+                if (row["dataset"], row["shots"]) == (name, CURVE_SHOTS)
+            ),
+        }
+        for name in names
     ]
-    fewest = min(len(order) for order in orders)
-    if fewest < shots:
-        raise StudyError(
-            f"{shots} shots are not possible; the smallest class of the target has "
-            f"{fewest} images to draw from; choose another probe"
-        )
-    return np.concatenate([order[:shots] for order in orders])
 
 
-def support_of(labels: Classes) -> Picks:
-    """Positions of the training images that shots are drawn from.
-
-    The first ones of each class, as a folder's images come class by class.
-    """
-    classes = len(_classes(labels))
-    most = max(SUPPORT, SUPPORT_PER_CLASS * classes)
-    if len(labels) <= most:
-        return np.arange(len(labels))
-    each = -(-most // classes)
-    firsts = [np.flatnonzero(labels == one)[:each] for one in _classes(labels)]
-    return np.sort(np.concatenate(firsts))
-
-
-def _classes(labels: Classes) -> range:
-    return range(int(labels.max()) + 1)
-
-
-def _accuracy(target: Target, support: Features, test: Features, picks: Picks) -> float:
-    known = target.support_labels[picks]
-    train, held_out = standardised(support[picks], test)
-    onehot = np.eye(len(_classes(target.support_labels)))[known]
+def _accuracy(
+    target: Target, support: Features, test: Features, labels: Classes, picks: Picks
+) -> float:
+    known = target.labels[picks]
+    places = np.searchsorted(target.support.picks, target.pool[picks])
+    train, held_out = standardised(support[places], test)
+    onehot = np.eye(int(known.max()) + 1)[known]
     scores = held_out @ ridge(train, 2 * onehot - 1, L2)
-    return float(np.mean(scores.argmax(axis=1) == target.test_labels))
+    return float(np.mean(scores.argmax(axis=1) == labels))
 
 
 def standardised(support: Features, test: Features) -> tuple[Matrix, Matrix]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from bench import cores, machine
 from bench.backend import Backend, Learner
-from bench.data import Picks, Pixels, Split, to_float
+from bench.data import Picks, Split, to_float
 from bench.data.view import View
 from bench.errors import Diverged
 from bench.models import noise, weights
@@ -27,9 +27,10 @@ from bench.recipes.schedule import learning_rate
 from bench.specs import Cell, WorkItem
 from bench.timing import cautions
 from bench.timing.speed import checked_machine, checked_precision
-from bench.training import fewshot
+from bench.training import probing
 from bench.training.checkpoint import Keeper, Progress
 from bench.training.ledger import Clock, Ledger
+from bench.training.probing import EVAL_IMAGES
 from bench.training.task import Task, batch_size, prepare
 from bench.units import core_days_at
 
@@ -37,7 +38,6 @@ CHECK_EVERY = 100
 """Steps between two looks at the losses: a run that diverged ends soon after."""
 LOSS_BOUND = 100.0
 """A run has diverged when its loss is this many times that of guessing."""
-_EVAL_IMAGES = 512
 
 Rows = list[dict[str, Any]]
 
@@ -75,14 +75,14 @@ def trained(
             fresh = learner
             if task.targets and task.fresh is not None:
                 fresh = learner_of(backend, cell, task, task.fresh)
-            progress.baselines = _baselines(fresh, task)
+            progress.baselines = probing.baselines(fresh, task)
     load_before, others = machine.load_average(), machine.OthersLoad()
     _train(learner, task, keeper, progress, item.effort.evaluations)
     task.loader.close()
     busy = cautions.host_load(others.cores(), cores.usable().count)
     with ledger.excluded():
         results = _results(learner, task)
-        probes = _probes(learner, task, None) + progress.baselines
+        probes = probing.probes(learner, task, None) + progress.baselines
         if item.keep_weights is not None:
             weights.save_file(item.keep_weights, learner.state_dict())
     seen = task.steps * task.loader.batch_size
@@ -159,6 +159,7 @@ def _point(
         "train_s": ledger.measured_s,
         "train_loss": float(np.mean(losses[first:last])),
         "top1": accuracy(learner, task.val),
+        "fewshot": probing.curve_point(learner, task),
     }
 
 
@@ -217,7 +218,7 @@ def predictions(learner: Learner, view: View) -> tuple[Picks, Picks]:
             that the last one can spoil the weights without any loss telling.
     """
     parts = []
-    for images, positions in view.batches(_EVAL_IMAGES):
+    for images, positions in view.batches(EVAL_IMAGES):
         logits = learner.logits(to_float(images))
         if not np.isfinite(logits).all():
             raise Diverged(
@@ -227,35 +228,6 @@ def predictions(learner: Learner, view: View) -> tuple[Picks, Picks]:
         parts.append((logits.argmax(1), positions))
     guessed, positions = (np.concatenate(kind) for kind in zip(*parts, strict=True))
     return guessed, positions
-
-
-def _features(learner: Learner, images: Pixels) -> fewshot.Features:
-    return np.concatenate(
-        [
-            learner.features(to_float(images[start : start + _EVAL_IMAGES]))
-            for start in range(0, len(images), _EVAL_IMAGES)
-        ]
-    )
-
-
-def _baselines(learner: Learner, task: Task) -> Rows:
-    """Probes that need no training: raw pixels, and the network as it starts."""
-    pixels: Rows = []
-    for target in task.targets:
-        support = fewshot.raw_pixels(target.support)
-        test = fewshot.raw_pixels(target.test)
-        pixels += fewshot.rows(target, support, test, "raw_pixels")
-    return pixels + _probes(learner, task, "random_init")
-
-
-def _probes(learner: Learner, task: Task, baseline: str | None) -> Rows:
-    """Few-shot rows of the network as it is now."""
-    found: Rows = []
-    for target in task.targets:
-        support = _features(learner, target.support)
-        test = _features(learner, target.test)
-        found += fewshot.rows(target, support, test, baseline)
-    return found
 
 
 def _results(learner: Learner, task: Task) -> dict[str, Any]:
@@ -293,6 +265,8 @@ def scores(guessed: Picks, positions: Picks, split: Split) -> dict[str, Any]:
 def _skipped(task: Task) -> dict[str, Any]:
     """How many stored images were left out so far, and one of them."""
     found = task.dataset.skipped()
+    for target in task.targets:
+        found = {**found, **target.dataset.skipped()}
     where, problem = next(iter(found.items()), ("", ""))
     return {
         "images_skipped": len(found),

@@ -60,7 +60,7 @@ def prepare(cell: Cell) -> Task:
         steps=total_steps(cell, len(loader.labels)),
         val=whole(dataset.val, cell.image_size, pixels),
         test=whole(dataset.test, cell.image_size, pixels),
-        targets=tuple(_target(name, cell, pixels) for name in _probes(cell)),
+        targets=tuple(_target(name, cell, pixels) for name in folders.probes_of(cell)),
         dataset=dataset,
         eval_preprocess=_preprocess(dataset, cell),
     )
@@ -166,26 +166,16 @@ def _loader(
     )
 
 
-def _reordered(images: Pixels, pixels: Permutation | None) -> Pixels:
-    return images if pixels is None else shuffle.apply(images, pixels)
-
-
-def _probes(cell: Cell) -> list[str]:
-    return cell.probe.split("+") if cell.probe else []
-
-
 def _target(name: str, cell: Cell, pixels: Permutation | None) -> fewshot.Target:
     """A few-shot task, its images treated like those of pre-training."""
-    dataset = data.load(name, cell.image_size)
-    first = fewshot.support_of(dataset.train.labels)
-    support, support_labels = dataset.train.take(first)
-    test, test_labels = dataset.test.all()
-    return fewshot.Target(
-        name=name,
-        support=_reordered(support, pixels),
-        support_labels=support_labels,
-        test=_reordered(test, pixels),
-        test_labels=test_labels,
+    source = folders.probe_source_of(cell, name)
+    dataset = data.load(name, cell.image_size, source)
+    return fewshot.target_of(
+        dataset,
+        cell.image_size,
+        pixels,
+        cell.probe_examples,
+        _preprocess(dataset, cell),
     )
 
 

@@ -136,8 +136,40 @@ def test_built_in_sets_are_keyed_as_before(tmp_path):
         ),
         ({"dataset": "digits", "on_bad_image": "stop"}, "unknown on_bad_image 'stop'"),
         (
+            {"dataset": "digits", "probe": "cifar"},
+            "unknown dataset 'cifar'; known: digits, fractals, fractals-unseen, cifar",
+        ),
+        (
             {"dataset": "digits", "probe": "cifar10"},
-            "unknown dataset 'cifar10'; known: digits, fractals, fractals-unseen",
+            "probe_dir: probe cifar10 needs the folder",
+        ),
+        (
+            {"dataset": "digits", "probe": "cifar10", "probe_dir": "none"},
+            "probe_dir: none: no such folder: ",
+        ),
+        (
+            {"dataset": "digits", "probe": "digits", "probe_dir": "."},
+            "probe_dir: no probe is read from a folder; remove",
+        ),
+        (
+            {"dataset": "digits", "probe": "digits", "probe_evaluation": "resize"},
+            "probe_evaluation: no probe is read from a folder; remove",
+        ),
+        (
+            {"dataset": "digits", "probe": "cifar10+cifar100", "probe_dir": "."},
+            "probe: cifar10 and cifar100 are both read from folders",
+        ),
+        (
+            {"dataset": "digits", "probe_examples": 9},
+            "probe_examples: there is no probe",
+        ),
+        (
+            {"dataset": "digits", "probe": "digits", "probe_examples": 598},
+            "probe: digits: probe_examples 598 is not possible; its test split has 597",
+        ),
+        (
+            {"dataset": "digits", "probe": "digits", "probe_examples": 0},
+            "probe_examples: 0: must be a finite number above 0",
         ),
     ],
 )

@@ -142,6 +142,29 @@ def shuffled() -> pd.DataFrame:
     return to_frame(table(shuffled_rows()), samples=True)
 
 
+def _with_shots(row: dict) -> dict:
+    """Linear 5-shot is half of top-1; on fractals only some points have it."""
+    for point in row["curve"]:
+        half = {"dataset": "digits", "accuracy": point["top1"] / 2}
+        also = {"dataset": "fractals", "accuracy": 0.01}
+        point["fewshot"] = [also, half] if point["step"] > 10 else [half]
+    facts = {"chance": 0.05, "n_test": 100, "preprocess": "none"}
+    accuracies = {0: row["top1"] / 4, 1: row["top1"] / 2, 2: row["top1"]}
+    entries = [
+        {"dataset": name, "shots": shots, "seed": seed, "accuracy": one, **facts}
+        for name in ("fractals", "digits")
+        for shots in (1, 5)
+        for seed, one in accuracies.items()
+    ]
+    worse = [{**one, "baseline": "raw_pixels", "accuracy": 0.0} for one in entries]
+    return {**row, "fewshot": worse + [{**one, "baseline": None} for one in entries]}
+
+
+@pytest.fixture
+def shuffled_probed() -> pd.DataFrame:
+    return to_frame(table(map(_with_shots, shuffled_rows())), samples=True)
+
+
 @pytest.fixture(scope="session")
 def published() -> pd.DataFrame:
     return read_published()

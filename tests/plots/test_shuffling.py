@@ -95,3 +95,34 @@ def test_an_ablation_is_no_point_of_its_paper(shuffled, tmp_path):
     other = shuffled.assign(token_mixing="linear")
     made = gallery.draw_all(other, tmp_path, names=["shuffling"], formats=["svg"])
     assert list(made.skipped) == ["shuffling"]
+
+
+def test_linear_five_shot_is_drawn_where_all_compared_runs_have_it(shuffled_probed):
+    points = shuffling.points(shuffled_probed)
+    assert set(points["metric"]) == {shuffling.SHOT_CURVE, shuffling.SHOT_DROP}
+    assert set(points["eval_dataset"]) == {"digits"}  # fractals lack a point
+    assert set(points["chance"]) == {0.05}
+    last = points[(points["x"] == 40) & (points["model"] == "Mixer-XXS/4")]
+    assert last.set_index("shuffle")["y"]["none"] == pytest.approx(45)
+    drops = points[points["metric"] == shuffling.SHOT_DROP]
+    of_mixer = drops[drops["label"] == "Mixer-XXS/4, global"]
+    assert of_mixer["y"].astype(float).tolist() == pytest.approx([100 / 3] * 3)
+    first = of_mixer[of_mixer["seed"] == 2].iloc[0]
+    above = 1 - (0.3 - 0.05) / (0.45 - 0.05)
+    assert first["drop_above_chance"] == pytest.approx(above)
+    text = shuffling.caption(points)
+    assert text.count("linear 5-shot top-1, the paper's metric (on digits)") == 2
+    assert "validation" not in text
+    labels = [axes.get_ylabel() for axes in drawn(shuffled_probed).axes]
+    assert labels == ["digits linear 5-shot top-1 (%)"] * 3 + [
+        "relative drop of linear 5-shot top-1 (%)"
+    ]
+
+
+def test_one_run_without_it_makes_top1_the_metric_of_all(shuffled_probed):
+    rows = shuffled_probed.copy()
+    column = rows["fewshot"].astype(object)
+    column.iloc[5] = None
+    points = shuffling.points(rows.assign(fewshot=column))
+    assert set(points["metric"]) == {shuffling.CURVE, shuffling.DROP}
+    assert "top-1 on the validation split" in shuffling.caption(points)

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.data import Dataset, Split, shots
 from bench.errors import StudyError
 from bench.training import fewshot
 
@@ -58,14 +59,29 @@ def test_a_class_with_too_few_images_is_refused():
         fewshot.draw(np.repeat([0, 1], [20, 9]), 10, 0)
 
 
-def target(test_labels: np.ndarray) -> fewshot.Target:
-    return fewshot.Target(
+def target(test_labels: np.ndarray, support_labels: np.ndarray) -> fewshot.Target:
+    def split(labels):
+        return Split(
+            labels=labels, make=lambda picks: np.zeros((len(picks), 1, 1, 3), np.uint8)
+        )
+
+    dataset = Dataset(
         name="toy",
-        support=np.zeros((60, 1, 1, 3), dtype=np.uint8),
-        support_labels=np.arange(60) % 2,
-        test=np.zeros((len(test_labels), 1, 1, 3), dtype=np.uint8),
-        test_labels=test_labels,
+        image_size=1,
+        classes=int(support_labels.max()) + 1,
+        train=split(support_labels),
+        val=split(test_labels),
+        test=split(test_labels),
+        eval_preprocess="none",
     )
+    return fewshot.target_of(dataset, 1)
+
+
+def rows(made: fewshot.Target, support, test, baseline):
+    """Features of every training image, of which the drawn ones are probed."""
+    picks = made.support.picks
+    drawn, tested = (support[picks], picks), (test, made.test.picks)
+    return fewshot.rows(made, drawn, tested, baseline)
 
 
 def test_rows_are_every_shot_and_seed_with_accuracy_over_the_whole_test_split():
@@ -75,13 +91,15 @@ def test_rows_are_every_shot_and_seed_with_accuracy_over_the_whole_test_split():
     wrong[0] = 1
     noise = np.random.default_rng(0).normal(0, 0.01, (60, 1))
     support = (np.arange(60) % 2)[:, None] + noise
-    rows = fewshot.rows(target(wrong), support, labels[:, None] * 1.0, "random_init")
-    assert [(row["shots"], row["seed"]) for row in rows] == [
+    made = target(wrong, np.arange(60) % 2)
+    found = rows(made, support, labels[:, None] * 1.0, "random_init")
+    assert [(row["shots"], row["seed"]) for row in found] == [
         (shots, seed) for shots in (1, 5, 10, 25) for seed in (0, 1, 2)
     ]
-    assert {row["accuracy"] for row in rows} == {0.9}
-    assert {(row["dataset"], row["baseline"]) for row in rows} == {
-        ("toy", "random_init")
+    assert {row["accuracy"] for row in found} == {0.9}
+    same = ("dataset", "baseline", "n_test", "chance", "preprocess")
+    assert {tuple(row[name] for name in same) for row in found} == {
+        ("toy", "random_init", 10, 0.6, "none")
     }
 
 
@@ -93,14 +111,7 @@ def test_the_whole_protocol_against_a_plain_solution():
     support = centres[labels] + rng.standard_normal((90, 6))
     test_labels = np.arange(50) % 3
     test = centres[test_labels] + rng.standard_normal((50, 6))
-    task = fewshot.Target(
-        name="toy",
-        support=np.zeros((90, 1, 1, 3), dtype=np.uint8),
-        support_labels=labels,
-        test=np.zeros((50, 1, 1, 3), dtype=np.uint8),
-        test_labels=test_labels,
-    )
-    for row in fewshot.rows(task, support, test, None):
+    for row in rows(target(test_labels, labels), support, test, None):
         draws = np.random.default_rng(row["seed"])
         orders = [draws.permutation(np.flatnonzero(labels == one)) for one in range(3)]
         picks = np.concatenate([order[: row["shots"]] for order in orders])
@@ -140,3 +151,42 @@ def test_raw_pixels_are_the_image_in_the_models_range():
     np.testing.assert_array_equal(
         fewshot.raw_pixels(images), np.repeat([[-1.0], [1.0]], 12, axis=1)
     )
+
+
+def test_a_large_image_is_averaged_before_it_is_pixels():
+    blocks = np.arange(32 * 32 * 3, dtype=np.uint8).reshape(1, 32, 32, 3)
+    large = blocks.repeat(7, axis=1).repeat(7, axis=2)
+    assert large.shape == (1, 224, 224, 3)
+    np.testing.assert_array_equal(fewshot.raw_pixels(large), fewshot.raw_pixels(blocks))
+
+
+def test_the_curve_has_the_median_of_the_five_shot_draws():
+    found = [
+        {"dataset": name, "shots": count, "accuracy": accuracy}
+        for name, part in (("a", (0.1, 0.9, 0.3)), ("b", (0.4, 0.2, 0.6)))
+        for accuracy in part
+        for count in (1, 5)
+    ]
+    for row in found:
+        row["accuracy"] += row["shots"] == 1  # other shots do not count
+    assert fewshot.curve_points(found) == [
+        {"dataset": "a", "accuracy": 0.3},
+        {"dataset": "b", "accuracy": 0.4},
+    ]
+
+
+def test_a_part_of_the_test_split_is_stratified_and_always_the_same():
+    labels = np.repeat([0, 1], [30, 90])
+    picks = shots.tested(labels, 40)
+    assert np.bincount(labels[picks]).tolist() == [10, 30]
+    assert (np.diff(picks) > 0).all()
+    np.testing.assert_array_equal(picks, shots.tested(labels, 40))
+    assert shots.tested(labels, None).tolist() == list(range(120))
+
+
+def test_only_what_some_draw_takes_is_read():
+    labels = np.arange(400) % 2
+    picks = shots.drawn(labels)
+    takes = [set(p.tolist()) for *_, p in shots.episodes(labels)]
+    assert set(picks.tolist()) == set().union(*takes) and len(takes) == 12
+    assert 50 <= len(picks) <= 150 < len(labels)

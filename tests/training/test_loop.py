@@ -232,6 +232,56 @@ def test_the_random_init_baseline_is_taken_before_the_first_step():
     assert before == ["features"] * 4  # support and test, two calls each
 
 
+def test_linear_five_shot_stands_in_the_curve_and_not_on_the_clock():
+    plain, _ = trained()
+    probed, fake = trained(changed(probe="digits"))
+    record.table([probed])
+    assert [point["fewshot"] for point in plain["curve"]] == [None] * 4
+    names = [[one["dataset"] for one in p["fewshot"]] for p in probed["curve"]]
+    assert names == [["digits"]] * 4
+    last = [
+        row["accuracy"]
+        for row in probed["fewshot"]
+        if row["shots"] == 5 and row["baseline"] is None
+    ]
+    assert probed["curve"][-1]["fewshot"][0]["accuracy"] == np.median(last)
+    assert len({p["fewshot"][0]["accuracy"] for p in probed["curve"]}) > 1
+    assert probed["measured_s"] == plain["measured_s"]
+    assert probed["excluded_s"] > plain["excluded_s"]
+    assert fake.made.events.count("features") == 4 * (1 + 4 + 1)
+
+
+def test_raw_pixels_are_those_before_the_shuffle():
+    """Least squares does not see an order; an average over shuffled pixels would."""
+    size = {"image_size": 40, "total_steps": 1, "probe_examples": 100}
+    fake = FakeBackend(FakeClock())
+    fake.learner = lambda *_, **__: Blind(fake.clock)
+    accuracies = [
+        [
+            row["accuracy"]
+            for row in loop.pretrain(
+                WorkItem(cell=changed(probe="digits", shuffle=kind, **size)), fake
+            )["fewshot"]
+            if row["baseline"] == "raw_pixels"
+        ]
+        for kind in ("none", "global")
+    ]
+    assert accuracies[0] == accuracies[1] and max(accuracies[0]) > 0.8
+
+
+class Blind(FakeLearner):
+    """Sees 8 x 8 pixels of any image."""
+
+    def step(self, images, *rest) -> None:
+        super().step(images[:, :8, :8], *rest)
+
+    def logits(self, images):
+        return super().logits(images[:, :8, :8])
+
+    def features(self, images):
+        return super().features(images[:, :8, :8])
+
+
 def test_a_dtype_that_is_not_what_is_computed_fails_the_attempt():
     with pytest.raises(UntrustedMeasurement, match=r"dtype bfloat16: .*float32"):
         trained(changed(dtype="bfloat16"))
@@ -358,14 +408,19 @@ def test_one_permutation_serves_every_image(kind):
     plain = task.prepare(changed(probe="digits"))
     mixed = task.prepare(changed(probe="digits", shuffle=kind))
     order = task.permutation(changed(shuffle=kind), plain.spec)
+
+    def seen(view):
+        return view.everything[0]
+
     pairs = [
         (plain.loader.batch(0)[0], mixed.loader.batch(0)[0]),
-        (plain.val.everything[0], mixed.val.everything[0]),
-        (plain.test.everything[0], mixed.test.everything[0]),
-        (plain.targets[0].support, mixed.targets[0].support),
-        (plain.targets[0].test, mixed.targets[0].test),
+        (seen(plain.val), seen(mixed.val)),
+        (seen(plain.test), seen(mixed.test)),
+        (seen(plain.targets[0].support), seen(mixed.targets[0].support)),
+        (seen(plain.targets[0].test), seen(mixed.targets[0].test)),
     ]
     for before, after in pairs:
         expected = task.shuffle.apply(before, order)
         np.testing.assert_array_equal(after, expected)
     assert mixed.eval_preprocess.endswith(f"{kind} shuffled")
+    assert mixed.targets[0].preprocess.endswith(f"{kind} shuffled")
