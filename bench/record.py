@@ -21,6 +21,7 @@ Schema history
    dev_fraction as cell fields; init_report, init_weights_sha256, search, search_s,
    core_days_finetune, core_days_search;
    predicted_s, predicted_core_days, predicted_from; `source` may name an import.
+8: polyak as a cell field; train_input.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -38,7 +39,7 @@ import pyarrow as pa
 
 from bench.specs import Cell
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 CEILING_OF_MACHINE = 4
 CHANGED_MEANING = ("ceiling_flop_per_sec", "ceiling_method", "ceiling_share")
@@ -258,6 +259,7 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ),
     ("images_skipped", pa.int64(), "image", "stored images left out as bad"),
     ("images_skipped_example", pa.string(), "", "one of them, and what is wrong"),
+    ("train_input", pa.string(), "", "host or resident (on the device); null: host"),
     ("data_wait_s", pa.float64(), "s", "waiting for data while training"),
     ("data_wait_fraction", pa.float64(), "1", "data_wait_s / measured training time"),
     ("allocated_s", pa.float64(), "s", "measured + excluded + repeated + idle"),

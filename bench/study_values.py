@@ -19,9 +19,9 @@ _POSITIVE = (
 ).split()
 _NOT_NEGATIVE = (
     "subset_seed seed warmup_steps weight_decay dropout stochastic_depth warmup_share "
-    "randaugment_layers randaugment_magnitude mixup"
+    "randaugment_layers randaugment_magnitude mixup polyak"
 ).split()
-_BELOW_ONE = "dropout stochastic_depth warmup_share".split()
+_BELOW_ONE = "dropout stochastic_depth warmup_share polyak".split()
 
 
 def typed(key: str, value: Any) -> Any:

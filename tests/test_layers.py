@@ -30,6 +30,8 @@ LAYERS = [
         "backend_torch",
         "learner_jax",
         "learner_torch",
+        "averages_jax",
+        "averages_torch",
         "gradients_jax",
         "gradients_torch",
         "variants_torch",

@@ -1,0 +1,43 @@
+"""Weights averaged over the steps (Polyak), in jax. Twin of `averages_torch`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+
+from bench.gradients_jax import Params
+
+
+class Average:
+    """An average that follows the parameters, `factor` of it staying in each step."""
+
+    def __init__(
+        self,
+        start: Params,
+        factor: float,
+        device: jax.Device,
+        compiled: Callable[..., Any],
+    ) -> None:
+        """Start at the parameters; `compiled(function, *arguments)` compiles a step."""
+        self._device = device
+        self.put(start)
+        step = partial(_nearer, factor=factor)
+        self._step = compiled(step, start, start, donate=[0])
+        self.compile_s: float = self._step.seconds
+        self.compile_cached: bool = self._step.cached
+
+    def follow(self, params: Params) -> None:
+        """One more step."""
+        self.params = self._step.call(self.params, params)
+
+    def put(self, arrays: Any) -> None:
+        """Become these; copies, as a step donates them."""
+        copied = jax.device_put(arrays, self._device, may_alias=False)
+        self.params: Params = jax.block_until_ready(copied)
+
+
+def _nearer(average: Params, params: Params, factor: float) -> Params:
+    return [a + (1 - factor) * (p - a) for a, p in zip(average, params, strict=True)]
