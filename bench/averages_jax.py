@@ -23,7 +23,7 @@ class Average:
     ) -> None:
         """Start at the parameters; `compiled(function, *arguments)` compiles a step."""
         self._device = device
-        self.put(start)
+        self.params: Params = self._own(start)
         step = partial(_nearer, factor=factor)
         self._step = compiled(step, start, start, donate=[0])
         self.compile_s: float = self._step.seconds
@@ -34,9 +34,14 @@ class Average:
         self.params = self._step.call(self.params, params)
 
     def put(self, arrays: Any) -> None:
-        """Become these; copies, as a step donates them."""
+        """Become these."""
+        self.params = self._own(arrays)
+
+    def _own(self, arrays: Any) -> Params:
+        """Copies, as a step donates them."""
         copied = jax.device_put(arrays, self._device, may_alias=False)
-        self.params: Params = jax.block_until_ready(copied)
+        made: Params = jax.block_until_ready(copied)
+        return made
 
 
 def _nearer(average: Params, params: Params, factor: float) -> Params:

@@ -387,10 +387,13 @@ class JaxLearner:
         ]
         return np.concatenate(parts)
 
-    def _put(self, array: np.ndarray) -> Array:
+    def _put(self, array: np.ndarray | Array) -> Array:
+        if isinstance(array, Array):
+            return array
         if array.dtype.kind == "f":  # float64 programs take no float32 images
             array = array.astype(self._network.params[0].dtype, copy=False)
         return put(array, self._network.device)
 
     def _labels(self, labels: Labels | SoftLabels) -> Array:
-        return self._put(labels.astype(np.int32) if labels.ndim == 1 else labels)
+        numbers = isinstance(labels, np.ndarray) and labels.ndim == 1
+        return self._put(labels.astype(np.int32) if numbers else labels)

@@ -23,8 +23,13 @@ from bench.models.weights import is_kernel
 from bench.recipes.recipe import Recipe
 
 
-def on_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """A copy of the array on the device: the caller may reuse its buffer."""
+def on_device(array: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """A copy of the array on the device: the caller may reuse its buffer.
+
+    What is a tensor is there already.
+    """
+    if isinstance(array, Tensor):
+        return array
     return torch.tensor(array, device=device)
 
 

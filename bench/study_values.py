@@ -63,11 +63,15 @@ def _said(hint: Any) -> str:
         bool: "true or false",
     }
     parts = [
-        words.get(part)
-        or ("null" if part is type(None) else " or ".join(typing.get_args(part)))
+        words.get(part) or ("null" if part is type(None) else _literal(part))
         for part in (typing.get_args(hint) or (hint,))
     ]
     return " or ".join(parts)
+
+
+def _literal(part: Any) -> str:
+    """Words that stand for themselves."""
+    return part if isinstance(part, str) else " or ".join(typing.get_args(part))
 
 
 def _shown(value: Any) -> str:

@@ -34,6 +34,8 @@ LAYERS = [
         "averages_torch",
         "gradients_jax",
         "gradients_torch",
+        "resident_jax",
+        "resident_torch",
         "variants_torch",
         "probe",
     ],

@@ -154,7 +154,12 @@ def grid(**own):
         "image_size": 16,
         "batch_size": 8,
         "total_steps": 4,
-        "init": {"dataset": "digits", "total_steps": 4, "batch_size": 8},
+        "init": {
+            "dataset": "digits",
+            "total_steps": 4,
+            "batch_size": 8,
+            "image_size": 16,
+        },
         **own,
     }
 
