@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
 from bench.gradients_jax import Params
+
+if TYPE_CHECKING:
+    from bench.learner_jax import Network
 
 
 class Average:
@@ -16,16 +19,15 @@ class Average:
 
     def __init__(
         self,
-        start: Params,
+        start: Network,
         factor: float,
-        device: jax.Device,
         compiled: Callable[..., Any],
     ) -> None:
-        """Start at the parameters; `compiled(function, *arguments)` compiles a step."""
-        self._device = device
-        self.params: Params = self._own(start)
-        step = partial(_nearer, factor=factor)
-        self._step = compiled(step, start, start, donate=[0])
+        """Start at the parameters of a network; `compiled` is the learner's."""
+        self._device = start.device
+        self.params: Params = self._own(start.params)
+        step, given = partial(_nearer, factor=factor), (start.params, start.params)
+        self._step = compiled(step, start.dtype, *given, donate=[0])
         self.compile_s: float = self._step.seconds
         self.compile_cached: bool = self._step.cached
 

@@ -282,15 +282,9 @@ def _optimizer(recipe: Recipe, decays: list[bool]) -> optax.GradientTransformati
     return optax.chain(*parts)
 
 
-def _average(network: Network, recipe: Recipe) -> Average | None:
-    """The averaged weights, where the recipe has some."""
-    if not recipe.polyak:
-        return None
-
-    def made(function: Callable[..., Any], *given: Any, **how: Any) -> Compiled:
-        return compiled(function, network.dtype, *given, **how)
-
-    return Average(network.params, recipe.polyak, network.device, made)
+QUEUED = 2
+"""Steps that may be started behind the running one. jax would take a few dozen: each
+holds its batch, and the loop would seem to wait for data that nobody needs yet."""
 
 
 class JaxLearner:
@@ -305,7 +299,8 @@ class JaxLearner:
         self._update = Update(network, recipe, self._put(images), self._labels(labels))
         # Evaluation takes no more images at once than a step's part does.
         self._images = images[: batch_size // recipe.accumulate]
-        self._average = _average(network, recipe)
+        factor = recipe.polyak
+        self._average = Average(network, factor, compiled) if factor else None
         self._forward: dict[str, Callable[..., Any]] = {}
         self._pending: list[Array] = []
         self._losses: list[float] = []
@@ -333,6 +328,7 @@ class JaxLearner:
         self._pending.append(self._update(*batch, learning_rate, key))
         if self._average is not None:
             self._average.follow(self._update.state[0])
+        jax.block_until_ready(self._pending[: -1 - QUEUED][-1:])
 
     def barrier(self) -> None:
         jax.block_until_ready((self._update.state, self._averaged, self._pending))
