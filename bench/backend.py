@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from jaxtyping import Float32, Int, UInt32
+from jaxtyping import Float, Float32, Int, UInt8, UInt32
 
 from bench.errors import MissingPackage, StudyError, unknown
 from bench.specs import PROBE_LOSSES as PROBE_LOSSES
@@ -32,6 +32,9 @@ Key = UInt32[np.ndarray, "2"]
 """What a step's dropout masks depend on; see `bench.models.noise`."""
 Logits = Float32[np.ndarray, "batch classes"]
 Features = Float32[np.ndarray, "batch width"]
+Pixels = UInt8[np.ndarray, "images height width 3"]
+Picks = Int[np.ndarray, "picks"]
+Floats = Float[np.ndarray, "256"]
 Weights = Mapping[str, np.ndarray]
 """Canonical name (as in the released files) -> array, float32."""
 
@@ -101,6 +104,13 @@ class Workload(Protocol):
         """Compilations so far; a rise inside the window spoils the window."""
 
 
+class Held(Protocol):
+    """Training images on the device."""
+
+    def batch(self, picks: Picks) -> tuple[Any, Any]:
+        """The images and labels at these positions, as `Learner.step` takes them."""
+
+
 class Learner(Protocol):
     """A network being trained."""
 
@@ -117,6 +127,8 @@ class Learner(Protocol):
         key: Key | None = None,
     ) -> None:
         """One optimiser step, started but not waited for.
+
+        Images and labels are numpy arrays, or on the device as `Held` gives them.
 
         A recipe with dropout or stochastic depth needs the step's key.
         """
@@ -185,6 +197,11 @@ class Backend(Protocol):
         batch_size: int,
         dtype: str,
     ) -> Learner: ...
+    def hold(
+        self, images: Pixels, labels: Labels, floats: Floats, batch_size: int
+    ) -> Held:
+        """Images kept on the device; `floats` says what each byte becomes."""
+
     def matmul_rate(self, size: int, dtype: str) -> float:
         """FLOP/s of a size x size matrix product: a ceiling for every model."""
 

@@ -23,9 +23,11 @@ from bench.backend import (
     PROBE_IMAGES,
     PROBE_LOSSES,
     Features,
+    Floats,
     Images,
     Labels,
     Logits,
+    Pixels,
     Weights,
 )
 from bench.errors import StudyError, unknown
@@ -41,6 +43,7 @@ from bench.learner_jax import (
 )
 from bench.models import ModelSpec
 from bench.recipes.recipe import Recipe
+from bench.resident_jax import Held
 
 DTYPES = {
     "float32": jnp.float32,
@@ -267,6 +270,11 @@ class JaxBackend:
     ) -> JaxLearner:
         network = split(spec, weights, probe.check_trainable(dtype), self._device)
         return JaxLearner(network, recipe, batch_size)
+
+    def hold(
+        self, images: Pixels, labels: Labels, floats: Floats, batch_size: int
+    ) -> Held:
+        return Held(images, labels, floats, self._device, batch_size)
 
     def matmul_rate(self, size: int, dtype: str) -> float:
         kind = self._dtype(dtype)

@@ -21,15 +21,18 @@ from bench.backend import (
     PROBE_IMAGES,
     PROBE_LOSSES,
     Features,
+    Floats,
     Images,
     Labels,
     Logits,
+    Pixels,
     Weights,
 )
 from bench.errors import StudyError, unknown
 from bench.learner_torch import TorchLearner, Update, on_device
 from bench.models import ModelSpec
 from bench.recipes.recipe import Recipe
+from bench.resident_torch import Held
 
 DTYPES = {
     "float32": torch.float32,
@@ -280,6 +283,11 @@ class TorchBackend:
         update = self._update(spec, weights, recipe, dtype)
         part = batch_size // recipe.accumulate
         return TorchLearner(spec, update, part, self._device, barrier_of(self._device))
+
+    def hold(
+        self, images: Pixels, labels: Labels, floats: Floats, batch_size: int
+    ) -> Held:
+        return Held(images, labels, floats, self._device)
 
     def _update(
         self,

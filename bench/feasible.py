@@ -72,6 +72,34 @@ def _check_keys(cell: Cell) -> None:
         raise StudyError(f"data_fraction: {cell.data_fraction}: must be at most 1")
 
 
+def check_input(cell: Cell, how: str) -> None:
+    """Images can stay on the device where nothing random is done to them.
+
+    Raises:
+        StudyError: they cannot; the line says why.
+    """
+    if how == "host":
+        return
+    if cell.mode not in TRAINING_MODES:
+        raise StudyError(
+            f"input: {how}: is for training; mode {cell.mode} times one resident "
+            "batch anyway; remove it"
+        )
+    if augment.of_cell(cell) != augment.Augmentation():
+        keys = "augment, randaugment_layers or mixup"
+        raise StudyError(
+            f"input: {how}: {cell.model} has {keys}, which the host does to each batch "
+            "anew; say input: host, or leave those out"
+        )
+    dataset, picks = _chosen(cell)
+    chosen = view.View(split=dataset.train, picks=picks, image_size=cell.image_size)
+    if not chosen.fits:
+        raise StudyError(
+            f"input: {how}: {len(picks):,} images of {cell.image_size} px take more "
+            f"than {view.RESIDENT_BYTES:,} bytes; say input: host"
+        )
+
+
 def _check_search(cell: Cell) -> None:
     """The learning rates that a finetune cell tries are rates, and the only ones."""
     try:
@@ -90,14 +118,7 @@ def _check_search(cell: Cell) -> None:
 def _check_budget(cell: Cell) -> None:
     """The subset can be drawn, and the warm-up fits into the steps."""
     assert isinstance(cell.batch_size, int)
-    dataset = _dataset(cell.dataset, cell.image_size, folders.source_of(cell))
-    picks = subset.choose(
-        dataset.train.labels,
-        cell.subset,
-        examples=cell.data_examples,
-        fraction=cell.data_fraction,
-        seed=cell.subset_seed,
-    )
+    dataset, picks = _chosen(cell)
     _check_reader(cell, dataset, picks)
     steps = cell.total_steps
     if steps is None:
@@ -107,6 +128,19 @@ def _check_budget(cell: Cell) -> None:
     recipe.check(asked, cell.batch_size)
     schedule.boundaries(asked)
     schedule.warmup_steps(asked, steps)
+
+
+def _chosen(cell: Cell) -> tuple[Dataset, Picks]:
+    """The cell's data set, and its training images."""
+    dataset = _dataset(cell.dataset, cell.image_size, folders.source_of(cell))
+    picks = subset.choose(
+        dataset.train.labels,
+        cell.subset,
+        examples=cell.data_examples,
+        fraction=cell.data_fraction,
+        seed=cell.subset_seed,
+    )
+    return dataset, picks
 
 
 def _check_reader(cell: Cell, dataset: Dataset, picks: Picks) -> None:

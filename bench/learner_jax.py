@@ -21,12 +21,14 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from bench import models, probe
+from bench.averages_jax import Average
 from bench.backend import Features, Images, Key, Labels, Logits, SoftLabels, Weights
 from bench.errors import UnfitCheckpoint
 from bench.gradients_jax import ClassIds, Params, Shares, derived, mean_loss
 from bench.models import ModelSpec
 from bench.models.noise import Rates
 from bench.models.noise_jax import Noise, Words
+from bench.models.spec import scope
 from bench.models.weights import is_kernel
 from bench.recipes.recipe import Recipe
 
@@ -290,6 +292,11 @@ def _optimizer(recipe: Recipe, decays: list[bool]) -> optax.GradientTransformati
     return optax.chain(*parts)
 
 
+QUEUED = 2
+"""Steps that may be started behind the running one. jax would take a few dozen: each
+holds its batch, and the loop would seem to wait for data that nobody needs yet."""
+
+
 class JaxLearner:
     """A network being trained. Losses stay on the device until they are asked for."""
 
@@ -302,6 +309,8 @@ class JaxLearner:
         self._update = Update(network, recipe, self._put(images), self._labels(labels))
         # Evaluation takes no more images at once than a step's part does.
         self._images = images[: batch_size // recipe.accumulate]
+        factor = recipe.polyak
+        self._average = Average(network, factor, compiled) if factor else None
         self._forward: dict[str, Callable[..., Any]] = {}
         self._pending: list[Array] = []
         self._losses: list[float] = []
@@ -310,11 +319,13 @@ class JaxLearner:
 
     @property
     def compile_s(self) -> float:
-        return self._update.compile_s + self._evaluation_compile_s
+        averaging = 0.0 if self._average is None else self._average.compile_s
+        return self._update.compile_s + averaging + self._evaluation_compile_s
 
     @property
     def compile_cached(self) -> bool:
-        return self._update.compile_cached or self._evaluation_cached
+        averaging = self._average is not None and self._average.compile_cached
+        return self._update.compile_cached or averaging or self._evaluation_cached
 
     def step(
         self,
@@ -325,9 +336,12 @@ class JaxLearner:
     ) -> None:
         batch = self._put(images), self._labels(labels)
         self._pending.append(self._update(*batch, learning_rate, key))
+        if self._average is not None:
+            self._average.follow(self._update.state[0])
+        jax.block_until_ready(self._pending[: -1 - QUEUED][-1:])
 
     def barrier(self) -> None:
-        jax.block_until_ready((self._update.state, self._pending))
+        jax.block_until_ready((self._update.state, self._averaged, self._pending))
 
     def losses(self) -> list[float]:
         self._losses += [float(loss) for loss in jax.device_get(self._pending)]
@@ -341,17 +355,31 @@ class JaxLearner:
         return self._evaluate("features", images)
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        return self._network.dump(self._update.state[0])
+        return self._network.dump(self._averaged)
+
+    @property
+    def _averaged(self) -> Params:
+        """What is evaluated: the averaged weights, where there are some."""
+        return self._update.state[0] if self._average is None else self._average.params
 
     def snapshot(self) -> dict[str, np.ndarray]:
-        return {**self._update.snapshot(), "losses": np.array(self.losses())}
+        found = {**self._update.snapshot(), "losses": np.array(self.losses())}
+        if self._average is not None:
+            for name, leaf in zip(self._network.names, self._averaged, strict=True):
+                found[f"average/{name}"] = np.array(leaf)
+        return found
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        average = scope("average", snapshot)
+        if self._average is not None and average.keys() != set(self._network.names):
+            raise UnfitCheckpoint("has no averaged weights")
         self._update.restore(snapshot)
+        if self._average is not None:
+            self._average.put([average[name] for name in self._network.names])
         self._losses = [*snapshot["losses"].tolist()]
 
     def _evaluate(self, what: str, images: Images) -> np.ndarray:
-        params = self._update.state[0]
+        params = self._averaged
         if what not in self._forward:
             function = getattr(self._network, what)
             shaped = self._put(self._images)
@@ -365,10 +393,13 @@ class JaxLearner:
         ]
         return np.concatenate(parts)
 
-    def _put(self, array: np.ndarray) -> Array:
+    def _put(self, array: np.ndarray | Array) -> Array:
+        if isinstance(array, Array):
+            return array
         if array.dtype.kind == "f":  # float64 programs take no float32 images
             array = array.astype(self._network.params[0].dtype, copy=False)
         return put(array, self._network.device)
 
     def _labels(self, labels: Labels | SoftLabels) -> Array:
-        return self._put(labels.astype(np.int32) if labels.ndim == 1 else labels)
+        numbers = isinstance(labels, np.ndarray) and labels.ndim == 1
+        return self._put(labels.astype(np.int32) if numbers else labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import models, probe
+from bench.averages_torch import Average
 from bench.backend import Features, Images, Key, Labels, Logits, SoftLabels
 from bench.errors import UnfitCheckpoint
 from bench.gradients_torch import derived, mean_loss
@@ -22,9 +23,21 @@ from bench.models.weights import is_kernel
 from bench.recipes.recipe import Recipe
 
 
-def on_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """A copy of the array on the device: the caller may reuse its buffer."""
+def on_device(array: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """A copy of the array on the device: the caller may reuse its buffer.
+
+    What is a tensor is there already.
+    """
+    if isinstance(array, Tensor):
+        return array
     return torch.tensor(array, device=device)
+
+
+def put(module: nn.Module, other: nn.Module) -> None:
+    """The parameters of another module of this kind into this one."""
+    with torch.no_grad():
+        for mine, theirs in zip(module.parameters(), other.parameters(), strict=True):
+            mine.copy_(theirs)
 
 
 class Update:
@@ -41,6 +54,7 @@ class Update:
         branches: int = 0,
     ):
         self.module, self._recipe = module, recipe
+        self.polyak = recipe.polyak
         self.objective: Callable[..., Tensor] = self._loss
         """Mean loss of images and labels; a tuned step puts a compiled one here."""
         self._parameters = list(module.parameters())
@@ -112,12 +126,6 @@ class Update:
             held["state"].setdefault(int(index), {})[what] = torch.tensor(array)
         self._optimizer.load_state_dict(held)
 
-    def put_weights(self, weights: Iterable[Tensor]) -> None:
-        """These values, in the order of the module's parameters."""
-        with torch.no_grad():
-            for parameter, value in zip(self._parameters, weights, strict=True):
-                parameter.copy_(value)
-
     def _decay(self, learning_rate: float) -> None:
         """Decoupled decay for SGD, whose own is coupled; AdamW brings the same."""
         if self._recipe.optimizer == "sgd" and self._recipe.decoupled_decay:
@@ -177,6 +185,8 @@ class TorchLearner:
         self._spec, self._update, self._device = spec, update, device
         self._batch_size = batch_size
         """Of an evaluation: no more images at once than a step's part takes."""
+        factor = update.polyak
+        self._average = Average(update.module, factor) if factor else None
         self._pending: list[Tensor] = []
         self._losses: list[float] = []
         self.barrier = barrier
@@ -190,6 +200,13 @@ class TorchLearner:
     ) -> None:
         batch = on_device(images, self._device), on_device(labels, self._device)
         self._pending.append(self._update(*batch, learning_rate, key))
+        if self._average is not None:
+            self._average.follow(self._update.module)
+
+    @property
+    def _module(self) -> nn.Module:
+        """What is evaluated: the averaged network, where there is one."""
+        return self._update.module if self._average is None else self._average.module
 
     def losses(self) -> list[float]:
         if self._pending:
@@ -198,19 +215,23 @@ class TorchLearner:
         return list(self._losses)
 
     def logits(self, images: Images) -> Logits:
-        return self._evaluate(self._update.module, images)
+        return self._evaluate(self._module, images)
 
     def features(self, images: Images) -> Features:
-        return self._evaluate(self._update.module.features, images)
+        return self._evaluate(self._module.features, images)
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        dumped: dict[str, np.ndarray] = models.twin(self._spec, "torch").dump(
-            self._update.module
-        )
+        return self._dumped(self._module)
+
+    def _dumped(self, module: nn.Module) -> dict[str, np.ndarray]:
+        dumped: dict[str, np.ndarray] = models.twin(self._spec, "torch").dump(module)
         return dumped
 
     def snapshot(self) -> dict[str, np.ndarray]:
-        parts = {"weights": self.state_dict(), "optimizer": self._update.moments()}
+        weights = self._dumped(self._update.module)
+        parts = {"weights": weights, "optimizer": self._update.moments()}
+        if self._average is not None:
+            parts["average"] = self._dumped(self._average.module)
         named = {
             f"{part}/{name}": array
             for part, arrays in parts.items()
@@ -222,11 +243,21 @@ class TorchLearner:
         weights, moments = (scope(p, snapshot) for p in ("weights", "optimizer"))
         if not moments or "losses" not in snapshot:
             raise UnfitCheckpoint("has no optimiser state of torch")
-        dtype = "float64" if next(iter(weights.values())).itemsize == 8 else "float32"
-        fresh = models.twin(self._spec, "torch").build(self._spec, weights, dtype=dtype)
+        average = scope("average", snapshot)
+        if self._average is not None and average.keys() != weights.keys():
+            raise UnfitCheckpoint("has no averaged weights")
         self._update.put_moments(moments)
-        self._update.put_weights(fresh.parameters())
+        put(self._update.module, self._built(weights))
+        if self._average is not None:
+            put(self._average.module, self._built(average))
         self._losses = [*snapshot["losses"].tolist()]
+
+    def _built(self, weights: Mapping[str, np.ndarray]) -> nn.Module:
+        dtype = "float64" if next(iter(weights.values())).itemsize == 8 else "float32"
+        built: nn.Module = models.twin(self._spec, "torch").build(
+            self._spec, weights, dtype=dtype
+        )
+        return built
 
     def _evaluate(
         self, forward: Callable[[Tensor], Tensor], images: Images

@@ -23,7 +23,8 @@ Schema history
    predicted_s, predicted_core_days, predicted_from; `source` may name an import.
 8: product_dtype;
    as cell fields probe_dir, probe_fingerprint, probe_evaluation, probe_examples;
-   fewshot in a curve's point; n_test, chance and preprocess in a few-shot entry.
+   fewshot in a curve's point; n_test, chance and preprocess in a few-shot entry;
+   polyak as a cell field; train_input.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -267,6 +268,7 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ),
     ("images_skipped", pa.int64(), "image", "stored images left out as bad"),
     ("images_skipped_example", pa.string(), "", "one of them, and what is wrong"),
+    ("train_input", pa.string(), "", "host or resident (on the device); null: host"),
     ("data_wait_s", pa.float64(), "s", "waiting for data while training"),
     ("data_wait_fraction", pa.float64(), "1", "data_wait_s / measured training time"),
     ("allocated_s", pa.float64(), "s", "measured + excluded + repeated + idle"),

@@ -215,6 +215,9 @@ class Cell:
     dev_fraction: float = _on(
         FINETUNE, 0.1, "share of the training images that chooses among them"
     )
+    polyak: float = _on(
+        FINETUNE, 0.0, "share of the averaged weights that a step keeps; 0 is off"
+    )
 
     @property
     def cell_id(self) -> str:
@@ -287,6 +290,9 @@ class Effort:
     checkpoint_steps: int | None = None
     """Steps between checkpoints of a training; None goes by the clock, so that they
     take a fiftieth of the time at most."""
+    input: Literal["host", "resident"] = "host"
+    """Where training images wait: made into batches on the host, or kept as bytes on
+    the device, which takes out the same batches. The same bits, at another speed."""
 
 
 @dataclass(frozen=True)

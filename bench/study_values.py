@@ -20,9 +20,9 @@ _POSITIVE = (
 ).split()
 _NOT_NEGATIVE = (
     "subset_seed seed warmup_steps weight_decay dropout stochastic_depth warmup_share "
-    "randaugment_layers randaugment_magnitude mixup"
+    "randaugment_layers randaugment_magnitude mixup polyak"
 ).split()
-_BELOW_ONE = "dropout stochastic_depth warmup_share".split()
+_BELOW_ONE = "dropout stochastic_depth warmup_share polyak".split()
 
 
 def typed(key: str, value: Any) -> Any:
@@ -64,11 +64,15 @@ def _said(hint: Any) -> str:
         bool: "true or false",
     }
     parts = [
-        words.get(part)
-        or ("null" if part is type(None) else " or ".join(typing.get_args(part)))
+        words.get(part) or ("null" if part is type(None) else _literal(part))
         for part in (typing.get_args(hint) or (hint,))
     ]
     return " or ".join(parts)
+
+
+def _literal(part: Any) -> str:
+    """Words that stand for themselves."""
+    return part if isinstance(part, str) else " or ".join(typing.get_args(part))
 
 
 def _shown(value: Any) -> str:

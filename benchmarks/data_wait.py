@@ -4,7 +4,8 @@
 
 Three cells, each in a fresh process: the demo from memory; Mixer-S/16 at 224 px from a
 folder of JPEGs as large as ImageNet's, with crop and flip; the same with the paper's
-RandAugment as well. The images are made first (smooth noise, 500 x 375, about 60 kB).
+RandAugment as well. The images are made first (smooth noise, 500 x 375, about 95 kB;
+ImageNet's have 110 kB on average).
 Decoding shares the cores with training, so run it on a quiet machine and read
 img/s/core beside the share: it must be that of `--mode train` on a resident batch.
 The goal is below 5 %. A few minutes on two quiet cores.

@@ -20,7 +20,7 @@ from bench.errors import DataError, StudyError, unknown
 
 EMBEDDED = ("digits", "fractals", "fractals-unseen")
 """Made at the size asked for; they need no folder."""
-ON_DISK = ("cifar10", "cifar100", "image-folder", "parquet")
+ON_DISK = ("cifar10", "cifar100", "image-folder", "parquet", "tfds")
 """Read from a folder."""
 DATASETS = EMBEDDED + ON_DISK
 

@@ -72,14 +72,24 @@ def training(
     image: Decoded, how: Augmentation, size: int, rng: np.random.Generator
 ) -> Decoded:
     """One training image: Inception crop, flip, RandAugment, in the papers' order."""
-    made = Image.fromarray(image)
     if how.augment == "inception":
-        made = resized(made, size, inception_box(*made.size, rng))
+        height, width = image.shape[:2]
+        made = _cropped(image, size, inception_box(width, height, rng))
+    else:
+        made = Image.fromarray(image)
     if how.augment != "none" and rng.random() < 0.5:
         made = made.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     for _ in range(how.randaugment_layers):
         made = randaugment.layer(made, how.randaugment_magnitude, rng)
     return np.asarray(made)
+
+
+def _cropped(image: Decoded, size: int, box: Box) -> Image.Image:
+    """The box of an image as a square; what lies outside is never unpacked."""
+    left, upper, right, lower = box
+    if (right - left, lower - upper) == (size, size) != image.shape[:2]:
+        return resized(Image.fromarray(image), size, box)
+    return resized(Image.fromarray(image[upper:lower, left:right]), size)
 
 
 def inception_box(width: int, height: int, rng: np.random.Generator) -> Box:

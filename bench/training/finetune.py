@@ -20,7 +20,7 @@ from bench.backend import Backend
 from bench.errors import Diverged, StudyError, WeightsError
 from bench.models import ModelSpec, weights
 from bench.specs import Cell, WorkItem, rates_of
-from bench.training import resolution
+from bench.training import resident, resolution
 from bench.training.checkpoint import Keeper
 from bench.training.ledger import Clock
 from bench.training.loop import accuracy, check_losses, learner_of, take_steps, trained
@@ -116,6 +116,7 @@ def _search(item: WorkItem, backend: Backend, task: Task, clock: Clock) -> list[
     """
     unkept = dataclasses.replace(item, checkpoints=None)
     dev = dev_task(item.cell, task)
+    dev = resident.fed(dev, backend, item.cell, item.effort.input)
     trials = []
     for rate in rates_of(item.cell):
         with Keeper(unkept, backend, clock) as keeper:

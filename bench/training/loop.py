@@ -27,7 +27,7 @@ from bench.recipes.schedule import learning_rate
 from bench.specs import Cell, WorkItem
 from bench.timing import cautions
 from bench.timing.speed import checked_machine, checked_precision
-from bench.training import probing
+from bench.training import probing, resident
 from bench.training.checkpoint import Keeper, Progress
 from bench.training.ledger import Clock, Ledger
 from bench.training.probing import EVAL_IMAGES
@@ -68,7 +68,7 @@ def trained(
     host = checked_machine(item, backend)
     with ledger.excluded():
         precision = checked_precision(backend, cell.dtype)
-        task = make(cell)
+        task = resident.fed(make(cell), backend, cell, item.effort.input)
         learner = learner_of(backend, cell, task, task.weights)
         progress = keeper.restore(learner, task.spec)
         if progress.baselines is None:
@@ -94,6 +94,7 @@ def trained(
         **account,
         **keeper.columns(),
         "core_days_extrapolated": _full(cell, account["train_img_per_sec_core"]),
+        "train_input": item.effort.input,
         "curve": progress.curve,
         "fewshot": probes or None,
         "effective_precision": precision,
@@ -168,7 +169,7 @@ def take_steps(learner: Learner, task: Task, keeper: Keeper, steps: range) -> in
     with keeper.ledger.measured(learner):
         for step in steps:
             with keeper.ledger.waiting():
-                images, labels = task.loader.batch(step)
+                images, labels = (task.batches or task.loader.batch)(step)
             rate = learning_rate(task.recipe, step, task.steps)
             key = noise.key(task.loader.seed, step) if task.recipe.noisy else None
             learner.step(images, labels, rate, key)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
@@ -39,6 +41,8 @@ class Task:
     eval_preprocess: str
     fresh: Weights | None = None
     """Initial weights of the network, where training starts from others."""
+    batches: Callable[[int], tuple[Any, Any]] | None = None
+    """Images and labels of a step, where they are on the device; else the loader's."""
 
     @property
     def classes(self) -> int:

@@ -312,3 +312,27 @@ def test_mixup_mixes_each_image_with_the_one_before_it():
     np.testing.assert_allclose(targets.sum(1), 1, rtol=1e-6)
     np.testing.assert_allclose(targets[1], [1 - share, share, 0], rtol=1e-6)
     np.testing.assert_allclose(targets[3], [0, 0, 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (0, 0, 60, 48),
+        (0, 0, 16, 16),
+        (5, 7, 21, 23),
+        (44, 32, 60, 48),
+        (3, 1, 58, 9),
+        (10, 0, 11, 48),
+    ],
+)
+def test_cutting_before_unpacking_changes_no_pixel(box):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (48, 60, 3)).astype(np.uint8)
+    for given, size in ((image, 16), (image[:16, :16], 16), (image, 40)):
+        height, width = given.shape[:2]
+        inside = tuple(np.minimum(box, (width, height, width, height)).tolist())
+        if inside[0] == inside[2] or inside[1] == inside[3]:
+            continue
+        wanted = augment.resized(Image.fromarray(given), size, inside)
+        found = augment._cropped(given, size, inside)
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(wanted))

@@ -29,7 +29,7 @@ def test_an_unknown_data_set_is_one_line_with_what_is_known():
         data.load("fractal", SIZE)
     assert str(caught.value).endswith(
         "known: digits, fractals, fractals-unseen, cifar10, cifar100, image-folder, "
-        "parquet; did you mean 'fractals'?"
+        "parquet, tfds; did you mean 'fractals'?"
     )
 
 

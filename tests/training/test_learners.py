@@ -232,3 +232,20 @@ def test_a_real_run_that_diverges_stops_early_and_says_where(framework, optimize
     made = backend.load(framework, "cpu")
     with pytest.raises(Diverged, match=r"loss \S+ at step \d+ of 2000, .*1e\+06"):
         loop.pretrain(WorkItem(cell=cell), made)
+
+
+def test_jax_runs_no_further_ahead_than_it_says():
+    """Else the loop would fetch batches long before their time, and call it waiting."""
+    from bench.learner_jax import QUEUED
+
+    spec = models.spec_for("Mixer-S/16", image_size=64, num_classes=5)
+    made = backend.load("jax", "cpu").learner(
+        spec, weights.random(spec, 0), QUIET, batch_size=16, dtype="float32"
+    )
+    images = np.zeros((16, 64, 64, 3), np.float32)
+    for _ in range(8):
+        made.step(images, np.zeros(16, int), 1e-4)
+        late = [loss for loss in made._pending if not loss.is_ready()]
+        assert len(late) <= 1 + QUEUED
+    assert len(late) > 0, "steps are waited for one by one: nothing overlaps"
+    made.barrier()
