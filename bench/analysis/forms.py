@@ -26,6 +26,8 @@ EQUATIONS = {
     "saturating": "(eps(x) - eps_inf) / (eps_0 - eps(x))^alpha = beta x^c",
 }
 FORMS = tuple(EQUATIONS)
+SHORTFALL: dict[str, str] = {}
+"""Forms whose intervals hold the truth less often than they say, in a sentence."""
 
 NAMES = ("log_beta", "fall", "eps_inf", "alpha")
 """Parameters in order; fall is -c, and log_beta stands at the centre of x."""

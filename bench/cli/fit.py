@@ -9,7 +9,7 @@ import typer
 
 from bench import results
 from bench.analysis import select
-from bench.cli import _print
+from bench.cli import _fit_joint, _print
 from bench.errors import ResultsError, StudyError, unknown
 from bench.units import significant
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "github", "json", "csv")
 DASH = "—"
+JOINT = "joint"
 
 
 def command(
@@ -31,11 +32,19 @@ def command(
     ] = "unique_images",
     y: Annotated[str, typer.Option(help="An accuracy; its error is fitted.")] = "top1",
     form: Annotated[
-        str, typer.Option(help="power, offset, saturating; several with commas.")
+        str,
+        typer.Option(
+            help="power, offset, saturating; several with commas. Or: joint, over "
+            "model size and data size."
+        ),
     ] = "power,offset,saturating",
     group: Annotated[
         str, typer.Option(help="Columns that tell curves apart; default: all settings.")
     ] = "",
+    size: Annotated[
+        str | None,
+        typer.Option(help="With joint: param_count (default), macs, training_flop."),
+    ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(help="Only rows with this column=value; repeatable."),
@@ -48,13 +57,18 @@ def command(
     if format not in FORMATS:
         raise StudyError(f"--format: {unknown('format', format, FORMATS)}")
     forms = _words(form)
-    if not forms:
-        raise StudyError("--form: is empty; give power, offset or saturating")
+    _check(forms, size)
     wanted = select.conditions(where or [], "--where")
     reading = results.read(rows)
     for message in reading.set_aside:
         _print.note(f"set aside: {message}")
     frame = select.where(results.to_frame(reading.table), wanted, "--where")
+    if forms == [JOINT]:
+        found_joint = _fit_joint.fitted(
+            frame, x, size or "param_count", y, _words(group)
+        )
+        print(_fit_joint.shown(found_joint, format, x, size or "param_count"))
+        return 0 if any(fit.surface for _, fit in found_joint) else 1
     lines = scaling.lines(frame, x, y, _words(group))
     if not lines:
         raise ResultsError(
@@ -66,6 +80,18 @@ def command(
     differences = scaling.differences(lines)
     print(_shown(found, crossings, differences, format, x))
     return 0 if any(one.curve for _, fits in found for one in fits) else 1
+
+
+def _check(forms: list[str], size: str | None) -> None:
+    if not forms:
+        raise StudyError("--form: is empty; give power, offset, saturating or joint")
+    if JOINT in forms and forms != [JOINT]:
+        raise StudyError(
+            f"--form: {','.join(forms)}: joint is a surface over two sizes and stands "
+            "alone; fit the curves in a run of their own"
+        )
+    if size is not None and forms != [JOINT]:
+        raise StudyError(f"--size: {size}: is for --form joint; a curve has --x alone")
 
 
 def _words(text: str) -> list[str]:

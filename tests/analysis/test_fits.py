@@ -194,3 +194,10 @@ def test_one_seed_in_each_subset_is_drawn_with_it():
 def test_an_interval_ends_at_values_that_were_drawn():
     values, chances = [3.0, 1.0, 2.0], [0.4, 0.3, 0.3]
     assert resample.interval(values, chances, 5) == (1.0, 3.0)
+
+
+def test_a_run_far_below_the_others_of_its_size_starts_no_search_at_nothing():
+    data = runs("power", noise=0.01, subsets=3)
+    low = data.error.copy()
+    low[-1] /= 20
+    assert fits.fit(changed(data, low), "saturating").runs == len(data)
