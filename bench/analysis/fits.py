@@ -20,7 +20,7 @@ from scipy.special import stdtrit
 
 from bench.analysis import forms
 from bench.analysis.forms import Curve
-from bench.analysis.resample import LEVEL, interval, weights
+from bench.analysis.resample import LEVEL, of_parameters, student_positive, weights
 from bench.analysis.stats import MIN_REPETITIONS
 
 DRAWS = 400
@@ -115,8 +115,10 @@ class Fit:
             (draw.chance, draw.curve.error(x)) for draw in self.draws if draw.curve
         ]
         chances = [chance for chance, _ in found]
-        errors = np.array([error for _, error in found]).T
-        ends = [interval(one, chances, self.resampled) for one in errors]
+        drawn = np.array([error for _, error in found]).T
+        assert self.curve is not None  # only an identified fit has draws
+        both = zip(self.curve.error(x).tolist(), drawn, strict=True)
+        ends = [student_positive(e, one, chances, self.resampled) for e, one in both]
         low, high = np.array(ends).T
         return low, high
 
@@ -149,7 +151,7 @@ def fit(data: Data, form: str, draws: int = DRAWS) -> Fit:
         spread=best.scale,
         held_out=held,
         draws=resampled,
-        intervals=_intervals(resampled, made.resampled),
+        intervals=_intervals(curve, resampled, made.resampled),
     )
 
 
@@ -385,11 +387,10 @@ def _resampled(data: Data, form: str, best: _Solution, draws: int) -> Iterator[D
         yield Draw(chance, made.curve if made else None)
 
 
-def _intervals(draws: Sequence[Draw], n: int) -> dict[str, tuple[float, float]]:
+def _intervals(
+    curve: Curve, draws: Sequence[Draw], n: int
+) -> dict[str, tuple[float, float]]:
     found = [(draw.chance, draw.curve.parameters) for draw in draws if draw.curve]
-    chances = [chance for chance, _ in found]
-    names = found[0][1] if found else ()
-    return {
-        name: interval([values[name] for _, values in found], chances, n)
-        for name in names
-    }
+    if not found:
+        return {}
+    return of_parameters(curve.parameters, found, n, offset="eps_inf")

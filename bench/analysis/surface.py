@@ -22,7 +22,7 @@ from scipy.optimize import least_squares, nnls
 from scipy.special import stdtrit
 
 from bench.analysis.fits import DRAWS, HUBER, RIVAL_GAP, RIVAL_LOSS, Runs
-from bench.analysis.resample import LEVEL, interval, weights
+from bench.analysis.resample import LEVEL, of_parameters, weights
 from bench.analysis.stats import MIN_REPETITIONS
 
 EQUATION = "L(N, D) = E + A N^-alpha + B D^-beta"
@@ -374,12 +374,8 @@ def _intervals(
     units = max(len(set(s.tolist())) for s in (plane.subset_seed, plane.seed))
     if units < MIN_REPETITIONS:
         return {}
-    found = list(_resampled(plane, best, draws))
-    chances = [chance for chance, _ in found]
-    return {
-        name: interval([one.parameters[name] for _, one in found], chances, units)
-        for name in NAMES
-    }
+    found = [(c, one.parameters) for c, one in _resampled(plane, best, draws)]
+    return of_parameters(best.surface.parameters, found, units, offset="E")
 
 
 def _resampled(

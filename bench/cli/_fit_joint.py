@@ -87,9 +87,9 @@ def _table(found: Found, fmt: str, x: str, size: str) -> str:
     ]
     notes = [
         f"{EQUATION}: L the error, N {size}, D {x}; E, A and B at least 0.",
-        "Intervals are 95 %, from whole curves of subset_seed and seed drawn again at "
-        "every size; with fewer than five there is none. They hold for the error as "
-        "this form describes it.",
+        "Intervals are 95 %, Student's on the spread of whole curves of subset_seed "
+        "and seed drawn again at every size; with fewer than five there is none. They "
+        "hold for the error as this form describes it.",
         "Larger model, more data: the largest N, the largest D, predicted from the "
         "others, mean |log(predicted / observed)|; in brackets that of a plane through "
         "log error.",

@@ -168,7 +168,7 @@ def _tables(
 
 
 def _fits_grid(found: Found, x: str) -> Grid:
-    from bench.analysis.forms import EQUATIONS
+    from bench.analysis.forms import EQUATIONS, SHORTFALL
     from bench.report.markup import Column, Grid, Group
 
     titles = ("c", "eps_inf", "alpha", "held-out error", "straight line's")
@@ -185,11 +185,12 @@ def _fits_grid(found: Found, x: str) -> Grid:
     notes = [
         "; ".join(f"{form}: {EQUATIONS[form]}" for form in used)
         + f"; x is {x}, eps_0 the error of guessing, c < 0.",
-        "Intervals are 95 %, from whole curves of subset_seed and seed drawn again; "
-        "with fewer than five curves there is none. Held-out error: the largest x "
-        "predicted from the others, |log(predicted / observed)|; a straight line "
-        "through log error against log x beside it.",
+        "Intervals are 95 %, Student's on the spread of whole curves of subset_seed "
+        "and seed drawn again; with fewer than five curves there is none. Held-out "
+        "error: the largest x predicted from the others, |log(predicted / observed)|; "
+        "a straight line through log error against log x beside it.",
     ]
+    notes += [SHORTFALL[form] for form in used if form in SHORTFALL]
     return Grid(columns, groups, notes)
 
 
