@@ -99,8 +99,8 @@ def student(
     """Student's 95 % interval of an estimate on the spread of its n resampled units.
 
     Resamples of a few curves never leave the range of these curves, so that even their
-    extremes end too early: of five normal values 0.91 instead of 0.95. Their standard
-    deviation, times sqrt(n / (n - 1)), is that of the estimate.
+    extremes end too early: of five normal values they hold 0.92 instead of 0.95. The
+    standard deviation, times sqrt(n / (n - 1)), is that of the estimate.
     """
     found = np.asarray(values, float)
     mean = np.average(found, weights=chances)

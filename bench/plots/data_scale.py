@@ -103,7 +103,8 @@ def _strokes(found: pd.DataFrame) -> tuple[Line2D, ...]:
     fits, means = found[found["kind"] == "fit"], _runs(found)
     made = []
     if len(fits):
-        made.append(Line2D([], [], color="#444444", linewidth=1.1, label="fit"))
+        fit = Line2D([], [], color="#444444", linewidth=1.1, label="fit")
+        made.append(fit)
     if fits["y_low"].notna().any():
         band = Line2D([], [], color="#444444", linewidth=5, alpha=fitted.SHADE)
         band.set_label(f"{100 * LEVEL:g} % band of the fit")
@@ -112,6 +113,8 @@ def _strokes(found: pd.DataFrame) -> tuple[Line2D, ...]:
         joined = Line2D([], [], color="#444444", **fitted.JOINED)
         joined.set_label("no fit: joined")
         made.append(joined)
+    for stroke in made:
+        stroke.set_solid_capstyle("butt")  # a round one runs into its label
     return tuple(made)
 
 
