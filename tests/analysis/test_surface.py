@@ -170,8 +170,8 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
         for name, value in TRUTH.items():
             low, high = found.intervals[name]
             held[name] += low <= value <= high
-    # Where 93 % hold, fewer than 34 of 40 do so with a chance of 3 %.
-    assert all(count >= 34 for count in held.values()), held
+    # Where 90 % hold, fewer than 32 of 40 do so with a chance of 4 %.
+    assert all(count >= 32 for count in held.values()), held
 
 
 # Rows ------------------------------------------------------------------------
