@@ -37,7 +37,6 @@ from bench.learner_jax import (
     Network,
     Update,
     compiled,
-    program_of,
     put,
     split,
 )
@@ -173,7 +172,7 @@ class _Infer(_Timed):
         self._arguments = (network.params, images)
         built = compiled(network.logits, network.dtype, *self._arguments)
         self._forward = built.call
-        self.products = hlo.product_dtypes(program_of(built.call))
+        self.products = hlo.products_of(built.call)
         self.compile_s, self.compile_cached = built.seconds, built.cached
 
     def enqueue(self) -> None:
@@ -200,7 +199,7 @@ class _Train(_Timed):
         self._losses: list[Array] = []
         self._update, self._batch, self._rate = update, (images, labels), rate
         self.compile_s, self.compile_cached = update.compile_s, update.compile_cached
-        self.products = hlo.product_dtypes(update.program())
+        self.products = hlo.products_of(update.program())
 
     def enqueue(self) -> None:
         loss = self._update(*self._batch, self._rate)

@@ -7,6 +7,7 @@ bfloat16 may run, and cost, as one of float32. The row says which it was.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 _NAMED = re.compile(r"^\s*(?:ROOT )?(%[\w.-]+) = (\w+)\[", re.MULTILINE)
 _PRODUCT = re.compile(
@@ -33,3 +34,8 @@ def product_dtypes(text: str) -> str | None:
     kinds = {name: _DTYPES.get(kind, kind) for name, kind in _NAMED.findall(text)}
     operands = {name for found in _PRODUCT.findall(text) for name in found if name}
     return "+".join(sorted({kinds[name] for name in operands if name in kinds})) or None
+
+
+def products_of(program: Any) -> str | None:
+    """`product_dtypes` of what jax compiled ahead of its first call."""
+    return product_dtypes(str(program.as_text()))

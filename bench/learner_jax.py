@@ -144,11 +144,6 @@ def compiled(
     return Compiled(built, time.perf_counter() - began, _HITS.count > hits)
 
 
-def program_of(step: Callable[..., Any]) -> str:
-    """The text of a compiled function."""
-    return str(step.as_text())  # type: ignore[attr-defined]
-
-
 class Update:
     """Forward, backward, clip, decay, step, in one compiled and donating function."""
 
@@ -199,10 +194,10 @@ class Update:
             self.compile_cached |= built.cached
         return self._steps[kind]
 
-    def program(self) -> str:
-        """The text of the compiled step, for what it says of itself."""
+    def program(self) -> Any:
+        """The compiled step, for what its text says of itself."""
         (step,) = self._steps.values()
-        return program_of(step)
+        return step
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Every array of the state, the parameters under their canonical names."""

@@ -1,8 +1,9 @@
 """What a training run costs here: core-days and wall time from measured train rates.
 
 Every figure is an extrapolation: the images of the run over the rate at which this
-machine trained the same model on a resident batch, no data pipeline, evaluation or
-checkpoint counted. Nothing is said of a model whose training was not timed.
+machine trained the same model at the same side on a resident batch, no data pipeline,
+evaluation or checkpoint counted. Nothing is said of a model whose training was not
+timed at the side that the run trains at.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from bench.analysis.join import once, speed_rows
 from bench.analysis.key import equal, need, plain
-from bench.errors import StudyError
+from bench.errors import StudyError, unknown
+from bench.recipes import budgets, papers
 from bench.units import SECONDS_PER_DAY
 
 IMAGES = {
@@ -28,8 +30,8 @@ IMAGES = {
 }
 """Training images: ILSVRC2012 and ImageNet's fall 2011 release; JFT-300M as the ViT
 paper counts it (section 4.1), JFT-3B as the Mixer paper rounds it."""
-PRETRAIN_PX = 224
-"""Every published run was pre-trained at this side; larger sides were fine-tuned."""
+PRETRAIN_PX = budgets.IMAGE_SIZE
+"""Every paper's run was pre-trained at this side; larger sides were fine-tuned."""
 
 _UNITS = {"m": 60.0, "h": 3600.0, "d": SECONDS_PER_DAY, "w": 7 * SECONDS_PER_DAY}
 
@@ -48,6 +50,10 @@ class Run:
     published_halfwidth: float | None = None
     extrapolated: bool = False
     """The published figure was itself extrapolated by its authors."""
+    image_size: int = PRETRAIN_PX
+    """Side that the run trains at, pixels."""
+    note: str = ""
+    """What a reader must know of its length; empty as a rule."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,17 @@ class Rate:
     low: float | None
     high: float | None
     n: int
+    image_size: int = PRETRAIN_PX
+    batch_size: float | None = None
+    """Null where the repetitions differ in it."""
+
+
+@dataclass(frozen=True)
+class Unpriced:
+    """A run without a rate, and why it has none."""
+
+    run: Run
+    why: str
 
 
 @dataclass(frozen=True)
@@ -140,10 +157,53 @@ def _published(row: Mapping[str, Any]) -> Run:
         published=guessed if measured is None else measured,
         published_halfwidth=row["core_days_halfwidth"],
         extrapolated=measured is None and guessed is not None,
+        image_size=int(row.get("pretrain_image_size") or PRETRAIN_PX),
     )
 
 
-def asked_run(text: str) -> Run:
+def recipe_run(recipe: str, model: str, image_size: int = PRETRAIN_PX) -> Run | None:
+    """The model trained as long as a paper's recipe; None where that has no length.
+
+    A model that the recipe's table does not list takes its length where all listed
+    models share one. Of two lengths it is that of a row's extrapolated core-days.
+
+    Raises:
+        StudyError: no paper's recipe has this name.
+    """
+    known = [name for name in papers.RECIPES if name != "demo"]
+    if recipe not in known:
+        raise StudyError(f"--recipe: {unknown('paper recipe', recipe, known)}")
+    data, epochs, listed = papers.length(recipe, model)
+    images = budgets.images_of(recipe, model)
+    if images is not None:
+        epochs = images / papers.IMAGES[data]
+    if epochs is None:
+        return None
+    dataset = {name.lower(): name for name in IMAGES}[data]
+    note = "" if listed else f"not in the table of {recipe}; its length"
+    return Run(
+        model,
+        dataset,
+        IMAGES[dataset] * epochs,
+        epochs,
+        image_size=image_size,
+        note=note,
+    )
+
+
+def with_published(run: Run, published: Sequence[Run]) -> Run:
+    """The run with the cost that was published of as many images at this side."""
+    for one in published:
+        if (one.model, one.images, one.image_size) == (
+            run.model,
+            run.images,
+            run.image_size,
+        ):
+            return replace(one, note=run.note)
+    return run
+
+
+def asked_run(text: str, image_size: int = PRETRAIN_PX) -> Run:
     """A run as a person types it: `MODEL:DATASET:EPOCHS`, or `MODEL:IMAGES` in all.
 
     Raises:
@@ -160,14 +220,15 @@ def asked_run(text: str) -> Run:
                 f"--run: {text!r}: give MODEL:DATASET:EPOCHS with one of "
                 f"{', '.join(IMAGES)}, as in Mixer-B/16:ImageNet:300"
             )
-        return Run(model, name, IMAGES[name] * passes, passes)
+        total = IMAGES[name] * passes
+        return Run(model, name, total, passes, image_size=image_size)
     images = _positive(rest)
     if images is None:
         raise StudyError(
             f"--run: {text!r}: give MODEL:DATASET:EPOCHS, or MODEL:IMAGES as in "
             "Mixer-B/16:5e7"
         )
-    return Run(model, "own", images)
+    return Run(model, "own", images, image_size=image_size)
 
 
 def _positive(text: str) -> float | None:
@@ -179,19 +240,19 @@ def _positive(text: str) -> float | None:
 
 
 def train_rates(rows: pd.DataFrame) -> list[Rate]:
-    """The fastest training rate of each model, machine, framework, dtype and track."""
+    """The fastest training rate of each model and side, by machine, framework, ..."""
     kept = (
         equal(rows, "status", "ok")
         & equal(rows, "source", "measured")
         & equal(rows, "mode", "train")
-        & equal(rows, "image_size", PRETRAIN_PX)
         & ~equal(rows, "role", "anchor")
         & rows["peer"].isna()
     )
     best: dict[tuple[Any, ...], Rate] = {}
     for row in speed_rows(rows[kept]).to_dict("records"):
         made = _rate({str(k): plain(v) for k, v in row.items()})
-        key = (made.machine, made.framework, made.dtype, made.track, made.model)
+        where = (made.machine, made.framework, made.dtype, made.track)
+        key = (*where, made.model, made.image_size)
         if key not in best or made.value > best[key].value:
             best[key] = made
     return list(best.values())
@@ -206,13 +267,19 @@ def _rate(row: Mapping[str, Any]) -> Rate:
         low=row["low"],
         high=row["high"],
         n=int(row["n"]),
+        image_size=int(row["image_size"]),
+        batch_size=row["batch_size"],
     )
 
 
 def costs(runs: Sequence[Run], rates: Sequence[Rate]) -> list[Cost]:
-    """Every run at every rate of its model."""
+    """Every run at every rate of its model at its side."""
     pairs = ((run, rate) for rate in rates for run in runs)
-    return [cost(run, rate) for run, rate in pairs if run.model == rate.model]
+    return [cost(run, rate) for run, rate in pairs if _fits(run, rate)]
+
+
+def _fits(run: Run, rate: Rate) -> bool:
+    return run.model == rate.model and run.image_size == rate.image_size
 
 
 def cost(run: Run, rate: Rate) -> Cost:
@@ -228,10 +295,21 @@ def cost(run: Run, rate: Rate) -> Cost:
     return Cost(run, rate, days, low, high, ratio, *ends)
 
 
-def unpriced(runs: Sequence[Run], rates: Sequence[Rate]) -> list[str]:
-    """Models of the runs whose training was not timed."""
-    timed = {rate.model for rate in rates}
-    return list(dict.fromkeys(run.model for run in runs if run.model not in timed))
+def unpriced(runs: Sequence[Run], rates: Sequence[Rate]) -> list[Unpriced]:
+    """The runs that no rate fits, each with the reason."""
+    return [
+        Unpriced(run, _why(run, rates))
+        for run in runs
+        if not any(_fits(run, rate) for rate in rates)
+    ]
+
+
+def _why(run: Run, rates: Sequence[Rate]) -> str:
+    sides = sorted({rate.image_size for rate in rates if rate.model == run.model})
+    if not sides:
+        return "training not timed here"
+    timed = ", ".join(map(str, sides))
+    return f"timed at {timed} px; the run trains at {run.image_size}"
 
 
 def affordable(cost: Cost, seconds: float, devices: float) -> float:

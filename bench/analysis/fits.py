@@ -20,7 +20,7 @@ from scipy.special import stdtrit
 
 from bench.analysis import forms
 from bench.analysis.forms import Curve
-from bench.analysis.resample import LEVEL, interval, weights
+from bench.analysis.resample import LEVEL, of_parameters, student_positive, weights
 from bench.analysis.stats import MIN_REPETITIONS
 
 DRAWS = 400
@@ -28,7 +28,7 @@ RIVAL_LOSS = 1.5
 """A solution whose loss is within this factor of the best fits as well as it."""
 RIVAL_GAP = 0.2
 """... and predicts otherwise if its error at 10 x the largest size is 20 % off."""
-_HUBER = 1.345
+HUBER = 1.345
 """In standard deviations: 95 % efficient where the noise is normal (Huber 1981)."""
 _FLOORS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995)
 _ALPHAS = (0.1, 0.5, 1.0, 2.0)
@@ -115,14 +115,19 @@ class Fit:
             (draw.chance, draw.curve.error(x)) for draw in self.draws if draw.curve
         ]
         chances = [chance for chance, _ in found]
-        errors = np.array([error for _, error in found]).T
-        ends = [interval(one, chances, self.resampled) for one in errors]
+        drawn = np.array([error for _, error in found]).T
+        assert self.curve is not None  # only an identified fit has draws
+        both = zip(self.curve.error(x).tolist(), drawn, strict=True)
+        ends = [student_positive(e, one, chances, self.resampled) for e, one in both]
         low, high = np.array(ends).T
         return low, high
 
 
 def fit(data: Data, form: str, draws: int = DRAWS) -> Fit:
-    """Fit `form` to the runs; refuses in words what the data do not identify."""
+    """Fit `form` to the runs; refuses in words what the data do not identify.
+
+    Without `draws` there is no interval.
+    """
     made = Fit(
         form, len(data), len(set(data.subset_seed)), len(set(data.seed)), refused=""
     )
@@ -146,7 +151,7 @@ def fit(data: Data, form: str, draws: int = DRAWS) -> Fit:
         spread=best.scale,
         held_out=held,
         draws=resampled,
-        intervals=_intervals(resampled, made.resampled),
+        intervals=_intervals(curve, resampled, made.resampled),
     )
 
 
@@ -203,7 +208,7 @@ def _optimum(
 
     weighted: Any = drawn  # scipy's stubs ask for a type of their own
 
-    corner = _HUBER * scale
+    corner = HUBER * scale
     found = least_squares(
         residuals,
         np.clip(start, low + 1e-9 * (high - low), high - 1e-9 * (high - low)),
@@ -261,7 +266,7 @@ def _starts(data: Data, form: str) -> list[np.ndarray]:
 
 
 def _line(data: Data, floor: float, alpha: float) -> tuple[float, float]:
-    above = np.maximum(data.error - floor, 0.05 * (data.error.min() - 0.9 * floor))
+    above = np.maximum(data.error - floor, 0.01 * data.error)  # a run may lie below it
     left = np.log(above)
     if alpha:
         left = left - alpha * np.log(np.maximum(data.error_0 - data.error, 1e-6))
@@ -370,7 +375,10 @@ def held_out(data: Data, form: str) -> HeldOut | None:
 
 def _resampled(data: Data, form: str, best: _Solution, draws: int) -> Iterator[Draw]:
     """A curve for each resample; none with fewer than five curves on either side."""
-    if max(len(set(data.subset_seed)), len(set(data.seed))) < MIN_REPETITIONS:
+    if (
+        not draws
+        or max(len(set(data.subset_seed)), len(set(data.seed))) < MIN_REPETITIONS
+    ):
         return
     start = [np.array(best.curve.theta)]
     for chance, one in weights(data.subset_seed, data.seed, draws):
@@ -379,11 +387,10 @@ def _resampled(data: Data, form: str, best: _Solution, draws: int) -> Iterator[D
         yield Draw(chance, made.curve if made else None)
 
 
-def _intervals(draws: Sequence[Draw], n: int) -> dict[str, tuple[float, float]]:
+def _intervals(
+    curve: Curve, draws: Sequence[Draw], n: int
+) -> dict[str, tuple[float, float]]:
     found = [(draw.chance, draw.curve.parameters) for draw in draws if draw.curve]
-    chances = [chance for chance, _ in found]
-    names = found[0][1] if found else ()
-    return {
-        name: interval([values[name] for _, values in found], chances, n)
-        for name in names
-    }
+    if not found:
+        return {}
+    return of_parameters(curve.parameters, found, n, offset="eps_inf")

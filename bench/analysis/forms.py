@@ -26,6 +26,12 @@ EQUATIONS = {
     "saturating": "(eps(x) - eps_inf) / (eps_0 - eps(x))^alpha = beta x^c",
 }
 FORMS = tuple(EQUATIONS)
+SHORTFALL = {
+    "saturating": "In 200 simulated sets of five curves the saturating form's 95 % "
+    "band held the true curve in 91 to 98 %, its parameters' intervals in 98 %.",
+}
+"""What simulation says of intervals that hold the truth less often than they claim:
+curves of seven sizes, 2 % of noise for a run and as much for a subset, none refused."""
 
 NAMES = ("log_beta", "fall", "eps_inf", "alpha")
 """Parameters in order; fall is -c, and log_beta stands at the centre of x."""

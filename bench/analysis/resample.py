@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -91,3 +91,55 @@ def interval(
     first = int(np.searchsorted(below, low))
     last = min(int(np.searchsorted(below, high)), len(ranked) - 1)
     return float(ranked[first]), float(ranked[last])
+
+
+def student(
+    estimate: float, values: Sequence[float] | Values, chances: Sequence[float], n: int
+) -> tuple[float, float]:
+    """Student's 95 % interval of an estimate on the spread of its n resampled units.
+
+    Resamples of a few curves never leave the range of these curves, so that even their
+    extremes end too early: of five normal values they hold 0.92 instead of 0.95. The
+    standard deviation, times sqrt(n / (n - 1)), is that of the estimate.
+    """
+    found = np.asarray(values, float)
+    mean = np.average(found, weights=chances)
+    spread = math.sqrt(np.average((found - mean) ** 2, weights=chances) * n / (n - 1))
+    half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * spread
+    return estimate - half, estimate + half
+
+
+def student_positive(
+    estimate: float, values: Sequence[float] | Values, chances: Sequence[float], n: int
+) -> tuple[float, float]:
+    """The same on the logarithm; a resample at 0 counts as a millionth."""
+    floor = 1e-6 * estimate
+    logs = np.log(np.maximum(np.asarray(values, float), floor))
+    low, high = student(math.log(estimate), logs, chances, n)
+    return math.exp(low), math.exp(high)
+
+
+def of_parameters(
+    estimates: Mapping[str, float],
+    drawn: Sequence[tuple[float, Mapping[str, float]]],
+    n: int,
+    offset: str,
+) -> dict[str, tuple[float, float]]:
+    """Student's interval of each parameter, from (chance, parameters) of resamples.
+
+    All but `offset`, which may be 0 and is never below, keep their sign: theirs is on
+    the logarithm of the absolute value.
+    """
+    chances = [chance for chance, _ in drawn]
+    made = {}
+    for name, value in estimates.items():
+        found = np.array([values[name] for _, values in drawn])
+        if name == offset:
+            low, high = student(value, found, chances, n)
+            low = max(low, 0.0)
+        else:
+            sign = math.copysign(1, value)
+            ends = student_positive(abs(value), abs(found), chances, n)
+            low, high = sorted(sign * end for end in ends)
+        made[name] = low, high
+    return made

@@ -38,7 +38,7 @@ X_COLUMNS = (
     "macs",
     "core_days_measured",
 )
-_BEHIND = {
+BEHIND = {
     "unique_images": ("data_examples", "data_fraction"),
     "images_seen": ("total_steps", "total_epochs", "warmup_steps"),
     "param_count": ("model",),
@@ -91,7 +91,7 @@ def lines(
         if given not in allowed:
             raise ResultsError(f"{name}: {unknown('column', given, allowed)}")
     need(rows, (x, y, "status", "source", "mode", "role"), "a fit")
-    done = _trained(rows, x, y)
+    done = trained(rows, x, y)
     columns = _group_columns(rows, x, y, group)
     if done.empty:
         return []
@@ -102,7 +102,8 @@ def lines(
     ]
 
 
-def _trained(rows: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+def trained(rows: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """Finished, measured training rows that have both."""
     kept = equal(rows, "status", "ok") & equal(rows, "source", "measured")
     kept &= rows["mode"].isin(("pretrain", "finetune")).fillna(False).astype(bool)
     return rows[kept & rows[x].notna() & rows[y].notna()]
@@ -111,7 +112,7 @@ def _trained(rows: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
 def _group_columns(
     rows: pd.DataFrame, x: str, y: str, group: Sequence[str]
 ) -> list[str]:
-    settings = [n for n in SETTINGS if n not in _BEHIND[x]]
+    settings = [n for n in SETTINGS if n not in BEHIND[x]]
     known = ["family", *settings, "environment_id", *key_columns(y)]
     for name in group:
         if name not in known:
@@ -129,7 +130,7 @@ def _varying(
             require_one_key(part, y)
         return list(group)
     differ = [name for name in columns if rows[name].nunique(dropna=False) > 1]
-    always = [name for name in _ALWAYS if name not in _BEHIND[x]] or ["family"]
+    always = [name for name in _ALWAYS if name not in BEHIND[x]] or ["family"]
     return [*always, *(n for n in differ if n not in (*always, "family"))]
 
 
@@ -197,6 +198,18 @@ def _held_out_error(one: Fit) -> float:
     if one.held_out is None or one.held_out.form is None:
         return math.inf
     return one.held_out.form
+
+
+def seed_means(data: Data, x: float) -> fits.Runs:
+    """Mean error at one x of each independent unit: what an interval counts.
+
+    Runs of one subset share their images, so a subset counts once where there are
+    several; with one subset a seed counts once.
+    """
+    at = data.where(data.x == x)
+    several = len(set(data.subset_seed.tolist())) > 1
+    unit = at.subset_seed if several else at.seed
+    return np.array([at.error[unit == one].mean() for one in np.unique(unit)])
 
 
 # Crossings -------------------------------------------------------------------

@@ -48,10 +48,14 @@ EXAMPLES = {
         "mixer-bench table results --where mode=infer --baseline Mixer-B/16",
     ],
     "report": ["mixer-bench report results published -o report.html"],
-    "fit": ["mixer-bench fit results --form offset"],
+    "fit": [
+        "mixer-bench fit results --form offset",
+        "mixer-bench fit results --form joint --size macs",
+    ],
     "budget": [
         "mixer-bench budget results",
         "mixer-bench budget results --run Mixer-B/16:ImageNet:300 --budget 3d",
+        "mixer-bench budget results --recipe mixer-jft --devices 8",
     ],
     "verify": ["mixer-bench verify results/mine/study.parquet --sample 5 --hours 1"],
     "import": ["mixer-bench import benchmark.csv --from timm -o theirs.parquet"],

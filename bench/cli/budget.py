@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench import models, results
 from bench.cli import _print
-from bench.errors import ResultsError, StudyError, unknown
+from bench.errors import StudyError, unknown
 from bench.units import duration, significant
 
 if TYPE_CHECKING:
-    from bench.analysis.budget import Cost, Run
+    import pandas as pd
+
+    from bench.analysis.budget import Cost, Rate, Run, Unpriced
 
 FORMATS = ("table", "github", "json", "csv")
 DASH = "—"
@@ -28,128 +31,268 @@ def command(
         list[str] | None,
         typer.Option(help="Price this instead: Mixer-B/16:ImageNet:300; repeatable."),
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Price this paper recipe for every model timed: vit-jft."),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of --run and --recipe; default 224.")
+    ] = None,
     devices: Annotated[float, typer.Option(help="Devices like the measured one.")] = 1,
     budget: Annotated[
         str | None, typer.Option(help="A time, as in 3d: what can be trained in it.")
     ] = None,
     format: Annotated[str, typer.Option(help="table, github, json or csv.")] = "table",
-) -> None:
-    """Core-days and wall time here of each published run, from measured train rates."""
+) -> int:
+    """Core-days and wall time here of each published run; exit 1 if none is priced."""
     from bench.analysis import budget as costing
 
     if format not in FORMATS:
         raise StudyError(f"--format: {unknown('format', format, FORMATS)}")
     if not 0 < devices < math.inf:
         raise StudyError(f"--devices: {devices:g}: must be a finite number above 0")
+    side = _side(image_size, bool(run or recipe))
     seconds = None if budget is None else costing.seconds_of(budget)
-    asked = [_named(costing.asked_run(text)) for text in run or []]
+    asked = [_named(costing.asked_run(text, side)) for text in run or []]
+    if recipe is not None:
+        costing.recipe_run(recipe, "")  # an unknown name is refused before any reading
+    frame = _read(rows)
+    rates = costing.train_rates(frame)
+    published = costing.published_runs(frame)
+    missing: list[Unpriced] = []
+    if recipe is not None:
+        made, missing = _of_recipe(recipe, rates, published, side)
+        asked += made
+    runs = asked if run or recipe else published
+    found = costing.costs(runs, rates)
+    missing = [*map(_known, costing.unpriced(runs, rates)), *missing]
+    print(_shown(found, missing, devices, seconds, format))
+    if format in ("json", "csv"):
+        for line in _measure(missing):
+            _print.note(f"to measure what is missing: {line}")
+    return 0 if found else 1
+
+
+def _side(image_size: int | None, asked: bool) -> int:
+    from bench.analysis.budget import PRETRAIN_PX
+
+    if image_size is None:
+        return PRETRAIN_PX
+    if not asked:
+        raise StudyError(
+            f"--image-size: {image_size}: is the side of --run or --recipe; the "
+            f"published runs trained at {PRETRAIN_PX}"
+        )
+    if image_size <= 0:
+        raise StudyError(f"--image-size: {image_size}: must be above 0")
+    return image_size
+
+
+def _read(rows: list[str]) -> pd.DataFrame:
     reading = results.read([*(n for n in rows if n != "published"), "published"])
     for message in reading.set_aside:
         _print.note(f"set aside: {message}")
-    frame = results.to_frame(reading.table, samples=True)
-    rates = costing.train_rates(frame)
-    runs = asked or costing.published_runs(frame)
-    found = costing.costs(runs, rates)
-    missing = costing.unpriced(runs, rates)
-    if not found:
-        raise ResultsError(
-            f"{', '.join(rows)}: no training rate at {costing.PRETRAIN_PX} px of "
-            f"{', '.join(missing[:4])}; measure one: mixer-bench time {missing[0]} "
-            "--mode train"
-        )
-    print(_shown(found, devices, seconds, format))
-    if missing:
-        _print.note(
-            f"not timed here, so not priced: {', '.join(missing)}; "
-            f"mixer-bench time {' '.join(missing)} --mode train"
-        )
+    return results.to_frame(reading.table, samples=True)
 
 
 def _named(run: Run) -> Run:
     return dataclasses.replace(run, model=models.canonical_name(run.model))
 
 
-def _shown(found: list[Cost], devices: float, seconds: float | None, fmt: str) -> str:
+def _of_recipe(
+    recipe: str, rates: list[Rate], published: list[Run], side: int
+) -> tuple[list[Run], list[Unpriced]]:
+    """The recipe for each model timed, or listed in its table where none was."""
+    from bench.analysis import budget as costing
+    from bench.recipes import papers
+
+    timed = list(dict.fromkeys(rate.model for rate in rates))
+    made, missing = [], []
+    for model in timed or _variants(papers.listed(recipe)):
+        run = costing.recipe_run(recipe, model, side)
+        if run is None:
+            why = f"not in the table of {recipe}, whose models differ in length"
+            empty = costing.Run(model, "own", math.nan, image_size=side)
+            missing.append(costing.Unpriced(empty, why))
+        else:
+            made.append(costing.with_published(run, published))
+    return made, missing
+
+
+def _variants(listed: list[str]) -> list[str]:
+    """`Mixer-B` of a table stands for every patch size of it."""
+    return [
+        name
+        for name in models.variants()
+        if name in listed or name.partition("/")[0] in listed
+    ]
+
+
+def _known(one: Unpriced) -> Unpriced:
+    """A model that is not built here cannot be timed either."""
+    if one.run.model in models.variants():
+        return one
+    return dataclasses.replace(one, why="no model of this name here")
+
+
+def _measure(missing: list[Unpriced]) -> list[str]:
+    """The commands that would measure the rates that are missing."""
+    sides: dict[int, dict[str, None]] = {}
+    for one in missing:
+        if one.run.model in models.variants() and not math.isnan(one.run.images):
+            sides.setdefault(one.run.image_size, {})[one.run.model] = None
+    return [
+        f"mixer-bench time {shlex.join(names)} --mode train --image-size {side}"
+        for side, names in sides.items()
+    ]
+
+
+def _shown(
+    found: list[Cost],
+    missing: list[Unpriced],
+    devices: float,
+    seconds: float | None,
+    fmt: str,
+) -> str:
     facts = [_facts(one, devices, seconds) for one in found]
+    facts += [_facts_without(one, devices) for one in missing]
     if fmt == "json":
         return _print.as_json(facts)
     if fmt == "csv":
         return _print.data(facts, "csv")
-    return _table(found, devices, seconds, fmt)
+    return _table(found, missing, devices, seconds, fmt)
 
 
 def _facts(one: Cost, devices: float, seconds: float | None) -> dict[str, Any]:
     from bench.analysis.budget import affordable
 
     run, rate = one.run, one.rate
+    bought = None if seconds is None else affordable(one, seconds, devices)
     return {
         "machine": rate.machine,
         "framework": rate.framework,
         "dtype": rate.dtype,
         "track": rate.track,
         "core_kind": rate.core_kind,
-        "model": run.model,
-        "dataset": run.dataset,
-        "epochs": run.epochs,
-        "images": run.images,
+        **_run_facts(run),
         "train_img_per_sec_core": rate.value,
+        "rate_image_size": rate.image_size,
+        "rate_batch_size": rate.batch_size,
         "n": rate.n,
         "core_days_extrapolated": one.core_days,
         "core_days_low": one.low,
         "core_days_high": one.high,
         "devices": devices,
         "wall_days": one.wall_days(devices),
-        "published_core_days": run.published,
-        "published_is_extrapolated": run.extrapolated,
         "tpuv3_cores_estimate": one.tpu_cores,
         "tpuv3_cores_low": one.tpu_low,
         "tpuv3_cores_high": one.tpu_high,
-        "affordable_epochs": seconds and affordable(one, seconds, devices),
+        "affordable_epochs": bought if run.epochs else None,
+        "affordable_share": bought and bought / (run.epochs or 1),
+        "why_none": None,
     }
 
 
-def _table(found: list[Cost], devices: float, seconds: float | None, fmt: str) -> str:
+def _run_facts(run: Run) -> dict[str, Any]:
+    return {
+        "model": run.model,
+        "dataset": run.dataset,
+        "epochs": run.epochs,
+        "images": None if math.isnan(run.images) else run.images,
+        "image_size": run.image_size,
+        "note": run.note or None,
+        "published_core_days": run.published,
+        "published_is_extrapolated": run.extrapolated,
+    }
+
+
+def _facts_without(one: Unpriced, devices: float) -> dict[str, Any]:
+    """The published side of a run, and why there is nothing beside it."""
+    return {**_run_facts(one.run), "devices": devices, "why_none": one.why}
+
+
+def _table(
+    found: list[Cost],
+    missing: list[Unpriced],
+    devices: float,
+    seconds: float | None,
+    fmt: str,
+) -> str:
     from bench.report.markup import Column, Grid, Group, render
 
     columns = [Column("model", text=True), Column("trained on", text=True)]
-    titles = ["epochs", "train img/s/core", "core-days here", "95 % interval"]
+    titles = ["epochs", "px", "train img/s/core", "core-days here", "95 % interval"]
     titles += [f"wall time on {devices:g}", "published", "TPUv3 cores per core"]
-    titles += [f"epochs in {duration(seconds)}"] if seconds else []
-    columns += map(Column, titles)
+    titles += [f"in {duration(seconds)}"] if seconds else []
+    columns += [*map(Column, titles), Column("rate used, or why none", text=True)]
     groups: dict[str, list[list[str]]] = {}
     for one in found:
         rate = one.rate
         where = f"{rate.machine}, {rate.core_kind}, {rate.framework}, {rate.dtype}"
         heading = f"{where}, {rate.track} track"
         groups.setdefault(heading, []).append(_line(one, devices, seconds))
+    for lack in missing:
+        blank = [DASH] * (5 if seconds else 4)
+        blank.insert(3, _published(lack.run))
+        line = [*_start(lack.run), DASH, *blank, lack.why]
+        groups.setdefault("not priced: the published side alone", []).append(line)
+    made = [Group(heading, lines) for heading, lines in groups.items()]
+    return render(Grid(columns, made, _notes(missing)), fmt)
+
+
+def _notes(missing: list[Unpriced]) -> list[str]:
     notes = [
-        "Extrapolated from the rate of a resident batch at 224 px: no data wait, "
-        "evaluation or checkpoint, and devices that scale without loss. ‡ the authors "
-        "extrapolated it too.",
+        "Extrapolated from the rate of a resident batch at the side that the run "
+        "trains at: no data wait, evaluation or checkpoint, and devices that scale "
+        "without loss. ‡ the authors extrapolated it too.",
         "TPUv3 cores per core is an estimate: the rate here over the one behind the "
         "published core-days, whose rounding is in its interval.",
     ]
-    made = [Group(heading, lines) for heading, lines in groups.items()]
-    return render(Grid(columns, made, notes), fmt)
+    return notes + [f"To measure what is missing: {line}" for line in _measure(missing)]
+
+
+def _start(run: Run) -> list[str]:
+    """What is trained: model, images, epochs, side."""
+    own = DASH if math.isnan(run.images) else f"{significant(run.images)} images"
+    return [
+        run.model,
+        run.dataset if run.epochs else own,
+        DASH if run.epochs is None else f"{run.epochs:g}",
+        str(run.image_size),
+    ]
+
+
+def _published(run: Run) -> str:
+    mark = "‡" if run.extrapolated else ""
+    return DASH if run.published is None else significant(run.published) + mark
 
 
 def _line(one: Cost, devices: float, seconds: float | None) -> list[str]:
-    from bench.analysis.budget import affordable
-
     run, rate = one.run, one.rate
-    mark = "‡" if run.extrapolated else ""
     return [
-        run.model,
-        run.dataset if run.epochs else f"{significant(run.images)} images",
-        DASH if run.epochs is None else f"{run.epochs:g}",
+        *_start(run),
         significant(rate.value),
         significant(one.core_days),
         _ends(one.low, one.high, rate.n),
         duration(86_400 * one.wall_days(devices)),
-        DASH if run.published is None else significant(run.published) + mark,
+        _published(run),
         _estimate(one),
-        *([significant(affordable(one, seconds, devices))] if seconds else []),
+        *([_bought(one, seconds, devices)] if seconds else []),
+        _rate_used(one),
     ]
+
+
+def _bought(one: Cost, seconds: float, devices: float) -> str:
+    from bench.analysis.budget import affordable
+
+    amount = significant(affordable(one, seconds, devices))
+    return f"{amount} epochs" if one.run.epochs else f"{amount} of the run"
+
+
+def _rate_used(one: Cost) -> str:
+    rate, note = one.rate, one.run.note
+    batch = "" if rate.batch_size is None else f", batch {rate.batch_size:g}"
+    return f"{rate.image_size} px{batch}" + (f"; {note}" if note else "")
 
 
 def _ends(low: float | None, high: float | None, n: int) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from bench import results
 from bench.analysis import select
-from bench.cli import _print
+from bench.cli import _fit_joint, _print
 from bench.errors import ResultsError, StudyError, unknown
 from bench.units import significant
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "github", "json", "csv")
 DASH = "—"
+JOINT = "joint"
 
 
 def command(
@@ -31,11 +32,19 @@ def command(
     ] = "unique_images",
     y: Annotated[str, typer.Option(help="An accuracy; its error is fitted.")] = "top1",
     form: Annotated[
-        str, typer.Option(help="power, offset, saturating; several with commas.")
+        str,
+        typer.Option(
+            help="power, offset, saturating; several with commas. Or: joint, over "
+            "model size and data size."
+        ),
     ] = "power,offset,saturating",
     group: Annotated[
         str, typer.Option(help="Columns that tell curves apart; default: all settings.")
     ] = "",
+    size: Annotated[
+        str | None,
+        typer.Option(help="With joint: param_count (default), macs, training_flop."),
+    ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(help="Only rows with this column=value; repeatable."),
@@ -48,13 +57,18 @@ def command(
     if format not in FORMATS:
         raise StudyError(f"--format: {unknown('format', format, FORMATS)}")
     forms = _words(form)
-    if not forms:
-        raise StudyError("--form: is empty; give power, offset or saturating")
+    _check(forms, size)
     wanted = select.conditions(where or [], "--where")
     reading = results.read(rows)
     for message in reading.set_aside:
         _print.note(f"set aside: {message}")
     frame = select.where(results.to_frame(reading.table), wanted, "--where")
+    if forms == [JOINT]:
+        found_joint = _fit_joint.fitted(
+            frame, x, size or "param_count", y, _words(group)
+        )
+        print(_fit_joint.shown(found_joint, format, x, size or "param_count"))
+        return 0 if any(fit.surface for _, fit in found_joint) else 1
     lines = scaling.lines(frame, x, y, _words(group))
     if not lines:
         raise ResultsError(
@@ -66,6 +80,18 @@ def command(
     differences = scaling.differences(lines)
     print(_shown(found, crossings, differences, format, x))
     return 0 if any(one.curve for _, fits in found for one in fits) else 1
+
+
+def _check(forms: list[str], size: str | None) -> None:
+    if not forms:
+        raise StudyError("--form: is empty; give power, offset, saturating or joint")
+    if JOINT in forms and forms != [JOINT]:
+        raise StudyError(
+            f"--form: {','.join(forms)}: joint is a surface over two sizes and stands "
+            "alone; fit the curves in a run of their own"
+        )
+    if size is not None and forms != [JOINT]:
+        raise StudyError(f"--size: {size}: is for --form joint; a curve has --x alone")
 
 
 def _words(text: str) -> list[str]:
@@ -142,7 +168,7 @@ def _tables(
 
 
 def _fits_grid(found: Found, x: str) -> Grid:
-    from bench.analysis.forms import EQUATIONS
+    from bench.analysis.forms import EQUATIONS, SHORTFALL
     from bench.report.markup import Column, Grid, Group
 
     titles = ("c", "eps_inf", "alpha", "held-out error", "straight line's")
@@ -159,11 +185,12 @@ def _fits_grid(found: Found, x: str) -> Grid:
     notes = [
         "; ".join(f"{form}: {EQUATIONS[form]}" for form in used)
         + f"; x is {x}, eps_0 the error of guessing, c < 0.",
-        "Intervals are 95 %, from whole curves of subset_seed and seed drawn again; "
-        "with fewer than five curves there is none. Held-out error: the largest x "
-        "predicted from the others, |log(predicted / observed)|; a straight line "
-        "through log error against log x beside it.",
+        "Intervals are 95 %, Student's on the spread of whole curves of subset_seed "
+        "and seed drawn again; with fewer than five curves there is none. Held-out "
+        "error: the largest x predicted from the others, |log(predicted / observed)|; "
+        "a straight line through log error against log x beside it.",
     ]
+    notes += [SHORTFALL[form] for form in used if form in SHORTFALL]
     return Grid(columns, groups, notes)
 
 

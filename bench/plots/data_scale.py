@@ -1,4 +1,4 @@
-"""Accuracy against the number of pre-training images, a line for each setting.
+"""Accuracy against the number of pre-training images, fitted curve and its band.
 
 Measured rows only: figure 2, right, of Tolstikhin et al. (2021) is drawn there and
 its values are not tabulated, so nothing is published to put beside them.
@@ -9,10 +9,15 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from bench.analysis.forms import EQUATIONS
 from bench.analysis.join import SETTINGS, training_rows
 from bench.analysis.key import equal, plain
-from bench.plots import labels, panels, remember, style
+from bench.analysis.resample import LEVEL
+from bench.analysis.seeds import MIN_RUNS
+from bench.analysis.stats import MIN_REPETITIONS
+from bench.plots import fitted, labels, panels, remember, style
 
 NEEDS = ("unique_images", "top1", "chance", "model", "family", "mode")
 NOTHING = (
@@ -22,32 +27,32 @@ NOTHING = (
 _DATA_SIZE = ("data_examples", "data_fraction")
 _LINE = [*(name for name in SETTINGS if name not in _DATA_SIZE), "environment_id"]
 """What a line shares: all that its cells declare, except the size of the data."""
+_EXTRA = ("shuffle", "n_train", "total_steps", *fitted.COLUMNS)
 
 
 @remember.once
 def points(rows: pd.DataFrame) -> pd.DataFrame:
-    """Exactly the plotted points: medians over seeds, with their range."""
+    """Exactly what is drawn: a mean for each size, then the fitted curve of the line.
+
+    `kind` is `runs` or `fit`. `y_low` and `y_high` are Student's interval of a mean
+    over `n` seeds, or the band of a curve; null where there is none.
+    """
     done = rows[
         equal(rows, "status", "ok")
         & equal(rows, "source", "measured")
         & equal(rows, "mode", "pretrain")
-    ]
+    ].reset_index(drop=True)
+    numbered = done.assign(attempt_id=done.index.astype(str))  # back from mean to runs
     parts = panels.split_by_key(
-        training_rows(done), "top1", "core_days", name=panels.measured_name
+        training_rows(numbered), "top1", "core_days", name=panels.measured_name
     )
     if not parts:
         return pd.DataFrame(columns=[*panels.POINT_COLUMNS, *_EXTRA])
     both = pd.concat(parts, ignore_index=True)
-    for name in ("top1", "top1_low", "top1_high"):
-        both[name] = 100 * both[name].astype(float)
     known = panels.finished(both.assign(label=_labels(both)), "unique_images", "top1")
-    known = known.rename(columns={"top1_low": "y_low", "top1_high": "y_high"})
     lines = panels.one_line_each(known, _LINE)
     kept = panels.in_order(lines, ["model", "framework", "label", "x"])
-    return panels.exact(kept, *_EXTRA)
-
-
-_EXTRA = ("shuffle", "n_train", "y_low", "y_high", "total_steps")
+    return panels.exact(fitted.with_fits(kept, done), *_EXTRA)
 
 
 def _labels(rows: pd.DataFrame) -> list[str]:
@@ -68,22 +73,58 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
     for axes, (name, part) in zip(grid, panels.by_panel(found), strict=True):
         _panel(axes, part, across)
         style.title(axes, name, across, bool(part["demo"].any()))
-    style.legend(figure, found)
+    style.legend(figure, found, _strokes(found))
     labels.settle(figure)
     for axes, (_, part) in zip(grid, panels.by_panel(found), strict=True):
-        panels.name_line_ends(axes, part)
+        panels.name_line_ends(axes, _named(part))
     return figure
 
 
-def _panel(axes: Axes, part: pd.DataFrame, across: int) -> None:
-    style.scatter(axes, part)
-    for _, line in part.groupby(panels.LINE, dropna=False):
-        colour = style.COLOURS[str(line["family"].iloc[0])]
-        axes.plot(line["x"], line["y"], color=colour, linewidth=0.9, gid="line")
-        axes.vlines(
-            line["x"], line["y_low"], line["y_high"], color=colour, linewidth=0.9
+def _runs(found: pd.DataFrame) -> pd.DataFrame:
+    return found[found["kind"] == "runs"]
+
+
+def _named(part: pd.DataFrame) -> pd.DataFrame:
+    """The means, their labels with the number of seeds where lines differ in it."""
+    means = _runs(part)
+    if means["n"].nunique() == 1:  # the axis says it once
+        return means
+    counts = means.groupby(panels.LINE, dropna=False)["n"].transform
+    words = [
+        f"{label} n={low:g}" + ("" if low == high else f"–{high:g}")
+        for label, low, high in zip(
+            means["label"], counts("min"), counts("max"), strict=True
         )
-    for chance in sorted(set(part["chance"].dropna())):
+    ]
+    return means.assign(label=words)
+
+
+def _strokes(found: pd.DataFrame) -> tuple[Line2D, ...]:
+    """Keys of the strokes that occur: a fit, its band, dots merely joined."""
+    fits, means = found[found["kind"] == "fit"], _runs(found)
+    made = []
+    if len(fits):
+        fit = Line2D([], [], color="#444444", linewidth=1.1, label="fit")
+        made.append(fit)
+    if fits["y_low"].notna().any():
+        band = Line2D([], [], color="#444444", linewidth=5, alpha=fitted.SHADE)
+        band.set_label(f"{100 * LEVEL:g} % band of the fit")
+        made.append(band)
+    if means["form"].isna().any():
+        joined = Line2D([], [], color="#444444", **fitted.JOINED)
+        joined.set_label("no fit: joined")
+        made.append(joined)
+    for stroke in made:
+        stroke.set_solid_capstyle("butt")  # a round one runs into its label
+    return tuple(made)
+
+
+def _panel(axes: Axes, part: pd.DataFrame, across: int) -> None:
+    means = _runs(part)
+    style.scatter(axes, means)
+    for _, line in part.groupby(panels.LINE, dropna=False):
+        fitted.draw_line(axes, line, style.COLOURS[str(line["family"].iloc[0])])
+    for chance in sorted(set(means["chance"].dropna())):
         axes.axhline(100 * chance, color="#777777", linestyle=":", linewidth=0.8)
         axes.annotate(
             "chance",
@@ -95,19 +136,69 @@ def _panel(axes: Axes, part: pd.DataFrame, across: int) -> None:
             fontsize=style.SMALL_PT,
             color="#555555",
         )
-    style.log_axis(axes, "x", part["x"], pad=style.room_for_names(axes, across))
-    style.ticks_at(axes, "x", sorted(set(part["x"])))
-    axes.set_xlabel("distinct pre-training images")
+    style.log_axis(axes, "x", means["x"], pad=style.room_for_names(axes, across))
+    style.ticks_at(axes, "x", sorted(set(means["x"])))
+    counts = {f"{n:g}" for n in means["n"]}
+    shared = f" (n={counts.pop()} each)" if len(counts) == 1 else ""
+    axes.set_xlabel(f"distinct pre-training images{shared}")
     axes.set_ylabel(f"{panels.tested_on(part)} top-1 accuracy (%)")
 
 
 def caption(found: pd.DataFrame) -> str:
     """What the figure shows and what it does not."""
-    seeds = sorted({int(n) for n in found["n_train"]})
-    text = (
-        "Accuracy against distinct pre-training images; points are medians over "
-        f"{' or '.join(map(str, seeds))} runs, bars their whole range; what a line "
-        "joins differs in the size of the data alone. "
-        "The paper's own curve is not tabulated, so no published point is drawn."
+    sentences = [
+        "Accuracy against distinct pre-training images; what a line joins differs in "
+        "the size of the data alone.",
+        _of_means(_runs(found)),
+        *_of_fits(found),
+        "The paper's own curve is not tabulated, so no published point is drawn.",
+    ]
+    return " ".join(sentences) + panels.demo_sentence(found)
+
+
+def _of_means(means: pd.DataFrame) -> str:
+    counts = sorted({int(n) for n in means["n"]})
+    numbers = " or ".join(map(str, counts))
+    text = f"A point is the mean over n={numbers} seeds (of the data subset where it "
+    text += "was drawn more than once, else of the training)"
+    if counts[-1] < MIN_RUNS:
+        return f"{text}; under {MIN_RUNS} there is no interval."
+    few = f"; dots alone have fewer than {MIN_RUNS}" if counts[0] < MIN_RUNS else ""
+    return f"{text}, its bar Student's {100 * LEVEL:g} % interval of that mean{few}."
+
+
+def _of_fits(found: pd.DataFrame) -> list[str]:
+    means = _runs(found)
+    used = [form for form in EQUATIONS if (means["form"] == form).any()]
+    made = []
+    if used:
+        equations = "; ".join(f"{form}, {EQUATIONS[form]}" for form in used)
+        made.append(
+            f"Curves: the identified form that predicted the largest size best, on the "
+            f"error eps ({equations})."
+        )
+        made.append(_of_bands(found))
+    for why, part in means[means["why_not"].notna()].groupby("why_not", sort=False):
+        made.append(f"No curve for {panels.listed(part['label'])} ({why}).")
+    return made
+
+
+def _of_bands(found: pd.DataFrame) -> str:
+    fits = found[found["kind"] == "fit"]
+    bare = fits[fits["y_low"].isna()]
+    means = (
+        f"A band is the pointwise {100 * LEVEL:g} % interval of the curve, not of one "
+        "more run: whole curves of a seed are drawn again and fitted again"
     )
-    return text + panels.demo_sentence(found)
+    if bare.empty:
+        return means + "." + _shortfall(fits)
+    none = f"{panels.listed(bare['label'])}: fewer than {MIN_REPETITIONS} curves"
+    if len(bare) == len(fits):
+        return f"No band for {none} to draw again."
+    return f"{means}; none for {none}." + _shortfall(fits)
+
+
+def _shortfall(fits: pd.DataFrame) -> str:
+    """What is known of the band's true coverage, where it is short of its name."""
+    notes = dict.fromkeys(fitted.coverage_note(str(form)) for form in fits["form"])
+    return "".join(f" {note}" for note in notes if note)

@@ -281,6 +281,27 @@ def recipe_fields(
     return fields
 
 
+def length(name: str, model: str) -> tuple[str, float | None, bool]:
+    """Data set and epochs of a paper's recipe, and whether its table lists the model.
+
+    Epochs are null for a model not listed, unless all that are share one length.
+
+    >>> length("mixer-imagenet", "Mixer-B/16"), length("mixer-jft", "ViT-B/16")
+    (('imagenet', 300, True), ('jft-300m', None, False))
+    """
+    paper = _PAPERS[name]
+    row = paper.rows.get(model, paper.rows.get(model.partition("/")[0]))
+    if row is not None:
+        return paper.data, row[0], True
+    lengths = {epochs for epochs, _ in paper.rows.values()}
+    return paper.data, lengths.pop() if len(lengths) == 1 else None, False
+
+
+def listed(name: str) -> list[str]:
+    """The models of a paper's recipe as its table has them: `Mixer-B`, `ViT-B/16`."""
+    return list(_PAPERS[name].rows)
+
+
 def _demo_fields(family: str) -> dict[str, Any]:
     if family not in _DEMO:
         raise StudyError(

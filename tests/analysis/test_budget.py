@@ -96,14 +96,76 @@ def test_few_processes_have_no_interval():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"mode": "infer"}, {"image_size": 32}, {"status": "oom"}, {"role": "anchor"}],
+    [{"mode": "infer"}, {"status": "oom"}, {"role": "anchor"}, {"peer": "timm"}],
 )
-def test_only_timed_training_at_the_papers_side_counts(changes):
+def test_only_our_own_timed_training_counts(changes):
     assert budget.train_rates(frame(**changes)) == []
 
 
 def test_published_rates_are_of_inference_and_never_price_a_run():
     assert budget.train_rates(read_published()) == []
+
+
+def test_a_rate_prices_only_runs_at_its_side_and_the_others_say_why():
+    rates = budget.train_rates(frame(image_size=32))
+    here, there = (Run("Mixer-B/16", "own", 1e6, image_size=side) for side in (32, 224))
+    other = Run("ViT-B/16", "own", 1e6)
+    (found,) = budget.costs([here, there, other], rates)
+    assert found.run == here and found.rate.image_size == 32
+    assert [
+        (one.run, one.why) for one in budget.unpriced([here, there, other], rates)
+    ] == [
+        (there, "timed at 32 px; the run trains at 224"),
+        (other, "training not timed here"),
+    ]
+
+
+def test_of_two_batches_the_faster_is_used_and_named():
+    slow, fast = frame(rate=300.0), frame(rate=500.0, batch_size=32, cell_id="d")
+    (rate,) = budget.train_rates(pd.concat([slow, fast], ignore_index=True))
+    assert (rate.value, rate.batch_size) == (500, 32)
+
+
+def test_a_rate_of_each_side_is_kept():
+    small = frame(rate=900.0, image_size=128, cell_id="d")
+    rates = budget.train_rates(pd.concat([frame(), small], ignore_index=True))
+    assert {one.image_size: one.value for one in rates} == {224: 400, 128: 900}
+
+
+RECIPES = [
+    # recipe, model -> data set, epochs, listed in its table
+    ("mixer-imagenet", "Mixer-B/16", "ImageNet", 300, True),
+    ("mixer-jft", "Mixer-L/16", "JFT-300M", 14, True),
+    ("augreg-21k", "ViT-S/32", "ImageNet-21k", 300, True),
+    ("bit-jft", "BiT-R152x4", "JFT-300M", 40, True),
+    ("mixer-imagenet", "BiT-R50x1", "ImageNet", 300, False),
+]
+
+
+@pytest.mark.parametrize("recipe, model, dataset, epochs, listed", RECIPES)
+def test_a_recipe_has_its_papers_length(recipe, model, dataset, epochs, listed):
+    found = budget.recipe_run(recipe, model, 128)
+    assert (found.dataset, found.epochs, found.image_size) == (dataset, epochs, 128)
+    assert found.images == budget.IMAGES[dataset] * epochs
+    assert (found.note == "") is listed
+
+
+def test_a_recipe_of_several_lengths_has_none_for_a_model_not_in_its_table():
+    assert budget.recipe_run("mixer-jft", "ViT-B/16") is None
+
+
+@pytest.mark.parametrize("name", ["demo", "mixer", "paper"])
+def test_an_unknown_recipe_is_refused(name):
+    with pytest.raises(StudyError, match=r"--recipe: unknown paper recipe .*vit-jft"):
+        budget.recipe_run(name, "Mixer-B/16")
+
+
+def test_a_recipe_stands_beside_what_was_published_of_the_same_run():
+    published = budget.published_runs(read_published())
+    run = budget.recipe_run("mixer-jft", "Mixer-B/16")
+    assert budget.with_published(run, published).published == 80
+    elsewhere = budget.recipe_run("mixer-jft", "Mixer-B/16", 128)
+    assert budget.with_published(elsewhere, published).published is None
 
 
 def test_a_budget_buys_its_share_of_the_epochs():

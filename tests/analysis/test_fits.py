@@ -9,6 +9,7 @@ import pytest
 
 from bench.analysis import fits, forms, resample
 from bench.analysis.forms import Curve
+from bench.analysis.seeds import student_interval
 
 SIZES = [100, 300, 1000, 3000, 10_000, 30_000, 100_000]
 CENTRE = 3162.0
@@ -194,3 +195,27 @@ def test_one_seed_in_each_subset_is_drawn_with_it():
 def test_an_interval_ends_at_values_that_were_drawn():
     values, chances = [3.0, 1.0, 2.0], [0.4, 0.3, 0.3]
     assert resample.interval(values, chances, 5) == (1.0, 3.0)
+
+
+def test_a_run_far_below_the_others_of_its_size_starts_no_search_at_nothing():
+    data = runs("power", noise=0.01, subsets=3)
+    low = data.error.copy()
+    low[-1] /= 20
+    assert fits.fit(changed(data, low), "saturating").runs == len(data)
+
+
+def test_students_interval_of_a_mean_of_five_is_that_of_the_text_book():
+    """Resampled means have sd sqrt(4 / 5) s / sqrt(5): put right, it is s / sqrt(5)."""
+    values = np.array([1.0, 2.0, 4.0, 7.0, 11.0])
+    listed = list(resample.weights(np.arange(5), np.zeros(5, int), draws=1))
+    chances = [chance for chance, _ in listed]
+    means = [float(np.average(values, weights=one)) for _, one in listed]
+    found = resample.student(5.0, means, chances, 5)
+    assert found == pytest.approx(student_interval(values))
+
+
+def test_parameters_keep_their_sign_and_an_offset_ends_at_0():
+    drawn = [(0.2, {"c": -v, "eps_inf": v / 10}) for v in (0.01, 0.1, 0.5, 0.9, 2.0)]
+    found = resample.of_parameters({"c": -0.5, "eps_inf": 0.05}, drawn, 5, "eps_inf")
+    assert found["c"][0] < -0.5 < found["c"][1] < 0
+    assert found["eps_inf"][0] == 0 and found["eps_inf"][1] > 0.05
