@@ -140,7 +140,8 @@ def _contradictions(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     except (StudyError, TypeError) as error:
         yield "model", f"{row['model']}: is no cell: {error}"
         return
-    if cell.cell_id != row["cell_id"]:
+    searched = row["learning_rates"] is not None  # the row holds the rate found
+    if not searched and cell.cell_id != row["cell_id"]:
         yield "cell_id", f"{row['cell_id']}: the row's fields give {cell.cell_id}"
     for name, should in claimed.items():
         if row[name] is not None and row[name] != should:

@@ -91,6 +91,7 @@ class _Reader:
     # document ---------------------------------------------------------------
 
     def study(self, name: str, document: Any) -> Study:
+        folders.forget()
         top = self.mapping("the file", document, _TOP)
         settings = self.mapping("settings", top.get("settings", {}), None)
         effort, shared = self.split_settings(settings)

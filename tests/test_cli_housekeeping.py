@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,7 +52,7 @@ def written(rows, path):
 
 def test_the_committed_rows_have_no_fault(capsys, here):
     code, out, err = call(capsys, "check", COMMITTED)
-    assert (code, out) == (0, "") and "3 files, 200 rows: 0 faults" in err
+    assert (code, out) == (0, "") and re.search(r"rows: 0 faults$", err.strip())
 
 
 TRAINED = [

@@ -1,4 +1,5 @@
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,12 @@ SHIPPED = sorted(Path(__file__).parent.parent.glob("studies/*.yaml"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_every_shipped_study_loads_and_opens_with_its_command(path):
+def test_every_shipped_study_loads_and_opens_with_its_command(
+    path, tmp_path, monkeypatch
+):
+    small = runpy.run_path(str(path.parent / "small_imagenet.py"))
+    small["main"](tmp_path / "imagenet", train=32, val=2)
+    monkeypatch.chdir(tmp_path)
     assert studies.load(path.stem).cells
     header = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert any(f"mixer-bench run studies/{path.name}" in line for line in header)

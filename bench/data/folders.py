@@ -81,6 +81,11 @@ def _fingerprint(dataset: str, folder: Path) -> str:
     return data.fingerprint(dataset, Source(folder=folder))
 
 
+def forget() -> None:
+    """Look again: a folder may have changed since another study was read."""
+    _fingerprint.cache_clear()
+
+
 def found(data_dir: str, beside: Path, key: str = "data_dir") -> Path:
     """The folder behind `data_dir`: below the study's folder, else below this one."""
     given = Path(data_dir).expanduser()
