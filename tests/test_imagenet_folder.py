@@ -280,7 +280,7 @@ def test_the_whole_study_as_a_stranger_runs_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     script = str(ROOT / "studies" / "small_imagenet.py")
     subprocess.run([sys.executable, script, "imagenet"], env=_environment(), check=True)
-    text = STUDY.read_text().replace("total_steps: 60\n", "total_steps: 15\n")
+    text = STUDY.read_text().replace("total_steps: 150\n", "total_steps: 15\n")
     text = text.replace("total_steps: 600", "total_steps: 60")
     text = text.replace("settings:\n", "settings:\n  checkpoint_steps: 10\n")
     Path(STUDY.name).write_text(text)
