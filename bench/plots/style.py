@@ -268,8 +268,9 @@ def room_for_names(axes: Axes, across: int) -> tuple[float, float]:
 def ticks_at(axes: Axes, which: str, values: list[float]) -> None:
     """Ticks at the values themselves, leaving out those too close to be read."""
     kept = values[:1]
+    apart = max(1.12, (values[-1] / values[0]) ** 0.08) if values else 1.12
     for value in values[1:]:
-        if value / kept[-1] > 1.12:
+        if value / kept[-1] > apart:
             kept.append(value)
     getattr(axes, f"{which}axis").set_major_locator(FixedLocator(kept))
 

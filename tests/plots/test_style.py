@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from bench.models import FAMILIES
 from bench.plots import style
@@ -99,3 +100,11 @@ def test_an_unknown_published_family_is_other():
 )
 def test_panels_are_stacked_on_a_narrow_page(width, panels, across):
     assert style.across(panels, width) == across
+
+
+def test_ticks_at_values_leave_out_what_would_collide():
+    axes = Figure().subplots()
+    style.ticks_at(axes, "x", [16, 32, 128, 256, 384, 512, 640, 768])
+    assert list(axes.xaxis.get_majorticklocs()) == [16, 32, 128, 256, 384, 640]
+    style.ticks_at(axes, "x", [224, 384, 448, 512])
+    assert list(axes.xaxis.get_majorticklocs()) == [224, 384, 448, 512]
