@@ -6,7 +6,6 @@ import itertools
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from bench.models import FAMILIES
 from bench.plots import style
@@ -103,6 +102,8 @@ def test_panels_are_stacked_on_a_narrow_page(width, panels, across):
 
 
 def test_ticks_at_values_leave_out_what_would_collide():
+    from matplotlib.figure import Figure
+
     axes = Figure().subplots()
     style.ticks_at(axes, "x", [16, 32, 128, 256, 384, 512, 640, 768])
     assert list(axes.xaxis.get_majorticklocs()) == [16, 32, 128, 256, 384, 640]
