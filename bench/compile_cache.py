@@ -13,6 +13,7 @@ import fcntl
 import logging
 import os
 import re
+import uuid
 from pathlib import Path
 from typing import TextIO
 
@@ -75,18 +76,34 @@ def hold(place: Path) -> None:
         return
     for mark in place.glob(f"{_MARK}*"):
         _clear_after(mark, place)
-    mark = place / f"{_MARK}{os.getpid()}"
+    # Hosts that share a home folder share process numbers too.
+    mark = place / f"{_MARK}{uuid.uuid4().hex}"
+    try:
+        _held[place] = _locked(mark)
+    except OSError as error:
+        logging.getLogger(__name__).warning(
+            "%s: cannot be locked: %s; after a kill while compiling, empty it",
+            place,
+            error.strerror,
+        )
+
+
+def _locked(mark: Path) -> TextIO:
     file = mark.open("w")
-    fcntl.flock(file, fcntl.LOCK_EX)
-    _held[place] = file
     atexit.register(mark.unlink, missing_ok=True)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def _clear_after(mark: Path, place: Path) -> None:
     with contextlib.suppress(FileNotFoundError), mark.open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # its process lives
+        except OSError:  # its process lives, or nothing can be locked here
             return
         began = mark.stat().st_mtime
         for path in place.rglob("*"):

@@ -1,5 +1,6 @@
 """Compiled programs are reused, said to be, and never change a result or a run."""
 
+import errno
 import json
 import os
 import subprocess
@@ -160,3 +161,17 @@ def test_what_a_killed_process_was_writing_is_compiled_anew(tmp_path):
     assert len(list(tmp_path.glob("written-by-*"))) == 1, "the living one's"
     living.kill()
     living.wait()
+
+
+def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(
+    tmp_path, monkeypatch, caplog
+):
+    def refuse(*_):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    (tmp_path / "kept.so").write_text("whole")
+    (tmp_path / "written-by-another").write_text("")
+    monkeypatch.setattr(compile_cache.fcntl, "flock", refuse)
+    compile_cache.hold(tmp_path)
+    assert "cannot be locked: Operation not supported" in caplog.text
+    assert (tmp_path / "kept.so").exists()
