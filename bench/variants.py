@@ -35,10 +35,12 @@ _EXTRAS: dict[str, tuple[tuple[str, ...], ...]] = {
     CHANNELS_LAST: (_TORCH, CONVOLUTIONAL, ("cpu", "cuda")),
     CUDNN_ATTENTION: (_TORCH, ("vit",), ("cuda",)),
     MALLOC: ((*_TORCH, "jit"), _EVERY, ("cpu",)),
-    ONEDNN: (("eager", "compile"), ("mixer", "vit"), ("cpu",)),
+    ONEDNN: (("eager", "compile"), ("mixer", "vit", "resnet"), ("cpu",)),
 }
 _IN_TRAINING_ONLY = (("compile", ONEDNN),)
 """For inference it is eager: its weights are laid out at the first call."""
+_AT_INFERENCE_ONLY = (("resnet", ONEDNN),)
+"""Its kernels are standardised once, so that nothing could learn."""
 OURS_ALONE = (ONEDNN,)
 """It rewrites our layers; a peer's have no such form."""
 
@@ -97,6 +99,7 @@ class Step:
             and self.device_kind in kinds
             and not (self.peer and extra in OURS_ALONE)
             and (self.mode == "train" or (base, extra) not in _IN_TRAINING_ONLY)
+            and (self.mode == "infer" or (self.family, extra) not in _AT_INFERENCE_ONLY)
         )
 
     def allowed(self) -> tuple[str, ...]:
@@ -170,6 +173,11 @@ def of_cell(cell: Cell, family: str, device_kind: str) -> str | None:
             "say track: tuned"
         )
     return None
+
+
+def is_channels_last(variant: str) -> bool:
+    """Whether convolutions compute in channels last, which oneDNN does faster."""
+    return not {CHANNELS_LAST, ONEDNN}.isdisjoint(split(variant)[1])
 
 
 def process_environment(variant: str | None) -> dict[str, str]:

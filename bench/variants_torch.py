@@ -44,7 +44,7 @@ def memory_format(variant: str) -> torch.memory_format:
     On a CPU torch's channels-last group norm loses digits, so that the certificate may
     refuse a ratio of this variant.
     """
-    last = variants.CHANNELS_LAST in variants.split(variant)[1]
+    last = variants.is_channels_last(variant)
     return torch.channels_last if last else torch.contiguous_format
 
 
@@ -54,7 +54,7 @@ def layout(family: str, variant: str, peer: str | None) -> str:
     Our Mixer and ViT keep NHWC; ResNets, and whatever a peer builds, are NCHW unless
     the variant says channels last.
     """
-    if variants.CHANNELS_LAST in variants.split(variant)[1]:
+    if variants.is_channels_last(variant):
         return "NHWC"
     ours = peer is None and family not in variants.CONVOLUTIONAL
     return "NHWC" if ours else "NCHW"
@@ -63,7 +63,7 @@ def layout(family: str, variant: str, peer: str | None) -> str:
 def arrange(module: nn.Module, variant: str, *, training: bool) -> None:
     """Rewrite the module as the variant asks; its weights stay."""
     extras = variants.split(variant)[1]
-    if variants.CHANNELS_LAST in extras:
+    if variants.is_channels_last(variant):
         module.memory_format = torch.channels_last
     if variants.ONEDNN in extras:
         _onednn().arrange(module, training=training)

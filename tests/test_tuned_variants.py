@@ -48,7 +48,9 @@ def test_one_way_to_build_has_one_name(given, wanted):
         ("compile", {"framework": "jax"}),
         ("malloc", {"device_kind": "cuda"}),
         ("cudnn-attention", {"family": "vit"}),
-        ("onednn", {}),
+        ("onednn", {"mode": "train"}),
+        ("onednn", {"family": "resnet_v1"}),
+        ("compile-freeze+onednn", {}),
         ("onednn", {"family": "vit", "device_kind": "cuda"}),
         ("onednn", {"family": "vit", "peer": "timm"}),
         ("compile+onednn", {"family": "vit"}),
@@ -244,8 +246,16 @@ def test_channels_last_computes_what_eager_does(mode):
     assert [found[name][3] for name in found] == ["NCHW", "NHWC"]
 
 
-@pytest.mark.parametrize("mode", ["infer", "train"])
-@pytest.mark.parametrize("model", ["Mixer-XXS/4", "ViT-XXS/4"])
+@pytest.mark.parametrize(
+    ("model", "mode"),
+    [
+        ("Mixer-XXS/4", "infer"),
+        ("Mixer-XXS/4", "train"),
+        ("ViT-XXS/4", "infer"),
+        ("ViT-XXS/4", "train"),
+        ("BiT-R14x1/4", "infer"),  # its group norm keeps the digits, channels last too
+    ],
+)
 def test_onednn_computes_what_eager_does(model, mode):
     pytest.importorskip("torch")
     found = outputs(model, mode, "eager", "eager+onednn")

@@ -5,7 +5,8 @@ product goes to oneDNN. For inference its weights are laid out once, GELU happen
 the product, and query, key and value are one product. Token mixing moves the tokens
 last, where the weights are the right-hand side that can be laid out beforehand. In
 reduced precision attention is written out: torch's fused CPU kernel computes it in
-float32 blocks, at a fraction of the rate of its bfloat16 products.
+float32 blocks, at a fraction of the rate of its bfloat16 products. BiT: see
+`onednn_resnet_torch`.
 
 The parameters stay those of the network, so that training updates them in place. Timed
 steps have no dropout, so that `noise` is always None here.
@@ -20,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bench.models import onednn_resnet_torch
 from bench.models.layers_torch import Dense, MlpBlock, gelu
 from bench.models.mixer_torch import TokenMlpBlock
 from bench.models.vit_torch import Attention, scores_attention
@@ -31,7 +33,7 @@ _GELU: tuple[str, list[Any], str] = ("gelu", [], "tanh")
 
 
 def arrange(module: nn.Module, *, training: bool) -> None:
-    """Rewrite the layers of a Mixer or ViT in place.
+    """Rewrite the layers of a Mixer or ViT in place, or of a BiT for inference.
 
     Without training the weights are laid out at the first call, for its batch.
     """
@@ -49,7 +51,9 @@ def _inferred(layer: nn.Module) -> nn.Module | None:
         return TokensLast(LaidOutMlp(layer.Dense_0, layer.Dense_1))
     if isinstance(layer, MlpBlock):
         return LaidOutMlp(layer.Dense_0, layer.Dense_1)
-    return LaidOutAttention(layer) if isinstance(layer, Attention) else None
+    if isinstance(layer, Attention):
+        return LaidOutAttention(layer)
+    return onednn_resnet_torch.inferred(layer)
 
 
 def _trained(layer: nn.Module) -> nn.Module | None:
