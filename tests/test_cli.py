@@ -187,7 +187,6 @@ BAD = [
     (["time", "Mixer-B/16", "--framework", "jax", "--against", "timm"], "is written"),
     (["time", "Mixer-B/16", "--out", "junk.bin"], "junk.bin: is a file"),
     (["time", "Mixer-B/16", "--peak", "bf16=1e12"], "give dtype=FLOP/s:source"),
-    (["time", "Mixer-B/16", "--framework", ""], "nothing"),
     (["time"], "Missing argument"),
     (["doctor", "--device", "abacus"], "abacus"),
     (["doctor", "Mixer-B/16"], "unexpected extra argument"),

@@ -78,7 +78,6 @@ def measured(
     picked_batch=None,
     role="cell",
     window_s=1.0,
-    sweep_max=1024,
     device=None,
     rate=1e12,
     peak=None,
