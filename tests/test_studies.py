@@ -133,10 +133,13 @@ def test_a_study_that_times_anything_has_an_anchor_unless_it_says_null(tmp_path)
     assert load(TRAINED, tmp_path).anchor is None
 
 
-def test_the_anchor_loads_an_accelerator(tmp_path, monkeypatch):
-    gpu = dataclasses.replace(devices.describe("cpu"), kind="cuda")
-    monkeypatch.setattr(devices, "describe", lambda kind: gpu)
-    assert load(GOOD, tmp_path).anchor.batch_size == 256
+@pytest.mark.parametrize(("kind", "batch"), [("cuda", 256), ("abacus", 8)])
+def test_the_anchor_loads_an_accelerator_that_is_known(
+    kind, batch, tmp_path, monkeypatch
+):
+    other = dataclasses.replace(devices.describe("cpu"), kind=kind)
+    monkeypatch.setattr(devices, "describe", lambda asked: other)
+    assert load(GOOD, tmp_path).anchor.batch_size == batch
 
 
 SHIPPED = sorted(Path(__file__).parent.parent.glob("studies/*.yaml"))

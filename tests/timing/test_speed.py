@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fake_device import FakeClock, FakeWorkload
@@ -230,6 +231,15 @@ def test_cores_that_rest_and_others_on_the_device_are_told(monkeypatch):
     assert list(told) == ["idle_cores", "shared_device"]  # others may have the spare
     assert told["idle_cores"].startswith("the step kept 1.0 of 4 cores busy")
     assert told["shared_device"].startswith("2 other processes on the device")
+
+
+def test_other_programs_on_the_cores_are_told(monkeypatch):
+    busy = SimpleNamespace(cores=lambda: 1.5)
+    monkeypatch.setattr(machine, "OthersLoad", lambda: busy)
+    monkeypatch.setattr(cores, "spare", lambda: 0.0)
+    values, _ = measured(batch_size=16)
+    told = {one["kind"]: one["seen"] for one in values["cautions"]}
+    assert told["host_load"].startswith("other programs used 1.5 of")
 
 
 def test_a_step_that_computes_nan_fails_the_attempt():
