@@ -184,7 +184,6 @@ BAD = [
     (["time", "Mixer-B/16", "--image-size", "-224"], "image_size"),
     (["time", "Mixer-B/16", "--track", "fast"], "unknown track 'fast'"),
     (["time", "Mixer-B/16", "--against", "keras"], "unknown peer 'keras'"),
-    (["time", "Mixer-B/16", "--framework", "jax", "--against", "timm"], "is written"),
     (["time", "Mixer-B/16", "--out", "junk.bin"], "junk.bin: is a file"),
     (["time", "Mixer-B/16", "--peak", "bf16=1e12"], "give dtype=FLOP/s:source"),
     (["time"], "Missing argument"),

@@ -213,6 +213,9 @@ def test_a_wrong_precision_is_a_finding():
         def effective_precision(self, dtype):
             return "bfloat16"
 
+        def convolution_precision(self, dtype):
+            return "float32"
+
     (found,) = doctor.of_backend(Rounded(), "cpu")
     assert found.passed is False and "come out as bfloat16" in found.seen
 
