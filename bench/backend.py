@@ -211,6 +211,9 @@ class Backend(Protocol):
     def effective_precision(self, dtype: str) -> str:
         """What a matmul labelled `dtype` computes in: a probe against float64."""
 
+    def convolution_precision(self, dtype: str) -> str:
+        """The same of a convolution: other switches than the matmul's decide on it."""
+
     def reset_peak_memory(self) -> bool:
         """Start the peak again from here; False where that cannot be done."""
 

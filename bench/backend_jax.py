@@ -311,6 +311,24 @@ class JaxBackend:
 
         return probe.precision_of(multiply)
 
+    def convolution_precision(self, dtype: str) -> str:
+        kind = self._dtype(dtype)
+
+        def multiply(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+            # A 1 x 1 convolution: rows are pixels, columns of `right` are channels out.
+            image, kernel = (self._put(m.astype(kind)) for m in (left, right))
+            with jax.default_matmul_precision(PRECISION[dtype]):
+                made = jax.lax.conv_general_dilated(
+                    image[None, :, None],
+                    kernel[None, None],
+                    (1, 1),
+                    "VALID",
+                    dimension_numbers=("NHWC", "HWIO", "NHWC"),
+                )
+            return np.asarray(made)[0, :, 0].astype(np.float64)
+
+        return probe.precision_of(multiply)
+
     def reset_peak_memory(self) -> bool:
         return self.device_kind == "cpu" and probe.reset_peak_rss()
 

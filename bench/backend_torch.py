@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench import cores, models, peers, probe, variants, variants_torch
@@ -352,6 +353,21 @@ class TorchBackend:
             return product.cpu().to(torch.float64).numpy()
 
         return probe.precision_of(multiply)
+
+    def convolution_precision(self, dtype: str) -> str:
+        _switch_tf32(probe.check_dtype(dtype) == "tf32")
+
+        def multiply(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+            # A 1 x 1 convolution: rows are pixels, columns of `right` are channels out.
+            image, kernel = (
+                torch.from_numpy(m.T.copy()).to(self._device, DTYPES[dtype])
+                for m in (left, right)
+            )
+            made = F.conv2d(image[None, :, :, None], kernel[:, :, None, None])
+            return made[0, :, :, 0].t().cpu().to(torch.float64).numpy()
+
+        with torch.inference_mode():
+            return probe.precision_of(multiply)
 
     def reset_peak_memory(self) -> bool:
         if self._device.type == "cuda":

@@ -116,6 +116,20 @@ def cgroup_quota(root: Path = CGROUP, membership: str | None = None) -> float | 
     return min((quota for quota in quotas if quota is not None), default=None)
 
 
+def quota_period_s(root: Path = CGROUP, membership: str | None = None) -> float:
+    """Seconds in which the CPU quotas are dealt out anew, the longest; 0 without any.
+
+    >>> _period_s("150000 100000"), _period_s("max 100000")
+    (0.1, 0.0)
+    """
+    return max(map(_period_s, _quota_texts(root, membership)), default=0.0)
+
+
+def _period_s(cpu_max: str) -> float:
+    period = float(cpu_max.split()[1]) / 1e6
+    return 0.0 if parse_quota(cpu_max) is None else period
+
+
 def _quota_texts(root: Path, membership: str | None) -> list[str]:
     texts = []
     for folder in _cgroup_folders(root, "cpu", membership):
@@ -212,6 +226,11 @@ def hypervisor(system: Path = SYSTEM) -> bool:
 def usable() -> Cores:
     """The cores that this process may use, now."""
     return count(topology(), allowed_cpus(), cgroup_quota())
+
+
+def spare() -> float:
+    """Cores in the affinity mask beyond those that a quota grants: room for others."""
+    return count(topology(), allowed_cpus(), None).count - usable().count
 
 
 def threads() -> int:

@@ -127,7 +127,8 @@ def reset_peak_rss() -> bool:
 
 
 COPY_BYTES = 256 * 2**20
-"""Of one buffer that is copied: far more than any cache holds."""
+"""Of one buffer that is copied; with its copy, more than the last cache of all but a
+few parts."""
 
 
 def copy_rate(start: Callable[[], None], barrier: Callable[[], None]) -> float:

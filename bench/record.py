@@ -25,6 +25,7 @@ Schema history
    as cell fields probe_dir, probe_fingerprint, probe_evaluation, probe_examples;
    fewshot in a curve's point; n_test, chance and preprocess in a few-shot entry;
    polyak as a cell field; train_input.
+9: cpu_cores_used.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -42,7 +43,7 @@ import pyarrow as pa
 
 from bench.specs import Cell
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 CEILING_OF_MACHINE = 4
 CHANGED_MEANING = ("ceiling_flop_per_sec", "ceiling_method", "ceiling_share")
@@ -232,6 +233,7 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("clock_mhz_before", pa.float64(), "MHz", "device clock before the window"),
     ("clock_mhz_after", pa.float64(), "MHz", "the same, after"),
     ("throttled_by", pa.list_(pa.string()), "", "what held the device back"),
+    ("cpu_cores_used", pa.float64(), "core", "this process's CPU time / the window's"),
     ("host_peak_memory_bytes", pa.int64(), "B", "peak resident of the process"),
     ("peak_memory_bytes", pa.int64(), "B", "peak of the process or the device"),
     ("peak_memory_method", pa.string(), "", "where that figure comes from"),

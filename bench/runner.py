@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import random
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -22,11 +21,10 @@ from bench import checkpoints, executors, forecast, machine, models, results, st
 from bench.errors import StudyError
 from bench.history import History
 from bench.lineage import Lineage, check_files
+from bench.ordering import with_anchors, work_items
 from bench.specs import PROTOCOL, SPEED_MODES, Bandwidth, Cell, Limit, Study, WorkItem
 
 DEFAULT_OUT = "results"
-CEILING_S = 8.0
-"""Three fresh processes, two seconds and an import each."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,7 @@ def make_plan(
     reused, todo = lineage.ordered(reused, todo)
     picked = {item: history.picked_batch(item) for item in todo}
     todo = [dataclasses.replace(item, picked_batch=picked[item]) for item in todo]
-    items = _with_anchors(study, todo, history)
+    items = with_anchors(study, todo, history)
     aside = history.set_aside
     known = forecast.usable(history.table, host.machine_id)
     return Plan(
@@ -172,43 +170,6 @@ def _history(
         environment_id={name: made[0] for name, made in environments.items()},
         reuse=reuse,
     )
-
-
-def work_items(study: Study) -> Iterator[WorkItem]:
-    """Rounds of repetitions, each in its own random but reproducible order.
-
-    Interleaving spreads a slow spell of the machine over all cells instead of one. A
-    training cell runs once: there, repetitions are seeds.
-    """
-    for repetition in range(study.repetitions):
-        cells = [c for c in study.cells if repetition == 0 or c.mode in SPEED_MODES]
-        random.Random(f"{study.name}:{repetition}").shuffle(cells)
-        for cell in cells:
-            yield WorkItem(
-                cell=cell,
-                repetition=repetition,
-                effort=study.effort,
-                peak=study.peaks.get(cell.dtype),
-                own_core=study.own_core,
-            )
-
-
-def _with_anchors(
-    study: Study, items: list[WorkItem], history: History
-) -> list[WorkItem]:
-    """The anchor first, between and last, whenever speed is measured at all."""
-    if study.anchor is None or not any(i.cell.mode in SPEED_MODES for i in items):
-        return items
-    anchor = WorkItem(
-        cell=study.anchor, role="anchor", effort=study.effort, own_core=study.own_core
-    )
-    start = history.anchors_done(anchor)
-    half = len(items) // 2
-    blocks = [items[:half], items[half:]]
-    made: list[WorkItem] = []
-    for number, block in enumerate(blocks):
-        made += [dataclasses.replace(anchor, repetition=start + number), *block]
-    return [*made, dataclasses.replace(anchor, repetition=start + len(blocks))]
 
 
 def _device_kind(study: Study) -> str:
@@ -376,20 +337,3 @@ def _predicted(found: forecast.Forecast) -> dict[str, Any]:
         "predicted_core_days": found.core_days,
         "predicted_from": found.basis or None,
     }
-
-
-def estimate_s(study: Study) -> float:
-    """A first guess of the whole time, before anything has run.
-
-    Start-up and compilation of a fresh process, plus the window or the training, and
-    the machine's ceiling once for each dtype.
-    """
-    start_up, inductor = {"jax": 8.0, "torch": 4.0}, 20.0
-    dtypes = {cell.dtype for cell in study.cells if cell.mode in SPEED_MODES}
-    window = dict.fromkeys(SPEED_MODES, study.effort.window_s * 1.5)
-    return CEILING_S * len(dtypes) + sum(
-        start_up[item.cell.framework]
-        + window.get(item.cell.mode, 6.0)
-        + (inductor if (item.cell.variant or "").startswith("compile") else 0.0)
-        for item in work_items(study)
-    )

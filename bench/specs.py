@@ -333,11 +333,11 @@ class Parent:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkItem:
-    """One fresh-process measurement of a cell; role is `cell` or `anchor`."""
+    """One fresh-process measurement of a cell; role `pilot` ends after its sweep."""
 
     cell: Cell
     repetition: int = 0
-    role: Literal["cell", "anchor"] = "cell"
+    role: Literal["cell", "anchor", "pilot"] = "cell"
     effort: Effort = Effort()
     picked_batch: int | None = None
     """The batch that an earlier repetition's pilot picked; None runs the pilot."""

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench import checkpoints, folding, forecast, machine, results, runner
+from bench import checkpoints, folding, forecast, machine, ordering, results, runner
 from bench.specs import Cell, Study, WorkItem
 
 _ROW = ["attempt_id", "study", "machine", "cell_id", "repetition", "role", "status"]
@@ -77,7 +77,7 @@ def of_study(study: Study, out: Path, reuse: str = "strict") -> Standing:
         plan.host.name,
         len(todo.get("", [])),
         _seconds(plan.items, plan.known),
-        runner.estimate_s(study),
+        ordering.estimate_s(study),
         plan.set_aside,
     )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import (
+    anchors,
     data,
     devices,
     feasible,
@@ -121,7 +122,7 @@ class _Reader:
             cells=tuple(cells.values()),
             repetitions=self.repetitions(top.get("repetitions", 1)),
             effort=effort,
-            anchor=self.anchor(top.get("anchor")),
+            anchor=self.anchor(top.get("anchor", anchors.usual(cells.values()))),
             source=self.where,
         )
 
@@ -139,8 +140,8 @@ class _Reader:
         return value
 
     def anchor(self, value: Any) -> Cell | None:
-        if value is None:
-            return None
+        if value is None or isinstance(value, Cell):
+            return value
         if isinstance(value, Mapping) and any(
             isinstance(v, list) for v in value.values()
         ):

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -253,15 +254,16 @@ def ask(framework, code):
 
 PRECISIONS = """
 names = ("float32", "bfloat16", "float16", "tf32", "float64")
-print(json.dumps({n: b.effective_precision(n) for n in names}))
+print(json.dumps({n: [b.effective_precision(n), b.convolution_precision(n)]
+                  for n in names}))
 """
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_cpu_computes_in_what_the_dtype_says_and_has_no_tf32(framework):
     found = ask(framework, PRECISIONS)
-    assert found.pop("tf32") == "float32"
-    assert found == {name: name for name in found}
+    assert found.pop("tf32") == ["float32", "float32"]
+    assert found == {name: [name, name] for name in found}
 
 
 ERRORS = {
@@ -365,6 +367,17 @@ except UntrustedMeasurement as error:
 def test_jax_without_its_barrier_is_caught():
     """Even on a CPU jax returns before the work is done."""
     assert ask("jax", NO_BARRIER).startswith("the barrier returned early")
+
+
+@pytest.mark.parametrize(("kind", "waits"), [("cpu", 0), ("cuda", 1), ("npu", 1)])
+def test_torch_waits_for_any_accelerator_known_or_not(kind, waits, monkeypatch):
+    torch = pytest.importorskip("torch")
+    from bench.backend_torch import barrier_of
+
+    calls = []
+    monkeypatch.setattr(torch.accelerator, "synchronize", lambda: calls.append(1))
+    barrier_of(SimpleNamespace(type=kind))()
+    assert len(calls) == waits
 
 
 @pytest.mark.parametrize(

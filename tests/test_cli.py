@@ -35,6 +35,7 @@ class FailingExecutor:
 STUDY = """
 question: A study of one cell
 settings: {batch_size: 4}
+anchor: null
 grids: [{mode: infer, model: Mixer-XXS/4, framework: jax, image_size: 16}]
 """
 
@@ -87,6 +88,27 @@ def test_run_twice_measures_once(capsys, here, monkeypatch):
     code, out, err = call(capsys, "run", "my.yaml")
     assert code == 0
     assert "reusing 1 finished" in err and "nothing is left to measure" in err
+
+
+class CautiousExecutor(OkExecutor):
+    def run(self, item):
+        said = {"cause": "a job", "remedy": "end it"}
+        kinds = [("host_load", "1 of 2 cores"), ("drift", "9 % slower")]
+        told = [{"kind": kind, "seen": seen, **said} for kind, seen in kinds]
+        return {**super().run(item), "cautions": told[: 2 - item.repetition]}
+
+
+def test_cautions_are_told_after_the_table(capsys, here, monkeypatch):
+    monkeypatch.setattr(executors, "make", lambda name: CautiousExecutor())
+    (here / "my.yaml").write_text(f"{STUDY}repetitions: 2\n")
+    _, out, _ = call(capsys, "run", "my.yaml")
+    said = [line for line in out.splitlines() if line.startswith("caution")]
+    where = "as in Mixer-XXS/4 jax infer"
+    assert said == [
+        f"caution  host_load in 2 of 2 rows, {where}: 1 of 2 cores; likely a job; "
+        "end it",
+        f"caution  drift in 1 of 2 rows, {where}: 9 % slower; likely a job; end it",
+    ]
 
 
 def test_a_study_whose_cells_another_has_measured_still_shows_them(
@@ -152,6 +174,21 @@ BAD = [
     (["time", "Mixer-B/16", "--dtype", "fp8"], "unknown dtype 'fp8'"),
     (["time", "Mixer-B/16", "--image-size", "225"], "225"),
     (["time", "Mixer-B/16", "--repetitions", "0"], "repetitions"),
+    (["time", "Mixer-B/16", "--window", "0"], "window_s"),
+    (["time", "Mixer-B/16", "--window", "inf"], "window_s"),
+    (["time", "Mixer-B/16", "--batch-size", "0"], "batch_size"),
+    (["time", "Mixer-B/16", "--batch-size", ""], "batch_size|--batch-size"),
+    (["time", "Mixer-B/16", "--mode", ","], "mode"),
+    (["time", "Mixer-B/16", "--dtype", ""], "dtype"),
+    (["time", "Mixer-B/16", "--image-size", "0"], "image_size"),
+    (["time", "Mixer-B/16", "--image-size", "-224"], "image_size"),
+    (["time", "Mixer-B/16", "--track", "fast"], "unknown track 'fast'"),
+    (["time", "Mixer-B/16", "--against", "keras"], "unknown peer 'keras'"),
+    (["time", "Mixer-B/16", "--out", "junk.bin"], "junk.bin: is a file"),
+    (["time", "Mixer-B/16", "--peak", "bf16=1e12"], "give dtype=FLOP/s:source"),
+    (["time"], "Missing argument"),
+    (["doctor", "--device", "abacus"], "abacus"),
+    (["doctor", "Mixer-B/16"], "unexpected extra argument"),
     (["time", "Mixer-B/16", "--device", "abacus"], "abacus"),
     (["models", "--format", "xml"], "unknown format 'xml'"),
     (["models", "--image-size", "225"], "225"),

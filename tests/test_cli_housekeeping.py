@@ -19,6 +19,7 @@ COMMITTED = Path(__file__).parent.parent / "results" / "amd-epyc-2vcpu"
 STUDY = """
 question: Two cells
 settings: {batch_size: 4}
+anchor: null
 grids: [{mode: infer, model: [Mixer-XXS/4, ViT-XXS/4], framework: jax, image_size: 16}]
 """
 

@@ -117,6 +117,23 @@ def test_the_tightest_quota_of_all_parents_counts(tmp_path):
     assert cores.cgroup_quota(tmp_path, "0::/\n") is None
 
 
+def test_the_longest_period_of_a_quota_counts_and_none_is_zero(tmp_path):
+    write(tmp_path / "cpu.max", "max 500000\n")
+    write(tmp_path / "a/cpu.max", "150000 100000\n")
+    write(tmp_path / "a/b/cpu.max", "300000 250000\n")
+    assert cores.quota_period_s(tmp_path, "0::/a/b\n") == 0.25
+    assert cores.quota_period_s(tmp_path, "0::/a\n") == 0.1
+    assert cores.quota_period_s(tmp_path, "0::/\n") == 0.0
+
+
+def test_what_a_quota_leaves_of_the_mask_is_spare(monkeypatch):
+    monkeypatch.setattr(cores, "topology", lambda: cores.parse_cpuinfo(cpuinfo(64, 2)))
+    monkeypatch.setattr(cores, "allowed_cpus", lambda: frozenset(range(64)))
+    for quota, spare in ((None, 0.0), (1.5, 30.5), (40.0, 0.0)):
+        monkeypatch.setattr(cores, "cgroup_quota", lambda found=quota: found)
+        assert cores.spare() == spare
+
+
 def test_inside_a_container_the_mount_itself_is_the_group(tmp_path):
     write(tmp_path / "cpu.max", "50000 100000\n")
     assert cores.cgroup_quota(tmp_path, "0::/docker/1234\n") == 0.5

@@ -73,6 +73,43 @@ def test_a_real_worker_measures(monkeypatch):
     assert values["img_per_sec_core"] > 0 and len(values["samples"]) >= 1
 
 
+class TwoWorkers(process.Process):
+    """Notes what each worker is asked; `pilot` and `window` are their answers."""
+
+    def __init__(self):
+        self.curve = {"sweep": [1], "batch_knee": 8, "ms_per_image_batch1": 3.0}
+        self.pilot = {"status": "ok", "batch_size": 16, **self.curve}
+        self.window = {"status": "ok", "sweep": None, "img_per_sec": 9.0}
+        self.asked = []
+
+    def _in_worker(self, item):
+        self.asked.append((item.role, item.picked_batch))
+        return self.pilot if item.role == "pilot" else self.window
+
+
+AUTO = dataclasses.replace(ITEM, cell=dataclasses.replace(CELL, batch_size="auto"))
+
+
+def test_the_pilot_and_what_is_reported_never_share_a_process():
+    made = TwoWorkers()
+    values = made.run(AUTO)
+    assert made.asked == [("pilot", None), ("cell", 16)]
+    assert values == {"status": "ok", "img_per_sec": 9.0, **made.curve}
+
+
+def test_a_batch_that_is_known_needs_one_process():
+    for item in (ITEM, dataclasses.replace(AUTO, picked_batch=4)):
+        made = TwoWorkers()
+        made.run(item)
+        assert made.asked == [("cell", item.picked_batch)]
+
+
+def test_a_pilot_that_fails_ends_the_attempt():
+    made = TwoWorkers()
+    made.pilot = {"status": "oom"}
+    assert made.run(AUTO) == {"status": "oom"} and len(made.asked) == 1
+
+
 @pytest.mark.parametrize(
     "error, status",
     [

@@ -112,7 +112,7 @@ def test_a_changed_pretraining_runs_again_with_its_descendants_alone(
     monkeypatch.setattr(executors, "make", lambda name: fake)
     path = str(place / STUDY.name)
     runner.run_study(path, out=tmp_path)
-    assert len(fake.take()) == 12
+    assert len(fake.take()) == 12 + 3  # the anchor first, between and last
     runner.run_study(path, out=tmp_path)
     assert fake.take() == []
     changed = place / "changed" / STUDY.name
@@ -307,7 +307,7 @@ def test_the_whole_study_as_a_stranger_runs_it(tmp_path, monkeypatch):
         assert ("found a checkpoint of step" in err) is (out == "cut")
     cut, whole = _rows(Path("cut")), _rows(Path("whole"))
     _assert_the_same(cut, whole)
-    assert len(cut) == 12 and sum(row["resumes"] == 1 for row in cut.values()) == 1
+    assert len(cut) == 12 + 1 and sum(row["resumes"] == 1 for row in cut.values()) == 1
 
     Path(STUDY.name).write_text(f"{text}\n{PARENTS}\n")
     process = started("cut")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import checkpoints, executors, results, runner
+from bench import checkpoints, executors, machine, results, runner
 from bench.errors import MissingPackage, ResultsError, StudyError
+from bench.ordering import estimate_s, work_items
 from bench.specs import Bandwidth, Cell, Limit, Study, WorkItem
 
 A = Cell(mode="infer", model="Mixer-B/16", framework="jax", batch_size=8)
@@ -56,6 +57,39 @@ def test_every_cell_is_repeated_in_rounds_and_training_is_not(fake, tmp_path):
     assert len(keys) == len(set(keys)) == 3 + 3 + 1
     rounds = [item.repetition for item in fake.items]
     assert rounds == sorted(rounds)
+
+
+def test_each_round_has_its_own_random_order_and_a_second_run_the_same():
+    cells = [dataclasses.replace(A, batch_size=size) for size in range(1, 9)]
+    asked = study(*cells, repetitions=3)
+    sizes = [item.cell.batch_size for item in work_items(asked)]
+    rounds = [sizes[:8], sizes[8:16], sizes[16:]]
+    assert len({tuple(one) for one in rounds}) == 3
+    assert all(sorted(one) == list(range(1, 9)) != one for one in rounds)
+    assert [item.cell.batch_size for item in work_items(asked)] == sizes
+
+
+def test_while_an_item_runs_the_device_is_held(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "_lease_folder", lambda: tmp_path / "lease")
+    held = []
+
+    def seen(item):
+        held.extend(machine.holders())
+        return {"status": "ok"}
+
+    monkeypatch.setattr(fake, "run", seen)
+    runner.run_study(study(A), out=tmp_path)
+    (holder,) = held
+    assert holder.alive and holder.told["cell_id"] == A.cell_id
+    assert machine.holders() == []
+
+
+def test_the_estimate_counts_the_anchor_and_the_sweeps():
+    plain = estimate_s(study(A))
+    anchored = estimate_s(study(A, anchor=ANCHOR))
+    window_s = study(A).effort.window_s
+    assert anchored - plain == pytest.approx(3 * (8.0 + 1.5 * window_s))
+    assert estimate_s(study(B)) > plain + 8.0  # one more process, and its pilots
 
 
 def test_the_second_run_measures_nothing(fake, tmp_path):

@@ -1,10 +1,11 @@
+import dataclasses
 import re
 import runpy
 from pathlib import Path
 
 import pytest
 
-from bench import models, studies
+from bench import devices, models, studies
 from bench.errors import StudyError
 from bench.recipes import papers
 
@@ -112,6 +113,33 @@ def test_the_default_spelled_out_is_the_default(tmp_path):
     )
     ids = [cell.cell_id for cell in explicit.cells]
     assert ids == [cell.cell_id for cell in load(GOOD, tmp_path).cells]
+
+
+TRAINED = """
+grids:
+  - {mode: pretrain, model: Mixer-B/16, framework: jax, dataset: digits, image_size: 32,
+     total_steps: 3, batch_size: 8}
+"""
+
+
+def test_a_study_that_times_anything_has_an_anchor_unless_it_says_null(tmp_path):
+    anchor = load(GOOD, tmp_path).anchor
+    assert (anchor.model, anchor.framework) == ("Mixer-S/32", "torch")
+    assert (anchor.mode, anchor.batch_size, anchor.track) == ("infer", 8, "protocol")
+    jax = "grids: [{mode: infer, model: Mixer-B/16, framework: jax, device: cpu}]"
+    made = load(jax, tmp_path).anchor
+    assert (made.framework, made.device) == ("jax", "cpu")  # never a second framework
+    assert load(f"anchor: null\n{GOOD}", tmp_path).anchor is None
+    assert load(TRAINED, tmp_path).anchor is None
+
+
+@pytest.mark.parametrize(("kind", "batch"), [("cuda", 256), ("abacus", 8)])
+def test_the_anchor_loads_an_accelerator_that_is_known(
+    kind, batch, tmp_path, monkeypatch
+):
+    other = dataclasses.replace(devices.describe("cpu"), kind=kind)
+    monkeypatch.setattr(devices, "describe", lambda asked: other)
+    assert load(GOOD, tmp_path).anchor.batch_size == batch
 
 
 SHIPPED = sorted(Path(__file__).parent.parent.glob("studies/*.yaml"))

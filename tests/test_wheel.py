@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 STUDY = """
 question: Does an installed wheel train and time?
 settings: {batch_size: 8, window_s: 0.3, total_steps: 2, dataset: digits}
+anchor: null
 grids:
   - {mode: infer, model: Mixer-XXS/4, framework: jax, image_size: 16}
   - {mode: pretrain, model: Mixer-XXS/4, framework: jax, image_size: 16}

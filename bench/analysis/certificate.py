@@ -71,7 +71,7 @@ def certify(one: Row, other: Row) -> str:
             return f"{name}: {mine} and {theirs}"
     ours, others = _outputs(one, "probe_outputs"), _outputs(other, "probe_outputs")
     if ours is None or others is None:
-        return "outputs not recorded"
+        return "outputs not recorded, or not the same in every repetition"
     if not (np.isfinite(ours).all() and np.isfinite(others).all()):
         return "outputs not finite"
     if one["mode"] == "train":
@@ -80,6 +80,22 @@ def certify(one: Row, other: Row) -> str:
     if one["dtype"] in _WIDE:
         return _within("logits differ", distance(ours, others), LOGITS)
     return _same_error(one, other, ours, others)
+
+
+def shared_outputs(repetitions: Sequence[Any]) -> list[float] | None:
+    """The outputs that all repetitions of a cell agree on; None where one has others.
+
+    It is the same program on the same numbers: they differ by no more than sums in no
+    fixed order do, to the rounding of the narrowest dtype.
+    """
+    found = [_as_outputs(values) for values in repetitions]
+    first = found[0]
+    for other in found:
+        if first is None or other is None or len(first) != len(other):
+            return None
+        if not np.abs(first - other).max() <= NARROW_LOSS * np.abs(first).max():
+            return None
+    return None if first is None else first.tolist()
 
 
 def distance(ours: Outputs, others: Outputs) -> float:
@@ -138,7 +154,10 @@ def _rms(error: Outputs) -> float:
 
 
 def _outputs(row: Row, name: str) -> Outputs | None:
-    values: Sequence[float] | None = row.get(name)
+    return _as_outputs(row.get(name))
+
+
+def _as_outputs(values: Sequence[float] | None) -> Outputs | None:
     if values is None or np.ndim(values) != 1 or len(values) == 0:
         return None
     return np.asarray(values, dtype=np.float64)

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from bench import record
 from bench.analysis.ablations import PAPERS
+from bench.analysis.certificate import shared_outputs
 from bench.analysis.columns import sample_arrays
 from bench.analysis.descent import descended, roots, with_avg5
 from bench.analysis.key import equal, key_columns, need, numbered, plain
@@ -167,6 +168,7 @@ _SUMMARISED = tuple(
             *_MEDIANS_OF_SPEED,
             *_MEDIANS_OF_TRAINING,
             *("batch_size", "git_dirty", "attempt_id", "samples", "cores", "fewshot"),
+            "probe_outputs",
         )
     )
 )
@@ -270,6 +272,7 @@ def _summarise_speed(part: pd.DataFrame) -> dict[str, Any]:
     return {
         **{name: _median(part[name]) for name in _MEDIANS_OF_SPEED},
         "batch_size": _agreed(part["batch_size"]),
+        "probe_outputs": shared_outputs(_listed(part["probe_outputs"])),
         "git_dirty": bool(equal(part, "git_dirty", True).any()),
         "n": len(part),
         "low": low,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import executors, forecast, machine, runner
+from bench import executors, forecast, machine, ordering, runner
 from bench.backend import check_framework
 from bench.cli import _print
 from bench.specs import Cell, Study, WorkItem
@@ -75,7 +75,7 @@ def _total(study: Study, plan: runner.Plan, found: list[forecast.Forecast]) -> s
     if len(known) == len(found):
         said = f"{duration(sum(known))} by forecast"
     else:
-        rough = duration(runner.estimate_s(study))
+        rough = duration(ordering.estimate_s(study))
         said = (
             f"{len(found) - len(known)} of them without a forecast; about {rough} by "
             "rule of thumb"

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tabulate import tabulate
 
 from bench.errors import StudyError, unknown
@@ -68,6 +69,25 @@ def drift_lines(measured: pd.DataFrame) -> list[str]:
     return [
         f"{study} on {machine}: {drift.verdict(_records(_anchors(part))).sentence}"
         for (study, machine), part in groups
+    ]
+
+
+def caution_lines(measured: pd.DataFrame) -> list[str]:
+    """Each kind of caution once: how many rows have it, one as it was seen, what to do.
+
+    The oftenest first. Every row keeps all of its own.
+    """
+    seen: dict[str, list[tuple[str, Mapping[str, str]]]] = {}
+    for row in measured[["model", "framework", "mode", "cautions"]].to_dict("records"):
+        cell = f"{row['model']} {row['framework']} {row['mode']}"
+        listed = row["cautions"]
+        for one in listed if isinstance(listed, Sequence | np.ndarray) else ():
+            seen.setdefault(one["kind"], []).append((cell, one))
+    often = sorted(seen.items(), key=lambda item: -len(item[1]))
+    return [
+        f"{kind} in {len(found)} of {len(measured)} rows, as in {found[0][0]}: "
+        f"{found[0][1]['seen']}; likely {found[0][1]['cause']}; {found[0][1]['remedy']}"
+        for kind, found in often
     ]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from bench import forecast, results, runner
+from bench import forecast, ordering, results, runner
 from bench.cli import _print
 from bench.specs import Study
 from bench.units import duration, percent, significant
@@ -58,6 +58,8 @@ def finish(summary: runner.Summary, plots: Path | None) -> int:
         _draw(pd.concat([measured, frame[frame["source"] == "published"]]), plots)
     for line in _print.drift_lines(measured):
         print(f"drift    {line}")
+    for line in _print.caution_lines(measured):
+        print(f"caution  {line}")
     missed = forecast.errors(summary.rows)
     if missed is not None:
         print(
@@ -130,7 +132,7 @@ class _Shown:
             return
         _print.note(
             f"{items} to measure; the whole study takes about "
-            f"{duration(runner.estimate_s(plan.study))}"
+            f"{duration(ordering.estimate_s(plan.study))}"
         )
         if sys.stderr.isatty():
             self._open_bar(items)

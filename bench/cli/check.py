@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import checking, lineage, runner, studies
+from bench import checking, lineage, ordering, studies
 from bench.cli import _print
 
 
@@ -46,7 +46,7 @@ def _study(name: str) -> dict[str, Any]:
     return {
         "study": study.source,
         "cells": len(study.cells),
-        "measurements": sum(1 for _ in runner.work_items(study)),
+        "measurements": sum(1 for _ in ordering.work_items(study)),
         "modes": dict(Counter(cell.mode for cell in study.cells)),
         "frameworks": study.frameworks,
     }

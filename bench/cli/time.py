@@ -48,6 +48,13 @@ NoCompileCache = Annotated[
         "--no-compile-cache", help="Compile anew; keep and reuse no compiled program."
     ),
 ]
+Anchor = Annotated[
+    bool,
+    typer.Option(
+        help="Time one same cell first, between and last: it tells drift, and costs "
+        "three runs more."
+    ),
+]
 Peaks = Annotated[
     list[str] | None,
     typer.Option(
@@ -77,6 +84,7 @@ def command(
     repetitions: Repetitions = 5,
     window: WindowS = 5.0,
     no_compile_cache: NoCompileCache = False,
+    anchor: Anchor = True,
     peak: Peaks = None,
     core_kind: CoreKind = None,
     cores_per_device: CoresPerDevice = None,
@@ -96,7 +104,7 @@ def command(
     if no_compile_cache:
         compile_cache.switch_off()
     study = dataclasses.replace(
-        _study(_with_peer(grid, against), repetitions, window),
+        _study(_with_peer(grid, against), repetitions, window, anchor),
         peaks=dict(map(_peak, peak or [])),
         own_core=_own_core(core_kind, cores_per_device),
     )
@@ -134,7 +142,9 @@ def _with_peer(grid: dict[str, Any], peer: str) -> list[dict[str, Any]]:
     return [grid, {**grid, "framework": framework, "peer": peer}]
 
 
-def _study(grids: list[dict[str, Any]], repetitions: int, window: float) -> Study:
+def _study(
+    grids: list[dict[str, Any]], repetitions: int, window: float, anchor: bool
+) -> Study:
     return studies.from_values(
         "time",
         {
@@ -142,6 +152,7 @@ def _study(grids: list[dict[str, Any]], repetitions: int, window: float) -> Stud
             "settings": {"window_s": window, "sweep_min": 2, "sweep_max": 1024},
             "grids": grids,
             "repetitions": repetitions,
+            **({} if anchor else {"anchor": None}),
         },
     )
 

@@ -103,7 +103,7 @@ def reading() -> Reading:
     """Energy counter, clock and throttle reasons of the GPU that is timed, by NVML.
 
     Needs nvidia-ml-py. A MIG slice shares its board's counter with its neighbours, so
-    it has no energy of its own.
+    it has no energy of its own, nor a list of who else is on it.
     """
     gpu = visible(parse_list(_smi("-L")), os.environ.get("CUDA_VISIBLE_DEVICES"))
     if gpu is None or importlib.util.find_spec("pynvml") is None:
@@ -126,13 +126,16 @@ def reading_of(nvml: Any, gpu: Gpu) -> Reading:
         except nvml.NVMLError_NotSupported:
             return None
 
-    spent = None
+    spent = running = None
     if not gpu.slice_of:
         spent = asked("nvmlDeviceGetTotalEnergyConsumption")  # millijoules
+        running = asked("nvmlDeviceGetComputeRunningProcesses")
     bits = asked("nvmlDeviceGetCurrentClocksThrottleReasons") or 0
     return Reading(
         energy={} if spent is None else {"gpu": Counter(spent / 1e3)},
         energy_method=None if spent is None else "nvml_counter",
         clock_mhz=asked("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_SM),
         throttle_flags=tuple(name for bit, name in THROTTLES.items() if bits & bit),
+        # A container may see nobody, not even itself: that tells nothing.
+        processes=len(running) if running else None,
     )

@@ -27,6 +27,8 @@ class Reading:
     """Counters that rise while something holds the device back."""
     throttle_flags: tuple[str, ...] = ()
     """What holds it back at this moment."""
+    processes: int | None = None
+    """Processes that have the device open, ours included; None where it is untold."""
 
 
 def joules(before: Reading, after: Reading) -> float | None:
@@ -44,6 +46,12 @@ def throttled(before: Reading, after: Reading) -> list[str]:
         if count > before.throttle_counts.get(name, count)
     ]
     return sorted({*rose, *before.throttle_flags, *after.throttle_flags})
+
+
+def neighbours(before: Reading, after: Reading) -> int | None:
+    """Processes beside ours on the device, before or after; None where it is untold."""
+    told = [r.processes for r in (before, after) if r.processes is not None]
+    return max(0, max(told) - 1) if told else None
 
 
 def _rise(before: Counter, after: Counter) -> float:

@@ -23,6 +23,8 @@ from bench.executors.ceiling import ceiling_of
 from bench.executors.work import failure, perform
 from bench.specs import Bandwidth, Cell, Effort, Limit, OwnCore, Parent, WorkItem
 
+_OF_PILOT = ("sweep", "batch_knee", "ms_per_image_batch1")
+
 
 class Process:
     """Starts a worker for every item and waits for it."""
@@ -31,7 +33,20 @@ class Process:
     """Only where work runs on this machine does this machine's ceiling hold."""
 
     def run(self, item: WorkItem) -> dict[str, Any]:
-        """Record values of one attempt; the worker's death is one of them."""
+        """Record values of one attempt; the worker's death is one of them.
+
+        A pilot sweep has a process of its own: what it leaves in an allocator, in
+        caches and in a peak of memory must not be in the window that is reported.
+        """
+        if item.cell.batch_size != "auto" or item.picked_batch is not None:
+            return self._in_worker(item)
+        pilot = self._in_worker(dataclasses.replace(item, role="pilot"))
+        if pilot["status"] != "ok":
+            return pilot
+        picked = dataclasses.replace(item, picked_batch=pilot["batch_size"])
+        return {**self._in_worker(picked), **{name: pilot[name] for name in _OF_PILOT}}
+
+    def _in_worker(self, item: WorkItem) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="mixer-bench-") as folder:
             answer, errors = Path(folder) / "values.json", Path(folder) / "stderr"
             kills = cores.memory_kills()

@@ -19,6 +19,8 @@ MILD, SEVERE = 1.5, 3.0
 DRIFT = 0.05
 BUSY = 0.10
 """Share of the usable cores that others may use before it is worth a word."""
+IDLE = 0.25
+"""Share of the usable cores that may rest: a step has parts that no two can share."""
 APART = 5.0
 """Ashman's D of two clusters of step times. Splitting a normal sample at its mean gives
 2.7 and a uniform one 3.5, so 5 is two humps and not one."""
@@ -157,15 +159,47 @@ def timer(block_s: float, overhead_s: float, wanted: float) -> Caution | None:
     )
 
 
-def host_load(others: float, cores: float) -> Caution | None:
-    """Other programs used the cores that were being timed."""
-    if others <= BUSY * cores:
+def host_load(others: float, cores: float, spare: float = 0.0) -> Caution | None:
+    """Other programs used the cores that were being timed.
+
+    `spare` cores lie in the affinity mask and beyond the CPU quota: others may have
+    those.
+    """
+    if others <= spare + BUSY * cores:
         return None
+    beyond = f", {spare:g} beyond the quota" if spare else ""
     return Caution(
         "host_load",
-        f"other programs used {others:.1f} of {cores:g} cores during the window",
+        f"other programs used {others:.1f} of {cores + spare:g} cores{beyond} during "
+        "the window",
         "something else ran on these cores",
         "stop it, or time on other cores",
+    )
+
+
+def idle_cores(used: float | None, cores: float) -> Caution | None:
+    """The rate is divided by cores that did not work."""
+    if used is None or used >= (1 - IDLE) * cores:
+        return None
+    return Caution(
+        "idle_cores",
+        f"the step kept {used:.1f} of {cores:g} cores busy, and its rate is divided by "
+        f"{cores:g}",
+        "the batch is too small for the cores, a flag keeps the framework to fewer "
+        "threads, or other programs took them",
+        "raise the batch; or time on fewer cores (taskset) and say so",
+    )
+
+
+def shared_device(others: int | None) -> Caution | None:
+    """Other processes computed on the device that was being timed."""
+    if not others:
+        return None
+    return Caution(
+        "shared_device",
+        f"{others} other process{'es' * (others > 1)} on the device in the window",
+        "another job, notebook or desktop has the device open",
+        "end it, or time another device (CUDA_VISIBLE_DEVICES)",
     )
 
 

@@ -77,6 +77,8 @@ class Rig:
     build: Callable[[Size], Workload]
     usable: float
     """Cores that this process may use."""
+    spare: float = 0.0
+    """Cores in its affinity mask that a CPU quota leaves to others."""
     clock: Clock = time.perf_counter_ns
     sleep: Callable[[float], None] = time.sleep
     others: Callable[[], Load] = machine.OthersLoad
@@ -124,7 +126,7 @@ def honest_step(rig: Rig) -> Finding:
     """With no fault the barrier is proved and a time comes out."""
     others = rig.others()
     window = rig.window(rig.build(Size()))
-    busy = cautions.host_load(others.cores(), rig.usable)
+    busy = cautions.host_load(others.cores(), rig.usable, rig.spare)
     seen = [one.kind for one in (*window.cautions, busy) if one is not None]
     return Finding(
         "honest_step",
@@ -194,6 +196,9 @@ def sleeping_step(rig: Rig) -> Finding:
 
 def cpu_hog(rig: Rig) -> Finding:
     """Other processes on the same cores must be told of."""
+    if rig.spare:
+        seen = "does not apply: busy loops would share our CPU quota, not our cores"
+        return Finding("cpu_hog", None, f"{seen}; `throttled` tells of a quota")
     count = math.ceil(rig.usable)
     with rig.hog(count):
         step, others = rig.build(Size()), rig.others()
@@ -279,7 +284,8 @@ def of_backend(backend: Backend, device: str) -> list[Finding]:
     except (StudyError, UntrustedMeasurement) as error:
         return [Finding("device", False, str(error))]
     seen = f"{backend.device_kind}; float32 products come out as {precision}"
-    rig = Rig(build=builder(backend), usable=cores.usable().count)
+    usable, spare = cores.usable().count, cores.spare()
+    rig = Rig(build=builder(backend), usable=usable, spare=spare)
     return [Finding("device", True, seen), *examine(rig)]
 
 

@@ -36,6 +36,11 @@ MIN_WARMUP_STEPS = 2
 MIN_BLOCKS = cautions.MIN_SAMPLES
 MOST_BLOCKS = 400
 """Blocks are made long enough that no more than this many fill the window."""
+LEAST_SHARE = 0.1
+"""No window is shorter than this share of its cap, however even its first blocks are:
+clocks and neighbours do not settle in a few milliseconds."""
+ROOM = 10
+"""Blocks that must fit, so that a median of them has an interval."""
 PROOF_TRIES = 10
 PROOF_WORK, PROOF_STEPS = 20, 100
 """The proof queues this many checksums' worth of work, but at most so many steps."""
@@ -78,12 +83,16 @@ def measure(
     window_s: float,
     clock: Clock = time.perf_counter_ns,
     clock_tick_s: float = CLOCK_TICK_S,
+    least_block_s: float = 0.0,
     around: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
 ) -> Window:
     """Time one workload until its median is known to `precision`, or for `window_s`.
 
     Args:
         clock_tick_s: the smallest time that the clock can tell; it counts as overhead.
+        least_block_s: no block is shorter, where the window has room for ten. A CPU
+            quota lets work run, then holds it: the median of blocks shorter than its
+            period would be that of the running alone.
         around: entered just before the first block and left just after the last, to
             read counters of energy and throttling; its own time is not measured.
     """
@@ -93,10 +102,11 @@ def measure(
     barrier_s = steps.barrier_cost()
     overhead_s = max(barrier_s, clock_tick_s)
     step_s = _warm_up(steps, window_s)
-    size = block_size(step_s, overhead_s, window_s)
+    size = block_size(step_s, overhead_s, window_s, least_block_s)
     warmup_steps_run = steps.count
     with _quiet_gc(), around():
         samples, reason = _window(steps, size, precision, window_s)
+    _refuse_not_finite(workload.checksum())
     found = cautions.of_samples(np.asarray(samples))
     timer = cautions.timer(size * float(np.median(samples)), overhead_s, OVERHEAD)
     return Window(
@@ -225,7 +235,9 @@ def _warm_up(steps: _Stepper, window_s: float) -> float:
         size *= 2  # short steps: a single block would time the barrier
 
 
-def block_size(step_s: float, barrier_s: float, window_s: float) -> int:
+def block_size(
+    step_s: float, barrier_s: float, window_s: float, least_s: float = 0.0
+) -> int:
     """Steps per sample: enough to hide the barrier, few enough for five samples.
 
     >>> block_size(step_s=0.001, barrier_s=0.00002, window_s=10.0)
@@ -234,7 +246,8 @@ def block_size(step_s: float, barrier_s: float, window_s: float) -> int:
     1
     """
     hide_barrier = barrier_s / (OVERHEAD * step_s)
-    few_samples = window_s / MOST_BLOCKS / step_s
+    least_s = min(least_s, window_s / ROOM)
+    few_samples = max(window_s / MOST_BLOCKS, least_s) / step_s
     most = window_s / MIN_BLOCKS / step_s
     return max(1, math.floor(min(math.ceil(max(hide_barrier, few_samples)), most)))
 
@@ -255,7 +268,8 @@ def _window(
         host.append(host_s / size)
         if device_s <= 0:
             break  # refused below
-        if _narrow(samples, precision):
+        long_enough = sum(host) * size >= LEAST_SHARE * window_s
+        if long_enough and _narrow(samples, precision):
             reason = "precision"
             break
     _refuse_compiled(steps.workload.compilations() - compiled)
@@ -268,6 +282,18 @@ def _refuse_compiled(compiled: int) -> None:
         raise UntrustedMeasurement(
             f"{compiled} compilation(s) inside the timing window; shapes and constants "
             "of the step must not change"
+        )
+
+
+def _refuse_not_finite(checksum: float) -> None:
+    """A network of NaN is not the one that was asked for, and may run at its own speed.
+
+    Training can get there inside the window: all steps are on one batch.
+    """
+    if not math.isfinite(checksum):
+        raise UntrustedMeasurement(
+            f"the timed step computed {checksum}: its outputs are not finite; take a "
+            "dtype with a wider range, or in training a smaller learning rate"
         )
 
 

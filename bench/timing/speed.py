@@ -34,6 +34,8 @@ FORWARD_PASSES = {"infer": 1, "train": 3}
 PILOT_SHARE = 0.05
 """One pilot window, as a share of the window that is reported."""
 PILOT_PRECISION = 0.05
+QUOTA_PERIODS = 10
+"""A block is this many periods of a CPU quota, so that it sees what is held back."""
 MEMORY_SHARE = 0.85
 """How much of the host's memory a pilot may foresee to use before it is not tried."""
 
@@ -52,6 +54,8 @@ def measure_cell(
     rig = _Rig(cell, backend, effort, clock)
     curve = rig.pilots(sweep=cell.batch_size == "auto" and item.picked_batch is None)
     chosen = _chosen(item, curve)
+    if item.role == "pilot":
+        return {**_curve_columns(curve), "batch_rule": "auto", "batch_size": chosen}
     values, window = rig.report(chosen)
     if cell.mode == "train":
         values["probe_outputs"] += rig.untrained()
@@ -101,13 +105,16 @@ def check_variant(cell: Cell, device_kind: str) -> None:
 
 def checked_precision(backend: Backend, dtype: str) -> str:
     """The precision measured; a dtype label that does not hold fails the attempt."""
-    found = backend.effective_precision(dtype)
-    if found != dtype:
-        raise UntrustedMeasurement(
-            f"dtype {dtype}: products on {backend.device_name} in {backend.name} come "
-            f"out as {found}; say the dtype that the device computes in"
-        )
-    return found
+    for what, found in (
+        ("products", backend.effective_precision(dtype)),
+        ("convolutions", backend.convolution_precision(dtype)),
+    ):
+        if found != dtype:
+            raise UntrustedMeasurement(
+                f"dtype {dtype}: {what} on {backend.device_name} in {backend.name} "
+                f"come out as {found}; say the dtype that the device computes in"
+            )
+    return dtype
 
 
 def shares_of(flop_per_sec: float, item: WorkItem, device_name: str) -> dict[str, Any]:
@@ -178,6 +185,7 @@ class _Rig:
         self.spec = models.spec_of_cell(cell, num_classes=cell.num_classes)
         self.weights = random_weights(self.spec, seed=0)
         self.load_cautions: list[Caution | None] = []
+        self.least_block_s = QUOTA_PERIODS * cores.quota_period_s()
 
     def workload(self, size: int) -> Workload:
         """The step at one batch size, on fresh N(0, 1) images and random labels."""
@@ -254,8 +262,9 @@ class _Rig:
             window = measure(
                 self.workload(size),
                 precision=PILOT_PRECISION,
-                window_s=PILOT_SHARE * self.effort.window_s,
+                window_s=max(PILOT_SHARE * self.effort.window_s, self.least_block_s),
                 clock=self.clock,
+                least_block_s=self.least_block_s,
             )
         except Exception as error:
             if not self.backend.is_out_of_memory(error):
@@ -276,11 +285,15 @@ class _Rig:
             precision=self.effort.precision,
             window_s=self.effort.window_s,
             clock=self.clock,
+            least_block_s=self.least_block_s,
             around=lambda: telemetry,
         )
         peak_bytes, method = self.backend.peak_memory()
+        usable, on_host = cores.usable().count, self.backend.device_kind == "cpu"
         self.load_cautions = [
-            cautions.host_load(others.cores(), cores.usable().count),
+            cautions.host_load(others.cores(), usable, cores.spare()),
+            cautions.idle_cores(telemetry.cores_used if on_host else None, usable),
+            cautions.shared_device(telemetry.others_on_device),
             cautions.throttled(telemetry.throttled_by),
         ]
         rate = size / window.step_s

@@ -1,4 +1,4 @@
-"""Energy, clocks and throttling around one window, read outside of it."""
+"""Energy, clocks, throttling and our own CPU time around one window."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from bench import devices
-from bench.devices.sensors import Reading, joules, throttled
+from bench.devices.sensors import Reading, joules, neighbours, throttled
 
 COUNTER_SETTLES_S = 1.0
 """A shorter window has no energy: NVML's counter moves every 20 to 100 ms."""
+SCHEDULER_SETTLES_S = 0.1
+"""A shorter window does not say how many cores were busy."""
 
 
 class Telemetry:
@@ -22,23 +24,37 @@ class Telemetry:
         *,
         look: Callable[[str], Reading] = devices.reading,
         clock: Callable[[], float] = time.perf_counter,
+        cpu_clock: Callable[[], float] = time.process_time,
     ) -> None:
         self._look, self._clock, self._kind = look, clock, device_kind
+        self._cpu_clock = cpu_clock
         self._before = self._after = Reading()
-        self._seconds = 0.0
+        self._seconds = self._cpu_s = 0.0
 
     def __enter__(self) -> Telemetry:
         self._before = self._look(self._kind)
-        self._began = self._clock()
+        self._cpu_began, self._began = self._cpu_clock(), self._clock()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._seconds = self._clock() - self._began
+        self._cpu_s = self._cpu_clock() - self._cpu_began
         self._after = self._look(self._kind)
 
     @property
     def throttled_by(self) -> list[str]:
         return throttled(self._before, self._after)
+
+    @property
+    def others_on_device(self) -> int | None:
+        return neighbours(self._before, self._after)
+
+    @property
+    def cores_used(self) -> float | None:
+        """Cores that this process, all its threads, kept busy; waiting by spinning
+        counts as busy. None for a window too short to tell."""
+        told = self._seconds >= SCHEDULER_SETTLES_S
+        return self._cpu_s / self._seconds if told else None
 
     def columns(self, images: int) -> dict[str, Any]:
         """The record's columns for a window over so many images."""
@@ -52,4 +68,5 @@ class Telemetry:
             "clock_mhz_before": self._before.clock_mhz,
             "clock_mhz_after": self._after.clock_mhz,
             "throttled_by": self.throttled_by,
+            "cpu_cores_used": self.cores_used,
         }

@@ -91,6 +91,14 @@ def test_without_a_certificate_there_is_a_reason_and_no_number():
     assert ours.certificate.startswith("logits differ")
 
 
+def test_one_repetition_that_computed_something_else_loses_the_ratio():
+    theirs = rows("torch", *FIVE)
+    theirs[3]["probe_outputs"] = [value + 0.1 for value in LOGITS]
+    ours = ratios(rows("jax", *FIVE), theirs)["jax", "ours"]
+    assert ours.value is None
+    assert ours.certificate.endswith("or not the same in every repetition")
+
+
 def test_fewer_than_five_processes_give_no_interval():
     found = ratios(rows("jax", 100, 101), rows("torch", 50, 51))["jax", "ours"]
     assert found.value is not None

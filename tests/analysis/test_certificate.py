@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench import models
-from bench.analysis.certificate import SAME, certify
+from bench.analysis.certificate import SAME, certify, shared_outputs
 from bench.models import weights
 from bench.record import row as whole_row
 
@@ -125,6 +125,22 @@ def test_narrow_training_needs_its_logits_and_agrees_in_the_loss_as_far_as_it_ro
     one = row([2.0, 1.9, *(LOGITS + noise)], **how)
     theirs = [] if error is None else LOGITS + error * noise
     assert certify(one, row([*losses, *theirs], **how)).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("last", "kept"),
+    [
+        (LOGITS, True),
+        (LOGITS * (1 + 1e-6), True),  # sums in no fixed order
+        (LOGITS + 0.1, False),
+        (LOGITS * np.nan, False),
+        (LOGITS[:10], False),
+        (None, False),
+    ],
+)
+def test_outputs_count_where_every_repetition_has_them(last, kept):
+    found = shared_outputs([list(LOGITS), list(LOGITS), last])
+    assert found == (list(LOGITS) if kept else None)
 
 
 # Planted in real networks ----------------------------------------------------------

@@ -82,6 +82,8 @@ class PainterBackend:
     def effective_precision(self, dtype):
         return "float32"
 
+    convolution_precision = effective_precision
+
 
 def painted(cell):
     fake = PainterBackend()

@@ -24,7 +24,7 @@ METADATA = "Metadata-Version: 2.1\nName: bench-abacus\nVersion: 0.1\n"
 ENTRY_POINTS = "[mixer_bench.devices]\nabacus = bench_abacus\n"
 TIME = (
     "time Mixer-XXS/4 --framework torch --image-size 8 --batch-size 2 "
-    "--repetitions 1 --window 0.1"
+    "--repetitions 1 --window 0.1 --no-anchor"
 ).split()
 
 

@@ -86,7 +86,7 @@ class NotSupported(Exception):
     pass
 
 
-def fake_nvml(bits=0, energy=5_000):
+def fake_nvml(bits=0, energy=5_000, running=("ours",)):
     def total(board):
         if energy is None:
             raise NotSupported
@@ -98,6 +98,7 @@ def fake_nvml(bits=0, energy=5_000):
         nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
         nvmlDeviceGetTotalEnergyConsumption=total,
         nvmlDeviceGetCurrentClocksThrottleReasons=lambda board: bits,
+        nvmlDeviceGetComputeRunningProcesses=lambda board: list(running),
         nvmlDeviceGetClockInfo=lambda board, kind: 1980,
     )
 
@@ -117,6 +118,22 @@ def test_a_gpu_as_nvml_tells_it():
 def test_energy_that_is_not_this_devices_own_is_null(gpu, energy):
     seen = cuda.reading_of(fake_nvml(energy=energy), gpu)
     assert (seen.energy, seen.energy_method) == ({}, None)
+
+
+@pytest.mark.parametrize(
+    ("running", "gpu", "others"),
+    [
+        (["ours"], cuda.Gpu("GPU-1", "H"), 0),
+        (["ours", "a notebook"], cuda.Gpu("GPU-1", "H"), 1),
+        ([], cuda.Gpu("GPU-1", "H"), None),  # a container that may not look
+        (["ours", "of the next slice"], cuda.Gpu("MIG-1", "H MIG", "GPU-1"), None),
+    ],
+    ids=str,
+)
+def test_who_else_is_on_the_gpu(running, gpu, others):
+    seen = cuda.reading_of(fake_nvml(running=running), gpu)
+    assert sensors.neighbours(Reading(), seen) == others
+    assert sensors.neighbours(seen, Reading()) == others
 
 
 def test_without_a_gpu_the_reading_is_empty(monkeypatch):

@@ -37,6 +37,7 @@ class FakeWorkload:
         copy_ns=2_000,
         early=0.0,
         compiles_at=(),
+        value=1.0,
     ):
         self.clock, self.step_ns = clock, step_ns
         self.barrier_ns, self.copy_ns, self.early = barrier_ns, copy_ns, early
@@ -44,6 +45,7 @@ class FakeWorkload:
         self.busy_until = 0
         self.steps = self.barriers = self.checksums = self.compiled = 0
         self.collector_was_on = []
+        self.value = value
 
     def enqueue(self):
         duration = self.step_ns(self.steps) if callable(self.step_ns) else self.step_ns
@@ -62,7 +64,7 @@ class FakeWorkload:
     def checksum(self):
         self.checksums += 1
         self.clock.now = max(self.clock.now, self.busy_until) + self.copy_ns
-        return 1.0
+        return self.value
 
     def outputs(self):
         return [0.5, -0.5]

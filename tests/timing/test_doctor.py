@@ -179,6 +179,11 @@ def test_fast_zeros_are_reported_and_fail_nothing():
     assert found.passed is None and found.seen.startswith("zeros run at 2.00 x")
 
 
+def test_under_a_quota_busy_loops_prove_nothing():
+    found = doctor.cpu_hog(rig(spare=30.0))
+    assert found.passed is None and found.seen.startswith("does not apply: busy loops")
+
+
 def test_no_finding_is_no_trust():
     assert not doctor.trusted([])
 
@@ -207,6 +212,9 @@ def test_a_wrong_precision_is_a_finding():
 
         def effective_precision(self, dtype):
             return "bfloat16"
+
+        def convolution_precision(self, dtype):
+            return "float32"
 
     (found,) = doctor.of_backend(Rounded(), "cpu")
     assert found.passed is False and "come out as bfloat16" in found.seen

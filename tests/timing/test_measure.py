@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import math
 
 import pytest
 from fake_device import FakeClock, FakeEvents, FakeWorkload
@@ -9,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import UntrustedMeasurement
-from bench.timing.measure import MIN_BLOCKS, OVERHEAD, block_size, measure
+from bench.timing.measure import (
+    LEAST_SHARE,
+    MIN_BLOCKS,
+    OVERHEAD,
+    block_size,
+    measure,
+)
 
 
 def run(precision=0.02, window_s=1.0, **device):
@@ -24,10 +31,49 @@ def test_steps_and_barriers_are_counted_exactly():
     # 1 first step, 1 for the proof, then 2 + 4 + ... + 64 until a tenth of the window
     assert window.warmup_steps_run == 1 + 1 + 126
     assert window.steps_per_sample == 3  # at most 400 blocks in the window
-    assert len(window.samples) == 6  # the fewest with a 95 % interval
-    assert workload.steps == 128 + 6 * 3
+    assert len(window.samples) == 34  # a tenth of a second, in blocks of 3.001 ms
+    assert workload.steps == 128 + 34 * 3
     # first, proof, nine idle, six of warm-up, one before the window, one per sample
-    assert workload.barriers == 1 + 1 + 9 + 6 + 1 + 6
+    assert workload.barriers == 1 + 1 + 9 + 6 + 1 + 34
+    # cold, three idle, the proof; one after the window, for what the step computed
+    assert workload.checksums == 1 + 3 + 1 + 1
+
+
+def test_six_samples_are_the_fewest_with_an_interval():
+    window, _, _ = run(step_ns=25_000_000)
+    assert (len(window.samples), window.stop_reason) == (6, "precision")
+
+
+def test_an_even_start_does_not_end_a_window():
+    """Even for 50 ms, then half as fast: six even blocks are not enough."""
+    window, _, _ = run(step_ns=lambda n: 1_000_000 if n < 180 else 2_000_000)
+    assert sum(window.samples) * window.steps_per_sample >= LEAST_SHARE * 1.0
+    assert window.step_s == pytest.approx(0.002, rel=OVERHEAD)
+
+
+def dealt_out(n):
+    """A quota of 30 % with a period of 0.1 s: 30 steps of 1 ms, then 70 ms asleep."""
+    return 71_000_000 if n % 30 == 29 else 1_000_000
+
+
+@pytest.mark.parametrize(("least_block_s", "step_s"), [(0.0, 0.001), (1.0, 0.1 / 30)])
+def test_blocks_longer_than_a_quotas_period_see_what_it_holds_back(
+    least_block_s, step_s
+):
+    clock = FakeClock()
+    workload = FakeWorkload(clock, step_ns=dealt_out)
+    goal = {"precision": 0.02, "window_s": 10.0, "clock": clock}
+    window = measure(workload, **goal, least_block_s=least_block_s)
+    assert window.step_s == pytest.approx(step_s, rel=0.03)
+    assert len(window.samples) >= 6
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_step_that_computes_no_numbers_is_refused(value):
+    clock = FakeClock()
+    workload = FakeWorkload(clock, value=value)
+    with pytest.raises(UntrustedMeasurement, match="outputs are not finite"):
+        measure(workload, precision=0.02, window_s=1.0, clock=clock)
 
 
 def test_a_sample_is_a_step_plus_at_most_one_percent():
@@ -125,7 +171,8 @@ def test_one_interruption_does_not_condemn_an_honest_barrier():
 
     workload.checksum = interrupted
     measure(workload, precision=0.02, window_s=1.0, clock=clock)
-    assert workload.checksums == 9  # one, three after rests, one more: it is proven
+    # one, three after rests, one more: it is proven; and the one after the window
+    assert workload.checksums == 9 + 1
 
 
 def test_a_compilation_in_the_window_is_refused():
@@ -222,6 +269,12 @@ def test_what_is_read_around_the_window_sees_only_the_window():
 
 
 seconds = st.floats(1e-6, 10.0)
+
+
+def test_the_least_block_leaves_room_for_ten():
+    assert block_size(0.001, 0.0, window_s=20.0, least_s=1.0) == 1000
+    assert block_size(0.001, 0.0, window_s=5.0, least_s=1.0) == 500
+    assert block_size(2.0, 0.0, window_s=5.0, least_s=1.0) == 1
 
 
 @given(step_s=seconds, barrier_s=st.floats(1e-8, 1e-2), window_s=st.floats(0.05, 60))

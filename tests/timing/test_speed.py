@@ -2,14 +2,16 @@
 
 import dataclasses
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fake_device import FakeClock, FakeWorkload
 
-from bench import devices, machine, models, record
+from bench import cores, devices, machine, models, record
 from bench.devices.sensors import Reading
 from bench.errors import StudyError, UntrustedMeasurement
 from bench.specs import Cell, Effort, Limit, WorkItem
@@ -27,8 +29,11 @@ class FakeBackend:
     device_kind = "cpu"
     device_name = "fake"
 
-    def __init__(self, clock, fits=10**6, precision="float32", **device):
+    def __init__(
+        self, clock, fits=10**6, precision="float32", convolved="float32", **device
+    ):
         self.clock, self.fits, self.precision = clock, fits, precision
+        self.convolved = convolved
         self.device, self.built = device, []
 
     def _workload(self, batch):
@@ -57,6 +62,9 @@ class FakeBackend:
     def effective_precision(self, dtype):
         return self.precision
 
+    def convolution_precision(self, dtype):
+        return self.convolved
+
     def reset_peak_memory(self):
         return True
 
@@ -69,8 +77,8 @@ class FakeBackend:
 
 def measured(
     picked_batch=None,
+    role="cell",
     window_s=1.0,
-    sweep_max=1024,
     device=None,
     rate=1e12,
     peak=None,
@@ -90,23 +98,28 @@ def measured(
         cell=Cell(**(given | fields)),
         effort=Effort(window_s=window_s),
         picked_batch=picked_batch,
+        role=role,
         ceiling=None if rate is None else Limit(rate, "fake product"),
         peak=peak,
     )
     return measure_cell(item, backend, clock), backend
 
 
+REAL_TIME = ("host_load", "idle_cores")
+"""Cautions that look at this machine, whatever the false clock says."""
+
+
 def kinds(values):
-    return [one["kind"] for one in values["cautions"] if one["kind"] != "host_load"]
+    return [one["kind"] for one in values["cautions"] if one["kind"] not in REAL_TIME]
 
 
 def test_columns_agree_with_each_other():
     values, backend = measured(batch_size=16)
     spec = models.spec_for("Mixer-XXS/4", image_size=8, num_classes=3)
-    cores = machine.fingerprint("cpu").cores
+    count = machine.fingerprint("cpu").cores
     assert values["step_s"] == pytest.approx(0.0026, rel=0.01)
     assert values["img_per_sec"] == 16 / values["step_s"]
-    assert values["img_per_sec_core"] == pytest.approx(values["img_per_sec"] / cores)
+    assert values["img_per_sec_core"] == pytest.approx(values["img_per_sec"] / count)
     assert values["flop_per_sec"] == 2 * spec.macs * values["img_per_sec"]
     assert values["ceiling_share"] == values["flop_per_sec"] / 1e12
     assert values["ms_per_image_batch1"] == pytest.approx(1.1, rel=0.01)
@@ -177,6 +190,63 @@ def test_a_label_that_lies_about_precision_fails_the_attempt():
         measured(device={"precision": "tf32"})
 
 
+def test_a_convolution_of_another_precision_fails_the_attempt():
+    with pytest.raises(UntrustedMeasurement, match=r"convolutions on fake .*out as tf"):
+        measured(device={"convolved": "tf32"})
+
+
+def test_a_pilot_alone_ends_with_its_pick():
+    values, backend = measured(role="pilot", sweep_max=16)
+    assert backend.built == [1, 8, 16]
+    assert (values["batch_size"], len(values["sweep"])) == (16, 3)
+    assert "img_per_sec" not in values
+
+
+def test_under_a_quota_blocks_are_ten_of_its_periods(monkeypatch):
+    plain, _ = measured(batch_size=16, window_s=20.0)
+    monkeypatch.setattr(cores, "quota_period_s", lambda: 0.1)
+    values, _ = measured(batch_size=16, window_s=20.0)
+    assert plain["steps_per_sample"] * plain["step_s"] < 0.1
+    assert values["steps_per_sample"] * values["step_s"] == pytest.approx(1, rel=0.01)
+
+
+def test_cores_that_rest_and_others_on_the_device_are_told(monkeypatch):
+    looks = iter([Reading(processes=1), Reading(processes=3)])
+    cpu_times = iter([0.0, 1.0])
+    times = iter([0.0, 1.0])
+    monkeypatch.setattr(
+        telemetry.Telemetry.__init__,
+        "__kwdefaults__",
+        {
+            "look": lambda kind: next(looks),
+            "clock": lambda: next(times),
+            "cpu_clock": lambda: next(cpu_times),
+        },
+    )
+    monkeypatch.setattr(cores, "usable", lambda: cores.Cores(4.0, "vcpu"))
+    monkeypatch.setattr(cores, "spare", lambda: 64.0)
+    values, _ = measured(batch_size=16)
+    assert values["cpu_cores_used"] == 1.0
+    told = {one["kind"]: one["seen"] for one in values["cautions"]}
+    assert list(told) == ["idle_cores", "shared_device"]  # others may have the spare
+    assert told["idle_cores"].startswith("the step kept 1.0 of 4 cores busy")
+    assert told["shared_device"].startswith("2 other processes on the device")
+
+
+def test_other_programs_on_the_cores_are_told(monkeypatch):
+    busy = SimpleNamespace(cores=lambda: 1.5)
+    monkeypatch.setattr(machine, "OthersLoad", lambda: busy)
+    monkeypatch.setattr(cores, "spare", lambda: 0.0)
+    values, _ = measured(batch_size=16)
+    told = {one["kind"]: one["seen"] for one in values["cautions"]}
+    assert told["host_load"].startswith("other programs used 1.5 of")
+
+
+def test_a_step_that_computes_nan_fails_the_attempt():
+    with pytest.raises(UntrustedMeasurement, match="outputs are not finite"):
+        measured(batch_size=16, device={"value": math.nan})
+
+
 def test_an_early_barrier_fails_the_attempt():
     with pytest.raises(UntrustedMeasurement, match="barrier returned early"):
         measured(batch_size=8, device={"early": 0.9})
@@ -221,6 +291,7 @@ def test_what_the_sensors_say_stands_in_the_row(monkeypatch):
         {
             "look": lambda kind: next(looks),
             "clock": lambda: 0.0,
+            "cpu_clock": lambda: 0.0,
         },
     )
     values, _ = measured(batch_size=16)

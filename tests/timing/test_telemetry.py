@@ -6,12 +6,23 @@ from bench.devices.sensors import Counter, Reading
 from bench.timing.telemetry import Telemetry
 
 
-def watched(before, after, seconds=2.0):
+def watched(before, after, seconds=2.0, cpu_s=3.0):
     looks, times = iter([before, after]), iter([10.0, 10.0 + seconds])
-    watch = Telemetry("cpu", look=lambda kind: next(looks), clock=lambda: next(times))
+    cpu_times = iter([7.0, 7.0 + cpu_s])
+    watch = Telemetry(
+        "cpu",
+        look=lambda kind: next(looks),
+        clock=lambda: next(times),
+        cpu_clock=lambda: next(cpu_times),
+    )
     with watch:
         pass
     return watch.columns(images=400)
+
+
+@pytest.mark.parametrize(("seconds", "used"), [(2.0, 1.5), (0.01, None)])
+def test_cores_used_are_cpu_seconds_over_seconds(seconds, used):
+    assert watched(Reading(), Reading(), seconds)["cpu_cores_used"] == used
 
 
 def energy(joules):

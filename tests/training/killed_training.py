@@ -109,6 +109,8 @@ class FakeBackend:
     def effective_precision(self, dtype):
         return dtype
 
+    convolution_precision = effective_precision
+
 
 def item(folder: Path, framework: str, every: int = EVERY) -> WorkItem:
     fields = {} if framework == "fake" else {"framework": framework, "probe": "digits"}

@@ -111,6 +111,8 @@ class FakeBackend:
     def effective_precision(self, dtype):
         return "float32"
 
+    convolution_precision = effective_precision
+
 
 def trained(cell: Cell = CELL, **backend):
     clock = FakeClock()
