@@ -24,8 +24,9 @@ from bench.data import (
 from bench.errors import StudyError
 from bench.models.spec import PatchSpec
 from bench.recipes import recipe, schedule
+from bench.recipes.finetuning import rates_of
 from bench.recipes.recipe import of_cell
-from bench.specs import TRAINING_MODES, Cell, rates_of
+from bench.specs import TRAINING_MODES, Cell
 
 _ONE_OF = (("total_steps", "total_epochs"), ("data_examples", "data_fraction"))
 

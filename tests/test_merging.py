@@ -80,7 +80,7 @@ def test_older_schemas_are_raised(version, tmp_path):
     out = tmp_path / "both.parquet"
     merging.merge([old, new], out)
     table = pq.read_table(out)
-    assert table.schema.metadata[b"mixer_bench_schema"] == b"8"
+    assert table.schema.metadata[b"mixer_bench_schema"] == b"9"
     assert set(table.column_names) == set(record.COLUMNS)
     assert all(table[name][0].as_py() is None for name in LATER[version])
 

@@ -19,7 +19,8 @@ import numpy as np
 from bench.backend import Backend
 from bench.errors import Diverged, StudyError, WeightsError
 from bench.models import ModelSpec, weights
-from bench.specs import Cell, WorkItem, rates_of
+from bench.recipes.finetuning import rates_of
+from bench.specs import Cell, WorkItem
 from bench.training import resident, resolution
 from bench.training.checkpoint import Keeper
 from bench.training.ledger import Clock
@@ -91,7 +92,9 @@ def _loaded(
     if parent is None and weights.file_sha256(path) != cell.init_sha256:
         raise WeightsError(f"{path}: has changed since the study was read")
     try:
-        start, report = resolution.fit(found, spec, new_head=True)
+        start, report = resolution.fit(
+            found, spec, new_head=True, head_bias=cell.head_bias
+        )
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
     columns = {

@@ -169,7 +169,9 @@ def test_both_frameworks_get_the_same_batches(tmp_path):
             assert left.tobytes() == right.tobytes()
 
 
-@pytest.mark.parametrize(("augment", "held"), [("flip", True), ("inception", False)])
+@pytest.mark.parametrize(
+    ("augment", "held"), [("flip", True), ("crop", False), ("inception", False)]
+)
 def test_what_fits_is_held_in_memory_unless_it_is_cropped(augment, held, tmp_path):
     cell = cell_of(write_folder(tmp_path), augment=augment)
     loader = task.prepare(cell).loader

@@ -140,6 +140,17 @@ def test_training_starts_from_the_parents_body_and_a_zero_head(parent):
     )
 
 
+def test_a_new_heads_bias_starts_where_the_cell_says(parent):
+    cell = dataclasses.replace(
+        CELL, learning_rates=None, loss="sigmoid", head_bias=-6.9, total_steps=1
+    )
+    row, fake = tuned(parent, cell)
+    ((_, start),) = fake.starts
+    np.testing.assert_array_equal(start["head/bias"], np.full(10, -6.9, np.float32))
+    assert not start["head/kernel"].view(np.uint32).any()  # +0, not -0
+    assert "head/bias: zeros, its bias -6.9, for 10 classes" in row["init_report"]
+
+
 def test_costs_are_apart_and_add_up(parent):
     row, _ = tuned(parent)
     cores = row["core_days_finetune"] * 86_400 / row["measured_s"]
