@@ -120,6 +120,32 @@ def test_skipped_images_are_in_the_row_and_out_of_the_counts(tmp_path):
     assert row["chance"] == pytest.approx(4 / 11)
 
 
+def test_a_resume_forgets_no_image_that_was_skipped_before(tmp_path):
+    """Cropped images are read as they come: what the dead process met, it alone met."""
+    root = write_folder(tmp_path / "set")
+    cell = cell_of(root, on_bad_image="skip", total_steps=3, warmup_steps=0)
+    met = task.prepare(cell).loader.picks(0)  # shown in the first step, and in no other
+    files = sorted((root / "train").rglob("*.JPEG"))
+    dataset = task.prepare(cell).dataset
+    labels = dataset.train.labels[met[0]]
+    known = {path: path.read_bytes() for path in files}
+    bad = _file_of(dataset, int(met[0]), known)
+    bad.write_bytes(known[bad][:400])
+    item = WorkItem(
+        cell=cell,
+        effort=Effort(checkpoint_steps=1),
+        checkpoints=str(tmp_path / "work"),
+    )
+    whole, _ = painted(cell)
+    assert (whole["images_skipped"], whole["unique_images"]) == (1, 31), labels
+    with pytest.raises(Killed):
+        loop.pretrain(item, PainterBackend(dies_at=2))
+    row = loop.pretrain(item, PainterBackend())
+    assert row["resumed_step"] == 2
+    for name in ("images_skipped", "images_skipped_example", "unique_images", "epochs"):
+        assert row[name] == whole[name], name
+
+
 def test_real_accuracy_leaves_out_what_has_no_label(tmp_path):
     """12 images, 4 a class. ReaL: 2 empty, 1 with two labels, 3 with another label."""
     lists = [[0], [0], [], [1], [1], [1, 2], [2], [0], [2], [2], [2], []]
