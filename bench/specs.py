@@ -56,7 +56,7 @@ class Cell:
     device: str = _on(MODES, "auto", "auto, or a device kind of bench.devices")
     pool: str | None = _on(MODES, None, "ViT: token is the default", ("token", "gap"))
     representation: bool = _on(
-        MODES, False, "ViT: a tanh layer before the head, as in its pre-training"
+        ("pretrain",), False, "ViT: a tanh layer before the head; fine-tuning drops it"
     )
     tokens_mlp_dim: int | None = _on(MODES, None, "Mixer: D_S; None is the paper's")
     token_mixing: str = _on(
@@ -248,6 +248,7 @@ class Cell:
         words = [self.mode, self.model, self.framework, f"{self.image_size}px"]
         words += [f"{_LABEL_FIELDS[key]}{value}" for key, value in rest.items()]
         words += [f"from {self.init}"] if self.init_sha256 else []
+        words += [self.recipe] if self.recipe not in (None, "demo") else []
         return " ".join(words)
 
 
