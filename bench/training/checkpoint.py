@@ -190,6 +190,35 @@ class Keeper:
             **dataclasses.asdict(self.ledger.account()),
         }
 
+    # the search for a learning rate ---------------------------------------------
+
+    def tried(self) -> tuple[Rows, float]:
+        """Learning rates that an earlier process tried, and its seconds."""
+        facts = None if self._work is None else self._work.read_search()
+        if facts is None or self._stranger(facts) is not None:
+            return [], 0.0
+        differs = self._differences(facts["made"])
+        if differs:
+            self._cautions.append(
+                Caution(
+                    "search_resumed",
+                    f"{len(facts['trials'])} learning rates were tried before, but "
+                    + "; ".join(differs),
+                    "another machine, environment, code or device took over",
+                    "train in one go where the last bits matter",
+                )
+            )
+        return facts["trials"], float(facts["search_s"])
+
+    def save_tried(self, trials: Rows, search_s: float) -> None:
+        """Keep the learning rates tried so far: none is tried twice."""
+        if self._work is None:
+            return
+        cell_id = self._item.cell.cell_id
+        facts = {"cell_id": cell_id, "protocol": PROTOCOL, "made": self._here}
+        self._work.save_search({**facts, "trials": trials, "search_s": search_s})
+        self._note()
+
     # telling ------------------------------------------------------------------
 
     def columns(self) -> dict[str, Any]:
