@@ -125,6 +125,11 @@ def _check_budget(cell: Cell) -> None:
     if steps is None:
         assert cell.total_epochs is not None
         steps = max(1, round(cell.total_epochs * len(picks) / cell.batch_size))
+    if cell.best_of is not None and cell.best_of > steps:
+        raise StudyError(
+            f"best_of: {cell.best_of}: a run of {steps} steps has no more looks than "
+            f"steps; give 1 to {steps}"
+        )
     asked = of_cell(cell)
     recipe.check(asked, cell.batch_size)
     schedule.boundaries(asked)

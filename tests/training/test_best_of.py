@@ -162,6 +162,7 @@ def test_a_real_learner_takes_the_weights_of_its_best_step_back(framework, monke
     [
         ({"best_of": 0}, "best_of: 0: must be a finite number above 0"),
         ({"best_of": 2.5}, "best_of: 2.5: must be a whole number or null"),
+        ({"best_of": 41}, "best_of: 41: a run of 40 steps has no more .* give 1 to 40"),
         ({"mode": "finetune", "best_of": 2}, "best_of: mode finetune does not use it"),
     ],
     ids=str,
