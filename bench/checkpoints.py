@@ -1,6 +1,7 @@
 """Checkpoints under `results/.work/`: the part of it that a training in progress owns.
 
-`<out>/.work/<machine>/<cell_id>-p<protocol>/` holds two files. The checkpoint is one
+`<out>/.work/<machine>/<cell_id>-p<protocol>/` holds two files, and a third where a
+fine-tuning tries learning rates: those tried so far. The checkpoint is one
 safetensors file with JSON in its header, so that one rename replaces both: whatever
 moment a process is killed at, a whole checkpoint stands, the last or the one before.
 The clock is a line of JSON, rewritten in place at every step: it tells the next process
@@ -33,6 +34,7 @@ FORMAT = 1
 FINISHED = ("ok", "diverged")
 """Trainings that have nothing left to do; a diverged one would diverge again."""
 _FILE, _CLOCK, _ASIDE = "checkpoint.safetensors", "clock.json", "set-aside.safetensors"
+_SEARCH = "search.json"
 _KEY = "mixer_bench"
 _CLOCK_BYTES = 512
 """Of a fixed size, so that one write replaces the whole line."""
@@ -173,6 +175,28 @@ class Work:
         last["allocated_s"] += unseen_s
         last["excluded_s"] += unseen_s
         self.write_clock(last)
+
+    # the search ---------------------------------------------------------------
+
+    def save_search(self, facts: Facts) -> None:
+        """Replace what is known of the learning rates tried so far."""
+        path = self.folder / _SEARCH
+        part = path.with_suffix(".tmp")
+        try:
+            part.write_text(json.dumps(facts))
+            _sync(part)
+            part.replace(path)
+            _sync(self.folder)
+        except OSError as error:
+            raise ResultsError(_cannot("write", path, error)) from error
+
+    def read_search(self) -> Facts | None:
+        """What was saved; None if nothing was, or it cannot be read."""
+        try:
+            found = json.loads((self.folder / _SEARCH).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None  # a search without its notes starts again
+        return found if isinstance(found, dict) else None
 
     # the checkpoint -----------------------------------------------------------
 

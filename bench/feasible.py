@@ -24,8 +24,9 @@ from bench.data import (
 from bench.errors import StudyError
 from bench.models.spec import PatchSpec
 from bench.recipes import recipe, schedule
+from bench.recipes.finetuning import rates_of
 from bench.recipes.recipe import of_cell
-from bench.specs import TRAINING_MODES, Cell, rates_of
+from bench.specs import TRAINING_MODES, Cell
 
 _ONE_OF = (("total_steps", "total_epochs"), ("data_examples", "data_fraction"))
 
@@ -124,6 +125,11 @@ def _check_budget(cell: Cell) -> None:
     if steps is None:
         assert cell.total_epochs is not None
         steps = max(1, round(cell.total_epochs * len(picks) / cell.batch_size))
+    if cell.best_of is not None and cell.best_of > steps:
+        raise StudyError(
+            f"best_of: {cell.best_of}: a run of {steps} steps has no more looks than "
+            f"steps; give 1 to {steps}"
+        )
     asked = of_cell(cell)
     recipe.check(asked, cell.batch_size)
     schedule.boundaries(asked)

@@ -25,7 +25,8 @@ Schema history
    as cell fields probe_dir, probe_fingerprint, probe_evaluation, probe_examples;
    fewshot in a curve's point; n_test, chance and preprocess in a few-shot entry;
    polyak as a cell field; train_input.
-9: cpu_cores_used.
+9: cpu_cores_used, selected_step, warmup_steps_taken; representation and best_of as cell
+   fields; core_days_extrapolated for every recipe of a paper, not for four.
 
 Every `Cell` field is a column of the same name, so a new axis is recorded the day it
 is declared. Units stand in the field metadata, the version in the schema metadata.
@@ -245,6 +246,8 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("images_seen", pa.int64(), "image", "training images shown"),
     ("epochs", pa.float64(), "1", "images_seen / unique_images"),
     ("steps", pa.int64(), "1", "optimiser steps taken"),
+    ("warmup_steps_taken", pa.int64(), "1", "of steps, those of the warm-up"),
+    ("selected_step", pa.int64(), "1", "whose weights are reported; null: the last"),
     ("train_loss", pa.float64(), "nat", "mean over the last tenth of the steps"),
     ("curve", _CURVE, "", "on validation; fewshot is linear 5-shot, median draw"),
     ("top1", pa.float64(), "1", "accuracy on eval_split"),

@@ -26,6 +26,7 @@ PROTOCOL = 1
 PROBE_LOSSES = 2
 """How many losses a training step leaves in the row's `probe_outputs`."""
 
+AUGMENTS = ("none", "flip", "crop", "inception")
 EVALUATIONS = ("resize", "resize-crop", "resmall-crop")
 DTYPES = ("float32", "bfloat16", "float16", "tf32", "float64")
 
@@ -54,6 +55,9 @@ class Cell:
     dtype: str = _on(MODES, "float32", "compute dtype; parameters float32", DTYPES)
     device: str = _on(MODES, "auto", "auto, or a device kind of bench.devices")
     pool: str | None = _on(MODES, None, "ViT: token is the default", ("token", "gap"))
+    representation: bool = _on(
+        ("pretrain",), False, "ViT: a tanh layer before the head; fine-tuning drops it"
+    )
     tokens_mlp_dim: int | None = _on(MODES, None, "Mixer: D_S; None is the paper's")
     token_mixing: str = _on(
         MODES, "mlp", "Mixer: how tokens are mixed", ("mlp", "linear", "none")
@@ -123,6 +127,9 @@ class Cell:
     seed: int = _on(TRAINING_MODES, 0, "initial weights and data order")
     total_steps: int | None = _on(TRAINING_MODES, None, "optimiser steps")
     total_epochs: float | None = _on(TRAINING_MODES, None, "passes over the subset")
+    best_of: int | None = _on(
+        ("pretrain",), None, "looks at validation; the best is reported, not the last"
+    )
     recipe: str | None = _on(
         TRAINING_MODES, None, "where the values below started from", hashed=False
     )
@@ -171,7 +178,7 @@ class Cell:
         TRAINING_MODES, 1, "parts that a batch is taken in, one after the other"
     )
     augment: str = _on(
-        TRAINING_MODES, "none", "of training images", ("none", "flip", "inception")
+        TRAINING_MODES, "none", "of training images; see data/augment", AUGMENTS
     )
     randaugment_layers: int = _on(
         TRAINING_MODES, 0, "RandAugment operations per image; 0 is off"
@@ -241,6 +248,7 @@ class Cell:
         words = [self.mode, self.model, self.framework, f"{self.image_size}px"]
         words += [f"{_LABEL_FIELDS[key]}{value}" for key, value in rest.items()]
         words += [f"from {self.init}"] if self.init_sha256 else []
+        words += [self.recipe] if self.recipe not in (None, "demo") else []
         return " ".join(words)
 
 
@@ -248,6 +256,7 @@ _LABEL_FIELDS = {
     "batch_size": "b",
     "dtype": "",
     "pool": "",
+    "representation": "representation=",
     "track": "",
     "variant": "",
     "peer": "",
@@ -388,13 +397,3 @@ class Study:
     def frameworks(self) -> list[str]:
         """Every framework that running this study needs."""
         return sorted({cell.framework for cell in self.every_cell})
-
-
-def rates_of(cell: Cell) -> tuple[float, ...]:
-    """The learning rates that a finetune cell lists, in its order.
-
-    Raises:
-        ValueError: a part is not a number.
-    """
-    listed = (cell.learning_rates or "").split("+")
-    return tuple(float(part) for part in listed if part)

@@ -359,8 +359,9 @@ class _Reader:
 
     def with_canonical_variant(self, cell: Cell) -> Cell:
         """One name for one way to build a step."""
-        family, kind = models.family_of(cell.model), devices.describe(cell.device).kind
+        family = models.family_of(cell.model)
         try:
+            kind = devices.describe(cell.device).kind
             peers.check_framework(cell.peer, cell.framework)
             return dataclasses.replace(
                 cell, variant=variants.of_cell(cell, family, kind)

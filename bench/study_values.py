@@ -16,7 +16,7 @@ _POSITIVE = (
     "image_size tokens_mlp_dim num_classes batch_size data_examples data_fraction "
     "total_steps total_epochs learning_rate clip_norm precision window_s sweep_min "
     "sweep_max time_limit_s accumulate evaluations checkpoint_steps dev_fraction "
-    "probe_examples"
+    "probe_examples best_of"
 ).split()
 _NOT_NEGATIVE = (
     "subset_seed seed warmup_steps weight_decay dropout stochastic_depth warmup_share "

@@ -207,6 +207,10 @@ BAD = {
         TRAIN.replace("mode:", "recipe: vit-jft, mode:"),
         "has no values for Mixer-B/16",
     ),
+    "unknown device": (
+        INFER.replace("mode:", "device: gpu9, mode:"),
+        r"\.yaml: unknown device 'gpu9'; known: auto",
+    ),
     "unknown choice": (INFER.replace("mode:", "dtype: fp8, mode:"), "unknown dtype"),
     "quoted number": (
         TRAIN.replace("mode:", 'learning_rate: "1e-3", mode:'),

@@ -2,8 +2,11 @@
 
 The definitions are those of the papers' code (big_vision), which run on TensorFlow:
 its crop draws a height, not an area, and its resize takes four pixels however far it
-shrinks. Every draw comes from a generator that the caller seeds, so that an image
-depends on nothing but (seed, position).
+shrinks. `flip` mirrors half of the images, and so do the two that cut: `inception` is
+pre-training's; `crop` is fine-tuning's, a square drawn from the image once its shorter
+side is 8/7 of the input (big_vision's `resmall_crop`). Every draw comes from a
+generator that the caller seeds, so that an image depends on nothing but (seed,
+position).
 """
 
 from __future__ import annotations
@@ -19,9 +22,7 @@ from PIL import Image
 from bench.data import randaugment
 from bench.data.decode import Decoded
 from bench.errors import StudyError, unknown
-from bench.specs import EVALUATIONS, Cell
-
-AUGMENTS = ("none", "flip", "inception")
+from bench.specs import AUGMENTS, EVALUATIONS, Cell
 
 AREA = (0.05, 1.0)
 ASPECT = (0.75, 1.33)
@@ -59,7 +60,12 @@ class Augmentation:
     @property
     def per_image(self) -> bool:
         """Whether images are drawn one by one, each from its own generator."""
-        return self.augment == "inception" or self.randaugment_layers > 0
+        return self.cuts or self.randaugment_layers > 0
+
+    @property
+    def cuts(self) -> bool:
+        """Whether a part of the stored image is drawn, of the size it has there."""
+        return self.augment in ("crop", "inception")
 
 
 def of_cell(cell: Cell) -> Augmentation:
@@ -71,10 +77,13 @@ def of_cell(cell: Cell) -> Augmentation:
 def training(
     image: Decoded, how: Augmentation, size: int, rng: np.random.Generator
 ) -> Decoded:
-    """One training image: Inception crop, flip, RandAugment, in the papers' order."""
+    """One training image: crop, flip, RandAugment, in the papers' order."""
     if how.augment == "inception":
         height, width = image.shape[:2]
         made = _cropped(image, size, inception_box(width, height, rng))
+    elif how.augment == "crop":
+        whole = _shorter_side(Image.fromarray(image), wide(size))
+        made = random_square(whole, size, rng)
     else:
         made = Image.fromarray(image)
     if how.augment != "none" and rng.random() < 0.5:
@@ -90,6 +99,14 @@ def _cropped(image: Decoded, size: int, box: Box) -> Image.Image:
     if (right - left, lower - upper) == (size, size) != image.shape[:2]:
         return resized(Image.fromarray(image), size, box)
     return resized(Image.fromarray(image[upper:lower, left:right]), size)
+
+
+def random_square(
+    image: Image.Image, size: int, rng: np.random.Generator
+) -> Image.Image:
+    """A square of the image, every place as likely."""
+    left, upper = (int(rng.integers(length - size + 1)) for length in image.size)
+    return image.crop((left, upper, left + size, upper + size))
 
 
 def inception_box(width: int, height: int, rng: np.random.Generator) -> Box:
@@ -144,7 +161,7 @@ def evaluation(name: str, size: int) -> Callable[[Decoded], Decoded]:
     """How stored images become the model's input where nothing is random."""
     if name not in EVALUATIONS:
         raise StudyError(unknown("evaluation", name, EVALUATIONS))
-    between = round(size / CROP_SHARE)
+    between = wide(size)
 
     def fitted(image: Decoded) -> Decoded:
         made = Image.fromarray(image)
@@ -160,9 +177,14 @@ def evaluation(name: str, size: int) -> Callable[[Decoded], Decoded]:
     return fitted
 
 
+def wide(size: int) -> int:
+    """Side that an image is resized to before a square of `size` is cut from it."""
+    return round(size / CROP_SHARE)
+
+
 def described(name: str, size: int) -> str:
     """The evaluation in words, for the record."""
-    between = round(size / CROP_SHARE)
+    between = wide(size)
     return {
         "resize": f"resize {size}x{size} bilinear",
         "resize-crop": f"resize {between}x{between} bilinear, central crop {size}",

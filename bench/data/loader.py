@@ -96,13 +96,9 @@ class Loader:
         if self._is_one_by_one:
             self._ahead.close()
 
-    @property
-    def unique_images(self) -> int:
-        """Distinct images to be shown, less those found to be bad so far."""
-        return len(self.labels) - len(self._bad)
-
     @functools.cached_property
-    def _bad(self) -> set[int]:
+    def bad(self) -> set[int]:
+        """Positions of the images that were found to be bad so far."""
         return set()
 
     @property
@@ -150,7 +146,7 @@ class Loader:
             image = self._stored(candidate % count)
             if image is not None:
                 return image, candidate % count
-            self._bad.add(candidate % count)
+            self.bad.add(candidate % count)
         raise DataError(f"none of the {count} training images can be read")
 
     def _stored(self, position: int) -> Decoded | None:
@@ -158,7 +154,7 @@ class Loader:
             held: Decoded = self.images[position]
             return held
         image, fit = self.images.image(position), self.images.split.fit
-        if image is None or fit is None or self.how.augment == "inception":
+        if image is None or fit is None or self.how.cuts:
             return image
         return fit(image)
 

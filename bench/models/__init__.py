@@ -82,6 +82,7 @@ def spec_of_cell(cell: Cell, *, num_classes: int) -> ModelSpec:
         num_classes=num_classes,
         pool=cell.pool,
         tokens_mlp_dim=cell.tokens_mlp_dim,
+        representation=cell.representation or None,
         token_mixing=cell.token_mixing,
         tied_token_mixing=cell.tied_token_mixing,
         position_embedding=cell.position_embedding,

@@ -149,12 +149,12 @@ class PatchSpec(ModelSpec):
         return (self.patch_size, self.patch_size, 3, self.width)
 
 
-def under(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:
+T = TypeVar("T")
+
+
+def under(prefix: str, tensors: Mapping[str, T]) -> dict[str, T]:
     """The same tensors one level down."""
     return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}
-
-
-T = TypeVar("T")
 
 
 def scope(prefix: str, table: Mapping[str, T]) -> dict[str, T]:

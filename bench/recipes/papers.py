@@ -12,6 +12,14 @@ Not in the papers' text, but in every configuration that Google released: the si
 loss, and a head whose bias starts at -6.9 (1,000 classes) or -10 (more). For JFT-300M
 nothing is released, and the values of ImageNet-21k are taken. BiT's text names no loss
 either: softmax for ImageNet as in big_vision's `bit_i1k`, else sigmoid.
+
+The ViT paper pre-trains with a hidden tanh layer before the head, which fine-tuning
+drops; of AugReg's configurations that for ImageNet has it, and that for ImageNet-21k
+pools by the mean instead of the class token. Both keep Adam's first moment in
+bfloat16, which is not done here: moments are float32.
+
+A demo size stands in no table. It takes the first row of its family, so that a recipe
+can be tried on two cores; no figure of the full recipe is worked out for it.
 """
 
 from __future__ import annotations
@@ -20,6 +28,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.analysis.demo import is_demo
 from bench.errors import StudyError, unknown
 from bench.recipes import finetuning
 
@@ -58,6 +67,9 @@ def _randaugment(layers: int, magnitude: float, mixup: float) -> Fields:
 # MLP-Mixer appendix B: always two layers; stochastic depth 0.1, dropout 0 in all rows
 _MIXER: Fields = {**_ADAM, "clip_norm": 1.0, "weight_decay": 0.1}
 _STRONG: Fields = {"stochastic_depth": 0.1, **_randaugment(2, 15, 0.5)}
+
+# ViT section 3.1 and Table 3: Adam as above, and the hidden layer before the head
+_VIT: Fields = {**_ADAM, "representation": True}
 
 # ViT, big_vision's vit_i1k and vit_i21k; the names are AugReg's
 _AUGREG: Fields = {
@@ -104,7 +116,9 @@ class Paper:
 
     def fields(self, model: str, batch_size: Any) -> dict[str, Any] | None:
         """Cell fields of this model; a batch of the study's own scales a BiT rate."""
-        row = self.rows.get(model, self.rows.get(model.partition("/")[0]))
+        row = self.row(model)
+        if row is None and is_demo(model):
+            row = self.first_of(model.partition("-")[0])
         if row is None:
             return None
         epochs, own = row
@@ -114,6 +128,15 @@ class Paper:
             images = batch_size if isinstance(batch_size, int) else BATCH
             fields["learning_rate"] *= images / 256
         return fields
+
+    def row(self, model: str) -> tuple[float, Fields] | None:
+        """Epochs and own fields of a model that the table lists."""
+        return self.rows.get(model, self.rows.get(model.partition("/")[0]))
+
+    def first_of(self, family: str) -> tuple[float, Fields] | None:
+        """The first row of `Mixer`, `ViT` or `BiT`."""
+        listed = (row for name, row in self.rows.items() if name.startswith(family))
+        return next(listed, None)
 
     def steps(self, epochs: float) -> float:
         """Of the paper's own run."""
@@ -161,7 +184,7 @@ _PAPERS = {
     # ViT Table 3; gradients are clipped on ImageNet only
     "vit-jft": Paper(
         data="jft-300m",
-        common={**_ADAM, **_SIGMOID, "weight_decay": 0.1},
+        common={**_VIT, **_SIGMOID, "weight_decay": 0.1},
         rows={
             **_rates(7, {"ViT-B/32": 8e-4, "ViT-B/16": 8e-4}),
             **_rates(7, {"ViT-L/32": 6e-4, "ViT-L/16": 4e-4}),
@@ -170,7 +193,7 @@ _PAPERS = {
     ),
     "vit-21k": Paper(
         data="imagenet-21k",
-        common={**_ADAM, **_SIGMOID, "weight_decay": 0.03, "dropout": 0.1},
+        common={**_VIT, **_SIGMOID, "weight_decay": 0.03, "dropout": 0.1},
         rows={
             **_rates(90, {"ViT-B/32": 1e-3, "ViT-B/16": 1e-3}),
             **_rates(30, {"ViT-L/32": 1e-3, "ViT-L/16": 1e-3}),
@@ -179,7 +202,7 @@ _PAPERS = {
     "vit-imagenet": Paper(
         data="imagenet",
         common={
-            **_ADAM,
+            **_VIT,
             **_SIGMOID_1K,
             "schedule": "cosine",
             "clip_norm": 1.0,
@@ -206,7 +229,7 @@ _PAPERS = {
     # big_vision's vit_i1k and vit_i21k: the augmentation that each size was given
     "augreg-imagenet": Paper(
         data="imagenet",
-        common={**_AUGREG, **_SIGMOID_1K},
+        common={**_AUGREG, **_SIGMOID_1K, "representation": True},
         rows={
             "ViT-Ti/16": (300, _LIGHT1),
             "ViT-S/32": (300, _MEDIUM1),
@@ -218,7 +241,7 @@ _PAPERS = {
     ),
     "augreg-21k": Paper(
         data="imagenet-21k",
-        common={**_AUGREG, **_SIGMOID},
+        common={**_AUGREG, **_SIGMOID, "pool": "gap"},
         rows={
             "ViT-Ti/16": (300, {}),
             "ViT-S/32": (300, {}),
@@ -290,7 +313,7 @@ def length(name: str, model: str) -> tuple[str, float | None, bool]:
     (('imagenet', 300, True), ('jft-300m', None, False))
     """
     paper = _PAPERS[name]
-    row = paper.rows.get(model, paper.rows.get(model.partition("/")[0]))
+    row = paper.row(model)
     if row is not None:
         return paper.data, row[0], True
     lengths = {epochs for epochs, _ in paper.rows.values()}

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from bench.models import ModelSpec
 from bench.specs import PROTOCOL, WorkItem
 from bench.timing.cautions import Caution
 from bench.training.ledger import Account, Clock, Ledger
+from bench.training.progress import Progress
 
 EVERY_S, SHARE = 20.0, 50.0
 """Without `checkpoint_steps`: so often, and never more than a fiftieth of the time."""
@@ -30,16 +30,6 @@ DETERMINISTIC = ("cpu",)
 """Device kinds where the variants that train (plain jit, eager) repeat bit for bit."""
 
 Rows = list[dict[str, Any]]
-
-
-@dataclass
-class Progress:
-    """How far a training is."""
-
-    step: int = 0
-    curve: Rows = field(default_factory=list)
-    baselines: Rows | None = None
-    """Probes that precede the first step; None before they are taken."""
 
 
 class Keeper:
@@ -100,7 +90,7 @@ class Keeper:
         self.ledger.go_on_from(_account(facts["clock"]))
         self._step = self.resumed_step = facts["step"]
         self._differs = sorted({*facts["differs"], *self._differences(facts["made"])})
-        return Progress(facts["step"], facts["curve"], facts["baselines"])
+        return Progress.of(saved)
 
     def _fitting(self, learner: Learner, spec: ModelSpec) -> Saved | None:
         """The checkpoint, restored; one that does not fit is set aside and told of."""
@@ -132,6 +122,7 @@ class Keeper:
             found = saved.arrays.get(f"weights/{name}")
             if found is None or found.shape != tensor.shape:
                 raise UnfitCheckpoint(f"has no {name} of shape {tensor.shape}")
+        Progress.of(saved)
 
     def _stranger(self, facts: dict[str, Any]) -> str | None:
         """What shows that it is another training's; None if it is this one's."""
@@ -177,12 +168,13 @@ class Keeper:
                 "cell_id": self._item.cell.cell_id,
                 "cell": self._item.cell.declared(),
                 "protocol": PROTOCOL,
-                **dataclasses.asdict(progress),
+                **progress.facts(),
                 "clock": self._line(),
                 "made": self._here,
                 "differs": self._differs,
             }
-            self._work.save(Saved(learner.snapshot(), facts))
+            arrays = {**learner.snapshot(), **progress.arrays()}
+            self._work.save(Saved(arrays, facts))
         self._since = self._clock()
         self._cost_s = self._since - began
 
@@ -197,6 +189,35 @@ class Keeper:
             "carried_s": self.ledger.carried_s,
             **dataclasses.asdict(self.ledger.account()),
         }
+
+    # the search for a learning rate ---------------------------------------------
+
+    def tried(self) -> tuple[Rows, float]:
+        """Learning rates that an earlier process tried, and its seconds."""
+        facts = None if self._work is None else self._work.read_search()
+        if facts is None or self._stranger(facts) is not None:
+            return [], 0.0
+        differs = self._differences(facts["made"])
+        if differs:
+            self._cautions.append(
+                Caution(
+                    "search_resumed",
+                    f"{len(facts['trials'])} learning rates were tried before, but "
+                    + "; ".join(differs),
+                    "another machine, environment, code or device took over",
+                    "train in one go where the last bits matter",
+                )
+            )
+        return facts["trials"], float(facts["search_s"])
+
+    def save_tried(self, trials: Rows, search_s: float) -> None:
+        """Keep the learning rates tried so far: none is tried twice."""
+        if self._work is None:
+            return
+        cell_id = self._item.cell.cell_id
+        facts = {"cell_id": cell_id, "protocol": PROTOCOL, "made": self._here}
+        self._work.save_search({**facts, "trials": trials, "search_s": search_s})
+        self._note()
 
     # telling ------------------------------------------------------------------
 

@@ -19,7 +19,8 @@ import numpy as np
 from bench.backend import Backend
 from bench.errors import Diverged, StudyError, WeightsError
 from bench.models import ModelSpec, weights
-from bench.specs import Cell, WorkItem, rates_of
+from bench.recipes.finetuning import rates_of
+from bench.specs import Cell, WorkItem
 from bench.training import resident, resolution
 from bench.training.checkpoint import Keeper
 from bench.training.ledger import Clock
@@ -33,8 +34,8 @@ def finetune(
     item: WorkItem, backend: Backend, clock: Clock = time.perf_counter
 ) -> dict[str, Any]:
     """Train the cell from the weights of its parent or file; its row's columns."""
-    start = _Start(item, backend, clock)
     with Keeper(item, backend, clock) as keeper:
+        start = _Start(item, backend, clock, keeper)
         row = trained(item, backend, keeper, start.task)
     cores = row["core_days_measured"] / row["measured_s"]
     return {
@@ -49,8 +50,11 @@ def finetune(
 class _Start:
     """Prepares the task of a finetune cell and remembers what that took."""
 
-    def __init__(self, item: WorkItem, backend: Backend, clock: Clock) -> None:
+    def __init__(
+        self, item: WorkItem, backend: Backend, clock: Clock, keeper: Keeper
+    ) -> None:
         self.item, self.backend, self.clock = item, backend, clock
+        self.keeper = keeper
         self.trials: list[Trial] = []
         self.search_s = 0.0
         self.columns: dict[str, Any] = {}
@@ -62,9 +66,7 @@ class _Start:
         task = dataclasses.replace(task, weights=start, fresh=task.weights)
         if cell.learning_rates is None:
             return task
-        began = self.clock()
-        self.trials = _search(self.item, self.backend, task, self.clock)
-        self.search_s = self.clock() - began
+        self._search(task)
         rate = _best(self.trials)
         self.columns |= {
             "learning_rate": rate,
@@ -72,6 +74,29 @@ class _Start:
             "search_s": self.search_s,
         }
         return _at_rate(task, rate)
+
+    def _search(self, task: Task) -> None:
+        """Every rate of the cell, trained like the cell on all but the dev split.
+
+        A killed search goes on with the rates that it had not tried: no trial leaves a
+        checkpoint, but each its result.
+        """
+        cell, began = self.item.cell, self.clock()
+        self.trials, before = self.keeper.tried()
+        self.search_s = before
+        left = rates_of(cell)[len(self.trials) :]
+        if not left:
+            return
+        dev = dev_task(cell, task)
+        dev = resident.fed(dev, self.backend, cell, self.item.effort.input)
+        unkept = dataclasses.replace(self.item, checkpoints=None)
+        for rate in left:
+            with Keeper(unkept, self.backend, self.clock) as keeper:
+                trial = _tried(cell, self.backend, _at_rate(dev, rate), keeper)
+            self.trials.append(trial)
+            self.search_s = before + self.clock() - began
+            self.keeper.save_tried(self.trials, self.search_s)
+        dev.loader.close()
 
 
 def _loaded(
@@ -91,7 +116,9 @@ def _loaded(
     if parent is None and weights.file_sha256(path) != cell.init_sha256:
         raise WeightsError(f"{path}: has changed since the study was read")
     try:
-        start, report = resolution.fit(found, spec, new_head=True)
+        start, report = resolution.fit(
+            found, spec, new_head=True, head_bias=cell.head_bias
+        )
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
     columns = {
@@ -107,22 +134,6 @@ def _loaded(
 
 
 # The search ------------------------------------------------------------------
-
-
-def _search(item: WorkItem, backend: Backend, task: Task, clock: Clock) -> list[Trial]:
-    """Every rate of the cell, trained like the cell on all but the dev split.
-
-    A killed search starts again: no trial leaves a checkpoint.
-    """
-    unkept = dataclasses.replace(item, checkpoints=None)
-    dev = dev_task(item.cell, task)
-    dev = resident.fed(dev, backend, item.cell, item.effort.input)
-    trials = []
-    for rate in rates_of(item.cell):
-        with Keeper(unkept, backend, clock) as keeper:
-            trials.append(_tried(item.cell, backend, _at_rate(dev, rate), keeper))
-    dev.loader.close()
-    return trials
 
 
 def _tried(cell: Cell, backend: Backend, task: Task, keeper: Keeper) -> Trial:

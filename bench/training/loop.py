@@ -23,14 +23,15 @@ from bench.errors import Diverged
 from bench.models import noise, weights
 from bench.recipes import budgets
 from bench.recipes.recipe import Recipe
-from bench.recipes.schedule import learning_rate
+from bench.recipes.schedule import learning_rate, warmup_steps
 from bench.specs import Cell, WorkItem
 from bench.timing import cautions
 from bench.timing.speed import checked_machine, checked_precision
 from bench.training import probing, resident
-from bench.training.checkpoint import Keeper, Progress
+from bench.training.checkpoint import Keeper
 from bench.training.ledger import Clock, Ledger
 from bench.training.probing import EVAL_IMAGES
+from bench.training.progress import Progress
 from bench.training.task import Task, batch_size, prepare
 from bench.units import core_days_at
 
@@ -71,16 +72,18 @@ def trained(
         task = resident.fed(make(cell), backend, cell, item.effort.input)
         learner = learner_of(backend, cell, task, task.weights)
         progress = keeper.restore(learner, task.spec)
+        progress.selects = cell.best_of is not None
         if progress.baselines is None:
             fresh = learner
             if task.targets and task.fresh is not None:
                 fresh = learner_of(backend, cell, task, task.fresh)
             progress.baselines = probing.baselines(fresh, task)
     load_before, others = machine.load_average(), machine.OthersLoad()
-    _train(learner, task, keeper, progress, item.effort.evaluations)
+    _train(learner, task, keeper, progress, cell.best_of or item.effort.evaluations)
     task.loader.close()
     busy = cautions.host_load(others.cores(), cores.usable().count)
     with ledger.excluded():
+        progress.put_best(learner)
         results = _results(learner, task)
         probes = probing.probes(learner, task, None) + progress.baselines
         if item.keep_weights is not None:
@@ -91,6 +94,7 @@ def trained(
     return {
         **_setting(cell, task),
         **results,
+        **progress.columns(task),
         **account,
         **keeper.columns(),
         "core_days_extrapolated": _full(cell, account["train_img_per_sec_core"]),
@@ -143,8 +147,9 @@ def _train(
             if progress.step == last:
                 with keeper.ledger.excluded():
                     point = _point(learner, task, keeper.ledger, int(first), int(last))
-                progress.curve.append(point)
+                    progress.note(point, learner)
             if keeper.is_due(progress.step):
+                progress.count_skips(task)
                 keeper.save(learner, progress)
 
 
@@ -263,35 +268,21 @@ def scores(guessed: Picks, positions: Picks, split: Split) -> dict[str, Any]:
     return found
 
 
-def _skipped(task: Task) -> dict[str, Any]:
-    """How many stored images were left out so far, and one of them."""
-    found = task.dataset.skipped()
-    for target in task.targets:
-        found = {**found, **target.dataset.skipped()}
-    where, problem = next(iter(found.items()), ("", ""))
-    return {
-        "images_skipped": len(found),
-        "images_skipped_example": f"{where}: {problem}" if found else None,
-    }
-
-
 def _setting(cell: Cell, task: Task) -> dict[str, Any]:
     """What was trained, on what, for how long."""
-    spec, unique = task.spec, task.loader.unique_images
+    spec = task.spec
     seen = task.steps * task.loader.batch_size
     return {
         "family": spec.family,
         "param_count": spec.param_count,
         "macs": spec.macs,
         "tokens": spec.tokens,
-        "unique_images": unique,
         "images_seen": seen,
-        "epochs": seen / unique,
         "steps": task.steps,
+        "warmup_steps_taken": warmup_steps(task.recipe, task.steps),
         "pretrain_dataset": task.dataset.name,
         "pretrain_image_size": cell.image_size,
         "eval_dataset": task.dataset.name,
         "eval_split": task.dataset.test_split,
         "eval_preprocess": task.eval_preprocess,
-        **_skipped(task),
     }

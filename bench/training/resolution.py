@@ -103,10 +103,17 @@ def widened(spec: ModelSpec, path: str | Path) -> ModelSpec:
 
 
 def fit(
-    found: weights.Weights, spec: ModelSpec, *, new_head: bool = False
+    found: weights.Weights,
+    spec: ModelSpec,
+    *,
+    new_head: bool = False,
+    head_bias: float = 0.0,
 ) -> tuple[Arrays, Report]:
-    """The weights of `found` in the shapes of `spec`, float32, and what that took."""
-    made, new, dropped = _with_head(dict(found), spec, new_head)
+    """The weights of `found` in the shapes of `spec`, float32, and what that took.
+
+    `head_bias` is where the bias of a new head starts.
+    """
+    made, new, dropped = _with_head(dict(found), spec, new_head, head_bias)
     image_size = _image_size(made, spec)
     carried: dict[str, str] = {}
     if isinstance(spec, MixerSpec):
@@ -133,7 +140,7 @@ def _image_size(found: Arrays, spec: ModelSpec) -> int | None:
 
 
 def _with_head(
-    found: Arrays, spec: ModelSpec, new_head: bool
+    found: Arrays, spec: ModelSpec, new_head: bool, bias: float
 ) -> tuple[Arrays, dict[str, str], tuple[str, ...]]:
     """A zero head where the file's is of other classes, or is not wanted.
 
@@ -146,13 +153,16 @@ def _with_head(
     if fits and not new_head:
         return found, {}, ()
     of_file = next((found[n].shape[-1] for n in names if n in found), None)
-    how = "zeros for {} classes{}".format(
-        spec.num_classes, "" if of_file is None else f", the file's is for {of_file}"
+    how = "zeros{} for {} classes{}".format(
+        f", its bias {bias:g}," if bias else "",
+        spec.num_classes,
+        "" if of_file is None else f", the file's is for {of_file}",
     )
     gone = tuple(n for n in found if n.startswith("pre_logits/") and n not in wanted)
     kept = {name: array for name, array in found.items() if name not in gone}
-    zeros = {name: np.zeros(wanted[name].shape, np.float32) for name in names}
-    return {**kept, **zeros}, dict.fromkeys(names, how), gone
+    start = {name: 0.0 if weights.is_kernel(name) else bias for name in names}
+    fresh = {n: np.full(wanted[n].shape, start[n], np.float32) for n in names}
+    return {**kept, **fresh}, dict.fromkeys(names, how), gone
 
 
 # Mixer -----------------------------------------------------------------------

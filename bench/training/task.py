@@ -156,7 +156,7 @@ def _loader(
     split, how = dataset.train, augment.of_cell(cell)
     images: Pixels | Stored = Stored(split=split, picks=picks)
     view = View(split=split, picks=picks, image_size=cell.image_size)
-    if view.fits and not (how.augment == "inception" and split.fit):
+    if view.fits and not (how.cuts and split.fit):
         images, picks = view.everything
     return Loader(
         images=images,

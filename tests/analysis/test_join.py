@@ -224,6 +224,26 @@ def test_extrapolated_core_days_are_told_apart():
     assert (row["core_days"], row["core_days_kind"]) == (7.0, "extrapolated")
 
 
+@pytest.mark.parametrize("runs", [1, 4, 5])
+def test_extrapolated_core_days_have_the_interval_of_their_runs(runs):
+    """Five runs reach from the least to the largest; fewer have no interval."""
+    found = [3.0, 9.0, 5.0, 4.0, 7.0][:runs]
+    rows = frame(
+        *(
+            pretrain(0.5, seed=seed, core_days_extrapolated=value)
+            for seed, value in enumerate(found)
+        )
+    )
+    (row,) = model_rows(rows).to_dict("records")
+    assert (row["n_train"], row["core_days_kind"]) == (runs, "measured")
+    assert row["core_days_extrapolated"] == np.median(found)
+    ends = [row[f"core_days_extrapolated_{end}"] for end in ("low", "high")]
+    if runs < 5:
+        assert ends == [None, None]
+    else:
+        assert ends == pytest.approx([3.0, 9.0])
+
+
 def test_a_run_quoted_twice_counts_once_by_its_first_table():
     rows = read_published()
     kept = once(rows)

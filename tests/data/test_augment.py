@@ -155,6 +155,38 @@ def test_half_of_the_images_are_mirrored():
     assert np.mean(mirrored) == pytest.approx(0.5, abs=0.04)
 
 
+@pytest.mark.parametrize("stored", [(256, 320), (512, 256), (256, 256)], ids=str)
+def test_a_crop_is_a_square_of_what_evaluation_cuts_the_middle_of(stored):
+    """Places are uniform over all that fit, and half of the squares are mirrored."""
+    high, wide = stored
+    image = np.zeros((high, wide, 3), np.uint8)
+    image[..., 0] = np.arange(high)[:, None] // 4  # a pixel tells where it stood
+    image[..., 1] = np.arange(wide) // 4
+    resized = augment._shorter_side(augment.Image.fromarray(image), 64)
+    whole = np.asarray(resized)
+    places, mirrored = [], 0
+    for seed in range(600):
+        made = augment.training(image, Augmentation(augment="crop"), 56, rng(seed))
+        turned = made[0, 0, 1] > made[0, -1, 1]
+        made, mirrored = made[:, ::-1] if turned else made, mirrored + turned
+        fitting = np.argwhere((whole[..., :2] == made[0, 0, :2]).all(-1))
+        (place,) = (p for p in fitting if np.array_equal(_at(whole, p, 56), made))
+        places.append(place)
+    assert mirrored / 600 == pytest.approx(0.5, abs=0.08)
+    room = np.array(whole.shape[:2]) - 56
+    assert np.min(places, 0).tolist() == [0, 0]
+    assert np.max(places, 0).tolist() == room.tolist()
+    assert np.mean(places, 0) == pytest.approx(room / 2, rel=0.12)
+    middle = augment.evaluation("resmall-crop", 56)(image)
+    np.testing.assert_array_equal(_at(whole, room // 2, 56), middle)
+
+
+def _at(image, place, side):
+    """The square of an image whose upper left corner is there."""
+    upper, left = (int(start) for start in place)
+    return image[upper : upper + side, left : left + side]
+
+
 def test_the_seed_makes_the_image_and_nothing_else_does():
     image = np.asarray(picture(1))
     how = Augmentation(

@@ -131,8 +131,8 @@ def test_built_in_sets_are_keyed_as_before(tmp_path):
         ),
         ({"dataset": "digits", "mixup": -0.5}, "mixup: -0.5: must be a finite"),
         (
-            {"dataset": "digits", "augment": "crop"},
-            "unknown augment 'crop'; known: none",
+            {"dataset": "digits", "augment": "cut"},
+            "unknown augment 'cut'; known: none",
         ),
         ({"dataset": "digits", "on_bad_image": "stop"}, "unknown on_bad_image 'stop'"),
         (

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -35,6 +36,22 @@ def test_a_folder_becomes_three_splits_with_right_labels(tmp_path):
     assert (dataset.name, dataset.test_split) == ("tiny", "validation")
     assert_labels_right(dataset)
     assert dataset.skipped() == {}
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+@pytest.mark.parametrize("absent", [0, 1])
+def test_a_class_that_evaluation_lacks_moves_no_label(part, absent, tmp_path):
+    """A part of ImageNet's validation set is no other task."""
+    root = write_folder(tmp_path)
+    if part == "test":
+        for label in range(3):
+            write_images(root / "test" / f"n{label:08d}", label, 5, first=50)
+    shutil.rmtree(root / part / f"n{absent:08d}")
+    dataset = built(root)
+    assert dataset.classes == 3
+    assert_labels_right(dataset)
+    held = {0, 1, 2} - {absent}
+    assert set(dataset.test.labels.tolist()) == held
 
 
 def test_the_held_out_images_are_never_trained_on(tmp_path):

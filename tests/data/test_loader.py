@@ -64,8 +64,8 @@ def test_flip_mirrors_some_images_left_to_right_and_repeats():
 
 
 def test_an_unknown_augment_is_refused():
-    with pytest.raises(StudyError, match="unknown augment 'crop'; known: none, flip,"):
-        loader(augment="crop")
+    with pytest.raises(StudyError, match="unknown augment 'cut'; known: none, flip,"):
+        loader(augment="cut")
 
 
 def test_the_bytes_of_a_batch_are_golden():

@@ -8,10 +8,12 @@ import pytest
 from disk_sets import COLOURS, write_folder, write_images
 
 from bench import backend, cores, record
+from bench.checkpoints import Saved
 from bench.data import folders, view
 from bench.errors import DataError
 from bench.specs import Cell, WorkItem
 from bench.training import loop, task
+from bench.training.progress import Progress
 
 CELL = Cell(
     mode="pretrain",
@@ -122,6 +124,24 @@ def test_skipped_images_are_in_the_row_and_out_of_the_counts(tmp_path):
     assert row["chance"] == pytest.approx(4 / 11)
 
 
+def test_a_resume_forgets_no_image_that_was_skipped_before(tmp_path):
+    """Cropped images are read as they come: another process may not meet it again."""
+    root = write_folder(tmp_path)
+    path = root / "train/n00000001/0003.JPEG"
+    path.write_bytes(path.read_bytes()[:400])
+    cell = cell_of(root, on_bad_image="skip")
+    first, second = task.prepare(cell), task.prepare(cell)
+    first.loader.batch(0), first.loader.batch(3)
+    before = Progress(step=4)
+    before.count_skips(first)
+    kept = Saved(before.arrays(), json.loads(json.dumps(before.facts())))
+    row = Progress.of(kept).columns(second)
+    assert row == before.columns(first)
+    assert (row["images_skipped"], row["unique_images"]) == (1, 31)
+    assert "0003.JPEG: cannot be decoded" in row["images_skipped_example"]
+    first.loader.close()
+
+
 def test_real_accuracy_leaves_out_what_has_no_label(tmp_path):
     """12 images, 4 a class. ReaL: 2 empty, 1 with two labels, 3 with another label."""
     lists = [[0], [0], [], [1], [1], [1, 2], [2], [0], [2], [2], [2], []]
@@ -171,7 +191,9 @@ def test_both_frameworks_get_the_same_batches(tmp_path):
             assert left.tobytes() == right.tobytes()
 
 
-@pytest.mark.parametrize(("augment", "held"), [("flip", True), ("inception", False)])
+@pytest.mark.parametrize(
+    ("augment", "held"), [("flip", True), ("crop", False), ("inception", False)]
+)
 def test_what_fits_is_held_in_memory_unless_it_is_cropped(augment, held, tmp_path):
     cell = cell_of(write_folder(tmp_path), augment=augment)
     loader = task.prepare(cell).loader

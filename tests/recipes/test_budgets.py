@@ -8,7 +8,7 @@ from bench import models, units
 from bench.recipes import budgets, papers
 from bench.results import read_published
 
-JFT = budgets.JFT_300M
+JFT = papers.IMAGES["jft-300m"]
 
 # model, epochs, printed core-days, implied training images/s/core (Mixer Table 3)
 IMPLIED = [
@@ -47,7 +47,8 @@ def test_the_costs_above_are_those_of_the_published_rows():
 
 def test_the_reference_run_on_128_cores():
     assert units.core_days(128, 2 * 3600 + 11 * 60) == pytest.approx(11.6, abs=0.05)
-    rate = units.implied_rate(300 * budgets.IMAGENET, units.core_days(128, 7860))
+    images = 300 * papers.IMAGES["imagenet"]
+    rate = units.implied_rate(images, units.core_days(128, 7860))
     assert rate == pytest.approx(382, rel=0.02)  # 99 % of the split: 378
 
 
@@ -70,13 +71,48 @@ def test_exaflops_of_the_vit_paper(family, within, count):
         assert exaflops == pytest.approx(printed, abs=within * printed + 0.5), name
 
 
-def test_every_budget_belongs_to_a_recipe_and_its_models():
-    for name, budget in budgets.BUDGETS.items():
-        assert name in papers.RECIPES
-        for model in papers._PAPERS[name].rows:
-            variants = [one for one in models.variants() if one.startswith(model)]
-            assert variants and all(budgets.images_of(name, one) for one in variants)
-        assert budget.images > 1e6
-    assert budgets.images_of("demo", "Mixer-B/16") is None
-    assert budgets.images_of(None, "Mixer-B/16") is None
-    assert budgets.images_of("mixer-imagenet", "Mixer-S/16") is None
+EVERY_ROW = [
+    (name, model)
+    for name, paper in papers._PAPERS.items()
+    for listed in paper.rows
+    for model in models.variants()
+    if listed in (model, model.partition("/")[0])
+]
+
+
+@pytest.mark.parametrize(("name", "model"), EVERY_ROW)
+def test_every_row_of_a_recipe_has_its_full_length(name, model):
+    data, epochs, _ = papers.length(name, model)
+    times = 2 if (name, model) in budgets.LONGER else 1
+    assert budgets.images_of(name, model) == times * epochs * papers.IMAGES[data]
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("demo", "Mixer-B/16"),
+        (None, "Mixer-B/16"),
+        ("mixer-imagenet", "Mixer-S/16"),  # in no table
+        ("mixer-imagenet", "Mixer-XXS/4"),  # runs, but is no paper's network
+        ("mixer-finetune-imagenet", "Mixer-B/16"),  # no pre-training
+    ],
+)
+def test_what_no_paper_says_has_no_length(name, model):
+    assert budgets.images_of(name, model) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "images"),
+    [
+        ("mixer-jft", "Mixer-B/16", 7 * 303e6),
+        ("mixer-jft", "Mixer-L/32", 7 * 303e6),
+        ("mixer-jft", "Mixer-L/16", 14 * 303e6),
+        ("mixer-imagenet", "Mixer-L/16", 300 * 1_281_167),
+        ("vit-imagenet", "ViT-B/16", 300 * 1_281_167),
+        ("vit-21k", "ViT-L/16", 30 * 14_197_122),
+        ("bit-jft", "BiT-R152x4", 40 * 303e6),
+        ("augreg-21k", "ViT-Ti/16", 300 * 14_197_122),
+    ],
+)
+def test_images_of_the_full_run(name, model, images):
+    assert budgets.images_of(name, model) == images

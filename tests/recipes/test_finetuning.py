@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bench.errors import StudyError
-from bench.recipes import finetuning, papers
-from bench.specs import fields_of
+from bench.recipes import finetuning, papers, schedule
+from bench.recipes.recipe import of_cell
+from bench.specs import Cell, fields_of
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,43 @@ def test_values_of_the_papers(name, steps, rates, dev):
     assert found["dev_fraction"] == dev and found["batch_size"] == 512
     assert (found["optimizer"], found["schedule"]) == ("sgd", "cosine")
     assert (found["clip_norm"], found["loss"]) == (1.0, "softmax")
+    assert found.get("augment") == (None if name.endswith("vtab") else "crop")
+    cifar = "cifar" in name  # Table 3 evaluates all five sets by resmall-crop
+    assert found.get("evaluation") == ("resmall-crop" if cifar else None)
+
+
+@pytest.mark.parametrize(
+    ("size", "steps", "warmup", "falls", "mixup"),
+    [
+        ("small", 500, 100, [150, 300, 450], 0.0),
+        ("medium", 10_000, 500, [3_000, 6_000, 9_000], 0.1),
+        ("large", 20_000, 500, [6_000, 12_000, 18_000], 0.1),
+    ],
+)
+def test_the_bit_hyperrule(size, steps, warmup, falls, mixup):
+    fields = papers.recipe_fields(f"bit-finetune-{size}", "any", "resnet", "finetune")
+    given = {"mode": "finetune", "model": "BiT-R50x1", "framework": "jax", **fields}
+    asked = of_cell(Cell(**given))
+    assert (fields["total_steps"], fields["batch_size"]) == (steps, 512)
+    assert (asked.optimizer, asked.learning_rate) == ("sgd", 0.003)
+    assert (asked.weight_decay, asked.clip_norm, asked.mixup) == (0.0, None, mixup)
+    rates = [schedule.learning_rate(asked, step, steps) for step in range(steps)]
+    assert rates[warmup // 2] == pytest.approx(0.0015)
+    drops = [i for i in range(warmup, steps) if rates[i] < rates[i - 1] / 2]
+    assert drops == falls
+    assert rates[-1] == pytest.approx(3e-6)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "evaluation"),
+    [("cifar10", "resmall-crop"), ("cifar100", "resmall-crop"), ("digits", None)],
+)
+def test_cifars_evaluation_is_for_cifar_alone(dataset, evaluation):
+    filled = finetuning.recipe_fields("vit-finetune-cifar-10", "vit")
+    made = finetuning.under(filled, {"dataset": dataset})
+    assert made.get("evaluation") == evaluation
+    given = finetuning.under(filled, {"dataset": dataset, "evaluation": "resize"})
+    assert given["evaluation"] == "resize"
 
 
 def test_every_recipe_gives_fields_of_the_mode():
@@ -63,7 +101,15 @@ def test_one_rate_ends_the_search():
     assert made["learning_rate"] == 0.5 and "learning_rates" not in made
 
 
+def test_several_rates_begin_a_search():
+    filled = finetuning.recipe_fields("bit-finetune-small", "resnet")
+    made = finetuning.under(filled, {"learning_rates": "0.001+0.003"})
+    assert made["learning_rates"] == "0.001+0.003" and "learning_rate" not in made
+
+
 def test_what_is_refused():
+    with pytest.raises(StudyError, match="is for resnet, not mixer; use that of"):
+        papers.recipe_fields("bit-finetune-small", "any", "mixer", "finetune")
     with pytest.raises(StudyError, match="is for mixer, not vit; use that of the ViT"):
         papers.recipe_fields("mixer-finetune-pets", "ViT-B/16", "vit", "finetune")
     with pytest.raises(

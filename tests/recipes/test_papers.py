@@ -104,6 +104,9 @@ def test_a_published_recipe(row):
     assert cell.schedule == SCHEDULES.get(name, "linear")
     assert (cell.batch_size, cell.augment) == (4096, "inception")
     assert cell.loss == ("softmax" if name == "bit-imagenet" else "sigmoid")
+    hidden = name in {"vit-jft", "vit-21k", "vit-imagenet", "augreg-imagenet"}
+    assert cell.representation == hidden
+    assert cell.pool == ("gap" if name == "augreg-21k" else None)
     warmup = 5_000 if sgd else 10_000
     assert cell.warmup_share == pytest.approx(warmup / steps, rel=1e-4)
     # the paper's own warm-up at its length and beyond, its share of a shorter run
@@ -162,6 +165,24 @@ def test_demo_sizes_have_a_recipe(model):
     assert 1e-4 < fields["learning_rate"] < 0.1
 
 
+@pytest.mark.parametrize(
+    ("name", "model", "like"),
+    [
+        ("mixer-imagenet", "Mixer-XXS/4", "Mixer-B/16"),
+        ("mixer-jft", "Mixer-XS/4", "Mixer-S/32"),
+        ("vit-21k", "ViT-XXS/4", "ViT-B/32"),
+        ("augreg-imagenet", "ViT-XS/4", "ViT-Ti/16"),
+        ("bit-imagenet", "BiT-R14x1/4", "BiT-R50x1"),
+        ("bit-adam-jft", "BiT-R14x1/4", "BiT-R50x1"),
+    ],
+)
+def test_a_demo_size_takes_the_first_row_of_its_family(name, model, like):
+    family = models.family_of(model)
+    assert papers.recipe_fields(name, model, family) == papers.recipe_fields(
+        name, like, family
+    )
+
+
 def test_a_family_without_demo_sizes_has_none():
     with pytest.raises(StudyError, match=r"family resnet_v1; .*mixer, vit, resnet;"):
         papers.recipe_fields("demo", "ResNetV1-R50x1", "resnet_v1")
@@ -182,6 +203,7 @@ def test_a_recipe_says_only_what_a_cell_can(name):
         ("mixer-imagenet", "Mixer-S/16", "lists Mixer-B, Mixer-L; use one of them"),
         ("bit-adam-jft", "BiT-R200x3", "has no values for BiT-R200x3"),
         ("vit-jft", "Mixer-B/16", "has no values for Mixer-B/16"),
+        ("vit-jft", "Mixer-XXS/4", "has no values for Mixer-XXS/4"),
         ("vit-jtf", "ViT-B/16", "unknown recipe 'vit-jtf'; .*did you mean 'vit-jft'"),
     ],
 )

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from test_loop import FakeBackend, FakeClock, FakeLearner
 
-from bench import models, record
+from bench import checkpoints, models, record
 from bench.data import to_float
 from bench.errors import Diverged, StudyError, WeightsError
 from bench.models import weights
-from bench.specs import Cell, Parent, WorkItem
+from bench.specs import PROTOCOL, Cell, Effort, Parent, WorkItem
 from bench.training import task
 from bench.training.finetune import _best, finetune
 
@@ -140,6 +140,17 @@ def test_training_starts_from_the_parents_body_and_a_zero_head(parent):
     )
 
 
+def test_a_new_heads_bias_starts_where_the_cell_says(parent):
+    cell = dataclasses.replace(
+        CELL, learning_rates=None, loss="sigmoid", head_bias=-6.9, total_steps=1
+    )
+    row, fake = tuned(parent, cell)
+    ((_, start),) = fake.starts
+    np.testing.assert_array_equal(start["head/bias"], np.full(10, -6.9, np.float32))
+    assert not start["head/kernel"].view(np.uint32).any()  # +0, not -0
+    assert "head/bias: zeros, its bias -6.9, for 10 classes" in row["init_report"]
+
+
 def test_costs_are_apart_and_add_up(parent):
     row, _ = tuned(parent)
     cores = row["core_days_finetune"] * 86_400 / row["measured_s"]
@@ -168,6 +179,74 @@ def test_a_rate_that_diverges_is_an_answer(parent):
     assert row["search"][1]["top1"] is None
     assert row["learning_rate"] == 0.1
     record.table([row])
+
+
+class Killed(Exception):
+    """The process is gone."""
+
+
+def dying_after(networks, make):
+    """What makes so many networks and then dies."""
+    left = iter(range(networks))
+
+    def dying(*given, **named):
+        if next(left, None) is None:
+            raise Killed
+        return make(*given, **named)
+
+    return dying
+
+
+def kept(folder, parent) -> WorkItem:
+    effort = Effort(checkpoint_steps=1_000)  # none: a fake learner has no snapshot
+    checkpoints = str(folder)
+    return WorkItem(cell=CELL, parent=parent, checkpoints=checkpoints, effort=effort)
+
+
+def test_a_killed_search_tries_no_rate_twice(parent, tmp_path):
+    """Neither while it searches, nor when the fine-tuning behind it is killed."""
+    item = kept(tmp_path / "work", parent)
+    whole, _ = tuned(parent)
+    clock = FakeClock()
+    for networks in (2, 1):  # two trials; then the third, and no more
+        fake = Backend(clock)
+        fake.learner = dying_after(networks, fake.learner)
+        with pytest.raises(Killed):
+            finetune(item, fake, clock)
+    fake = Backend(clock)
+    row = finetune(item, fake, clock)
+    assert [rate for rate, _ in fake.starts] == [0.5]  # all were tried: it only trains
+    assert row["search"] == whole["search"]
+    assert (row["learning_rate"], row["top1"]) == (0.5, whole["top1"])
+    assert row["search_s"] == pytest.approx(whole["search_s"])
+    assert row["search_s"] < row["allocated_s"]
+    assert "search_resumed" not in {c["kind"] for c in row["cautions"]}
+
+
+def test_a_search_of_another_environment_is_told_of(parent, tmp_path):
+    folder = tmp_path / "work"
+    item = kept(folder, parent)
+    with checkpoints.Work(folder) as work:
+        facts = {"cell_id": CELL.cell_id, "protocol": PROTOCOL, "made": {}}
+        trial = {"learning_rate": 0.1, "status": "ok", "top1": 0.99, "train_loss": 1.0}
+        work.save_search({**facts, "trials": [trial], "search_s": 5.0})
+    fake = Backend(FakeClock())
+    row = finetune(item, fake, fake.clock)
+    assert [rate for rate, _ in fake.starts] == [0.5, 0.0001, 0.1]
+    assert row["learning_rate"] == 0.1
+    (said,) = [c for c in row["cautions"] if c["kind"] == "search_resumed"]
+    assert "1 learning rates were tried before, but" in said["seen"]
+
+
+@pytest.mark.parametrize("spoilt", ["", "[]", '{"cell_id": "0", "protocol": 1}'])
+def test_notes_of_a_search_that_do_not_fit_are_no_notes(spoilt, parent, tmp_path):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "search.json").write_text(spoilt)
+    item = kept(folder, parent)
+    fake = Backend(FakeClock())
+    row = finetune(item, fake, fake.clock)
+    assert len(fake.starts) == 4 and len(row["search"]) == 3
 
 
 def test_where_every_rate_diverges_so_does_the_cell(parent):

@@ -194,6 +194,19 @@ def test_the_row_fits_the_record_and_says_what_was_trained():
     assert (row["family"], row["param_count"]) == ("mixer", spec.param_count)
 
 
+@pytest.mark.parametrize(
+    ("fields", "taken"),
+    [
+        ({"warmup_steps": None}, 4),  # a tenth of the run
+        ({"warmup_steps": 7}, 7),
+        ({"warmup_steps": 10_000, "warmup_share": 0.1066}, 4),  # as mixer-imagenet
+    ],
+)
+def test_the_row_says_how_long_the_warm_up_was(fields, taken):
+    row, _ = trained(changed(**fields))
+    assert row["warmup_steps_taken"] == taken
+
+
 def test_it_learns_and_the_curve_shows_it():
     row, _ = trained()
     assert row["top1"] > 0.7 > 3 * row["chance"]
