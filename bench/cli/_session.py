@@ -54,6 +54,8 @@ def finish(summary: runner.Summary, plots: Path | None) -> int:
     for study in sorted(set(measured["study"])):
         rows = summary.out / summary.machine / f"{study}.parquet"
         print(f"rows     {rows} ({(measured['study'] == study).sum()} of this study)")
+    for path, label in _weights(summary):
+        print(f"weights  {path} ({label})")
     if plots is not None:
         _draw(pd.concat([measured, frame[frame["source"] == "published"]]), plots)
     for line in _print.drift_lines(measured):
@@ -71,6 +73,15 @@ def finish(summary: runner.Summary, plots: Path | None) -> int:
             f"{row['error_message']}"
         )
     return 1 if summary.failed else 0
+
+
+def _weights(summary: runner.Summary) -> list[tuple[Path, str]]:
+    """Files of weights that the study's cells left, and whose they are."""
+    places = [
+        (results.weights_path(summary.out, summary.machine, cell.cell_id), cell.label)
+        for cell in summary.study.cells
+    ]
+    return [(path, label) for path, label in places if path.exists()]
 
 
 def _draw(frame: pd.DataFrame, folder: Path) -> None:
