@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -175,6 +175,14 @@ class _Shown:
         self.bar.refresh()
 
 
+def _resumed(row: dict[str, Any]) -> str:
+    """Where a killed training was taken up; what may make it end in other bits."""
+    told = [one["seen"] for one in row["cautions"] if one["kind"] == "inexact_resume"]
+    if told:
+        return f"{told[0]}, so perhaps not to the last bit"
+    return f"resumed at step {row['resumed_step']}"
+
+
 def _line(progress: runner.Progress) -> str:
     row, label = progress.row, progress.item.cell.label
     if progress.item.role == "anchor":
@@ -189,7 +197,6 @@ def _line(progress: runner.Progress) -> str:
         f"{significant(row['train_img_per_sec_core'])} train img/s/core"
     )
     if row.get("resumed_step") is not None:
-        exact = "" if not row["inexact_resume"] else ", perhaps not to the last bit"
-        line += f"; resumed at step {row['resumed_step']}{exact}"
+        line += f"; {_resumed(row)}"
     report = row.get("init_report")
     return line if report is None else f"{line}\n    started from {report}"
