@@ -114,6 +114,11 @@ def _clear_after(mark: Path, place: Path) -> None:
         mark.unlink(missing_ok=True)
 
 
+def home() -> Path:
+    """This program's part of the user's cache folder."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(given) if given else Path.home() / ".cache") / "mixer-bench"
+
+
 def _root() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(home) if home else Path.home() / ".cache") / "mixer-bench" / "compiled"
+    return home() / "compiled"

@@ -7,6 +7,7 @@ combination can tell. Every refusal is one line.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 from bench import data, models, probe
 from bench.analysis.ablations import PAPERS
@@ -26,7 +27,7 @@ from bench.models.spec import PatchSpec
 from bench.recipes import recipe, schedule
 from bench.recipes.finetuning import rates_of
 from bench.recipes.recipe import of_cell
-from bench.specs import TRAINING_MODES, Cell
+from bench.specs import TRAINING_MODES, Cell, Effort
 
 _ONE_OF = (("total_steps", "total_epochs"), ("data_examples", "data_fraction"))
 
@@ -71,6 +72,21 @@ def _check_keys(cell: Cell) -> None:
         raise StudyError("total_steps: is missing (or total_epochs)")
     if cell.data_fraction is not None and cell.data_fraction > 1:
         raise StudyError(f"data_fraction: {cell.data_fraction}: must be at most 1")
+
+
+def check_effort(cells: Sequence[Cell], effort: Effort) -> None:
+    """What a study's settings ask for can be done to its cells.
+
+    Raises:
+        StudyError: it cannot; the line says why.
+    """
+    for cell in cells:
+        check_input(cell, effort.input)
+    if effort.keep_weights and not any(c.mode in TRAINING_MODES for c in cells):
+        raise StudyError(
+            "keep_weights: true: no grid has mode pretrain or finetune, which alone "
+            "change weights; remove it"
+        )
 
 
 def check_input(cell: Cell, how: str) -> None:

@@ -1,8 +1,9 @@
 """Parents before children: whose weights a finetune cell starts from, and whether
 they lie there.
 
-A parent leaves its weights beside the results. They stand for its row while their hash
-is the row's; where they are gone, the parent is run again, and the plan says so.
+A parent, and with `keep_weights` every training cell, leaves its weights beside the
+results. They stand for its row while their hash is the row's; where they are gone, the
+cell is run again, and the plan says so.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from bench import models, results
 from bench.errors import WeightsError
 from bench.history import History
 from bench.models import weights
-from bench.specs import Cell, Parent, Study, WorkItem
+from bench.specs import TRAINING_MODES, Cell, Parent, Study, WorkItem
 from bench.training import resolution
 
 
@@ -26,6 +27,7 @@ class Lineage:
         self._out, self._machine, self._history = out, machine, history
         wanted = {cell.parent_cell_id for cell in study.cells}
         self._parents = {c.cell_id: c for c in study.cells if c.cell_id in wanted}
+        self._all_stay = study.effort.keep_weights
         self._sha256: dict[str, str] = {}
         self._failed: dict[str, str] = {}
         self.again: list[str] = []
@@ -41,7 +43,7 @@ class Lineage:
         needed = {item.cell.parent_cell_id for item in todo}
         lost = []
         for item in finished:
-            if item.cell.cell_id in needed:
+            if item.cell.cell_id in needed or self._stays(item.cell):
                 why = self._look_up(item)
                 if why is not None:
                     lost.append(item)
@@ -50,6 +52,10 @@ class Lineage:
             [*lost, *todo], key=lambda item: item.cell.parent_cell_id is not None
         )
         return [item for item in finished if item not in lost], run
+
+    def _stays(self, cell: Cell) -> bool:
+        """Whether the study wants these weights themselves, children or not."""
+        return self._all_stay and cell.mode in TRAINING_MODES
 
     def _look_up(self, item: WorkItem) -> str | None:
         """Note the hash of the weights that a finished parent left, or say why not."""
@@ -86,9 +92,10 @@ class Lineage:
     def placed(self, item: WorkItem) -> WorkItem:
         """The item with the file that its weights go to, or come from."""
         cell = item.cell
-        if cell.cell_id in self._parents and item.role == "cell":
+        stays = cell.cell_id in self._parents or self._stays(cell)
+        if stays and item.role == "cell":
             path = results.room_for(self._path(cell))
-            return dataclasses.replace(item, keep_weights=str(path))
+            item = dataclasses.replace(item, keep_weights=str(path))
         if cell.parent_cell_id is None:
             return item
         parent, sha256 = self._parents[cell.parent_cell_id], self._sha256

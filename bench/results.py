@@ -354,7 +354,7 @@ def _cannot(verb: str, path: Path, error: Exception) -> str:
 
 
 def weights_path(out: Path, machine: str, cell_id: str) -> Path:
-    """Where a pretrain cell leaves its weights for finetune cells; no part of a row."""
+    """Where a training cell leaves its weights, if asked to; no part of a row."""
     return out / ".work" / machine / f"{cell_id}.safetensors"
 
 

@@ -112,10 +112,7 @@ class Cell:
         TRAINING_MODES, None, "share of the training images"
     )
     subset: str = _on(
-        TRAINING_MODES,
-        "random",
-        "how it is drawn",
-        ("random", "stratified", "balanced"),
+        TRAINING_MODES, "random", "how drawn", ("random", "stratified", "balanced")
     )
     subset_seed: int = _on(TRAINING_MODES, 0, "draws the subset, apart from seed")
     shuffle: str = _on(
@@ -302,6 +299,8 @@ class Effort:
     input: Literal["host", "resident"] = "host"
     """Where training images wait: made into batches on the host, or kept as bytes on
     the device, which takes out the same batches. The same bits, at another speed."""
+    keep_weights: bool = False
+    """Trained weights stay beside the results; `mixer-bench weights` draws them."""
 
 
 @dataclass(frozen=True)
@@ -365,7 +364,7 @@ class WorkItem:
     parent: Parent | None = None
     """Where a finetune cell starts; None where it starts from the user's file."""
     keep_weights: str | None = None
-    """Where a pretrain cell leaves its weights for others to start from."""
+    """Where a training cell leaves its weights, to start from or to look at."""
 
     @property
     def key(self) -> tuple[str, int, str]:

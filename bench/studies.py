@@ -115,7 +115,7 @@ class _Reader:
         cells = {cell.cell_id: cell for cell in map(self.cell, kept)}
         if not cells:
             raise self.fail("exclude", "leaves no cell; loosen it")
-        self.check_input(cells.values(), effort)
+        self.check_effort(cells.values(), effort)
         return Study(
             name=self.name(name),
             question=self.text("question", top.get("question", "")),
@@ -177,12 +177,11 @@ class _Reader:
         }
         return Effort(**effort), shared
 
-    def check_input(self, cells: Iterable[Cell], effort: Effort) -> None:
-        for cell in cells:
-            try:
-                feasible.check_input(cell, effort.input)
-            except UserError as error:
-                raise self.fail("settings", str(error)) from error
+    def check_effort(self, cells: Iterable[Cell], effort: Effort) -> None:
+        try:
+            feasible.check_effort(list(cells), effort)
+        except UserError as error:
+            raise self.fail("settings", str(error)) from error
 
     def check_used(self, shared: Values, used: set[str]) -> None:
         for key in shared:

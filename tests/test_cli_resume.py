@@ -14,7 +14,10 @@ import psutil
 import pytest
 
 import bench
-from bench import results
+from bench import results, runner
+from bench.cli import _session
+from bench.specs import Cell, WorkItem
+from bench.training.checkpoint import Keeper
 
 pytest.importorskip("torch")
 
@@ -80,3 +83,25 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     assert row["allocated_s"] == pytest.approx(total, rel=1e-3)
     assert row["carried_s"] > 0
     assert not (tmp_path / "rows" / ".work").exists()  # the row is stored
+
+
+def test_the_line_of_an_inexact_resume_says_what_differed():
+    keeper = Keeper.__new__(Keeper)  # what a keeper says of a resume, without one
+    keeper.resumed_step, keeper._differs = 40, ["threads was 2 and is 1"]
+    keeper._cautions = []
+    row = {
+        "status": "ok",
+        "top1": 0.5,
+        "chance": 0.1,
+        "train_img_per_sec_core": 10.0,
+        "resumed_step": 40,
+        "cautions": keeper.cautions(),
+    }
+    cell = Cell(mode="pretrain", model="Mixer-XXS/4", framework="torch")
+    told = runner.Progress(1, 1, WorkItem(cell=cell), row, 0.0)
+    assert _session._line(told).endswith(
+        "; training went on from step 40, but threads was 2 and is 1, so perhaps not "
+        "to the last bit"
+    )
+    row["cautions"] = []
+    assert _session._line(told).endswith("; resumed at step 40")

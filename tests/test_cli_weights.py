@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from bench import models
 from bench.cli import app
 from bench.errors import WeightsError
 from bench.models import recognise, weights
+from bench.plots import gallery
 
 FAMILIES = {
     "mixer": ("Mixer-XXS/4", {}, ["token_units", "stem_units", "structure"]),
@@ -75,6 +77,27 @@ def test_the_points_are_the_units(capsys, tmp_path):
     cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
     assert cosine == pytest.approx(first["cosine_with_partner"].iloc[0], rel=1e-5)
     assert "closest to its negative" in (tmp_path / "o" / "token_units.txt").read_text()
+
+
+def test_a_page_holds_the_pictures_and_the_command_and_the_gallery_finds_it(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    saved(tmp_path, "ViT-XXS/4")
+    words = ["weights", "net.npz", "--out", "plots/weights/vit", "--images", "png,svg"]
+    code, _, err = call(capsys, *words)
+    assert code == 0 and "plots/weights/vit/README.md" in err
+    page = Path("plots/weights/vit/README.md").read_text()
+    assert "    mixer-bench weights net.npz --out plots/weights/vit\n" in page
+    links = re.findall(r"\]\(([^)]*)\)", page)
+    assert links and all(Path("plots/weights/vit", one).exists() for one in links)
+    for name in ("positions", "stem_units", "structure"):
+        assert f"{name}.png" in links
+        assert Path(f"plots/weights/vit/{name}.txt").read_text().strip() in page
+    whole = gallery.write_page(Path("plots"), ["published"]).read_text()
+    found = re.findall(r"\]\(([^)]*)\)", whole)
+    assert found == ["weights/vit/positions.png", "weights/vit/README.md"]
+    assert all(Path("plots", one).exists() for one in found)
 
 
 def test_a_training_checkpoint_is_read_too(tmp_path):

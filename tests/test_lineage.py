@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from bench import executors, results, runner
-from bench.errors import WeightsError
+from bench import executors, results, runner, studies
+from bench.errors import StudyError, WeightsError
 from bench.models import weights
-from bench.specs import Cell, Parent, Study, WorkItem
+from bench.specs import Cell, Effort, Parent, Study, WorkItem
 
 PARENT = Cell(
     mode="pretrain",
@@ -91,6 +91,39 @@ def test_only_a_parent_keeps_its_weights(fake, tmp_path):
     assert kept[PARENT] is not None and kept[OTHER] is None
     files = [path.name for path in (tmp_path / ".work").rglob("*.safetensors")]
     assert files == [f"{PARENT.cell_id}.safetensors"]
+
+
+def test_a_study_may_keep_every_weight_and_misses_what_went(fake, tmp_path):
+    kept = Study(
+        name="s",
+        question="?",
+        cells=(CHILD, TIMED, OTHER, PARENT),
+        effort=Effort(keep_weights=True),
+        repetitions=2,
+    )
+    runner.run_study(kept, out=tmp_path)
+    left = [item.cell for item in fake.items if item.keep_weights is not None]
+    assert set(left) == {CHILD, OTHER, PARENT} and len(left) == 3
+    fake.take()
+    runner.run_study(kept, out=tmp_path)
+    assert fake.take() == []
+    (path,) = (tmp_path / ".work").rglob(f"{OTHER.cell_id}.safetensors")
+    path.unlink()
+    runner.run_study(kept, out=tmp_path)
+    assert fake.take() == [OTHER] and path.exists()
+
+
+@pytest.mark.parametrize(("mode", "fine"), [("infer", False), ("pretrain", True)])
+def test_keeping_weights_needs_a_cell_that_trains(mode, fine):
+    trained = {"dataset": "digits", "total_steps": 1} if fine else {}
+    grid = {"mode": mode, "model": "Mixer-XXS/4", "framework": "torch", **trained}
+    grid |= {"image_size": 8, "batch_size": 8}
+    document = {"settings": {"keep_weights": True}, "grids": [grid]}
+    if fine:
+        assert studies.from_values("s", document).effort.keep_weights
+        return
+    with pytest.raises(StudyError, match="keep_weights: true: no grid has mode pret"):
+        studies.from_values("s", document)
 
 
 def test_a_second_run_does_nothing(fake, tmp_path):

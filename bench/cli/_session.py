@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -54,6 +54,8 @@ def finish(summary: runner.Summary, plots: Path | None) -> int:
     for study in sorted(set(measured["study"])):
         rows = summary.out / summary.machine / f"{study}.parquet"
         print(f"rows     {rows} ({(measured['study'] == study).sum()} of this study)")
+    for path, label in _weights(summary):
+        print(f"weights  {path} ({label})")
     if plots is not None:
         _draw(pd.concat([measured, frame[frame["source"] == "published"]]), plots)
     for line in _print.drift_lines(measured):
@@ -73,6 +75,15 @@ def finish(summary: runner.Summary, plots: Path | None) -> int:
             f"{row['error_message']}"
         )
     return 1 if summary.failed else 0
+
+
+def _weights(summary: runner.Summary) -> list[tuple[Path, str]]:
+    """Files of weights that the study's cells left, and whose they are."""
+    places = [
+        (results.weights_path(summary.out, summary.machine, cell.cell_id), cell.label)
+        for cell in summary.study.cells
+    ]
+    return [(path, label) for path, label in places if path.exists()]
 
 
 def _draw(frame: pd.DataFrame, folder: Path) -> None:
@@ -166,6 +177,14 @@ class _Shown:
         self.bar.refresh()
 
 
+def _resumed(row: dict[str, Any]) -> str:
+    """Where a killed training was taken up; what may make it end in other bits."""
+    told = [one["seen"] for one in row["cautions"] if one["kind"] == "inexact_resume"]
+    if told:
+        return f"{told[0]}, so perhaps not to the last bit"
+    return f"resumed at step {row['resumed_step']}"
+
+
 def _line(progress: runner.Progress) -> str:
     row, label = progress.row, progress.item.cell.label
     if progress.item.role == "anchor":
@@ -180,7 +199,6 @@ def _line(progress: runner.Progress) -> str:
         f"{significant(row['train_img_per_sec_core'])} train img/s/core"
     )
     if row.get("resumed_step") is not None:
-        exact = "" if not row["inexact_resume"] else ", perhaps not to the last bit"
-        line += f"; resumed at step {row['resumed_step']}{exact}"
+        line += f"; {_resumed(row)}"
     report = row.get("init_report")
     return line if report is None else f"{line}\n    started from {report}"

@@ -36,6 +36,7 @@ def command(
     drawable = _drawable(recognise.read(file), file.name)
     kinds = [word for word in images.split(",") if word]
     written = weights.draw_all(drawable, folder, kinds, inches(width))
+    written.append(weights.write_page(folder, file))
     numbers = structure.points(drawable.layers)
     print(_print.data([_row(row) for row in numbers.to_dict("records")], format))
     for path in written:

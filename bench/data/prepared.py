@@ -45,6 +45,8 @@ class Prepared:
     label: str
     """... and of the one that is its class."""
     classes: int
+    features: tuple[str, ...]
+    """Names of all features."""
 
 
 def read(root: Path) -> Prepared:
@@ -71,6 +73,7 @@ def read(root: Path) -> Prepared:
         image=image,
         label=label,
         classes=_classes(root / FEATURES, label, features[label]),
+        features=tuple(features),
     )
 
 

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from jaxtyping import Int64
+
 from bench.data import tfrecord
 from bench.data.tfrecord import Damaged
 from bench.errors import MissingPackage
@@ -21,6 +24,9 @@ _RANDOM_ACCESS = "readahead_buffer_size:0,max_parallelism:0"
 """What the package's own page says for reading records one by one."""
 _TOGETHER = 64
 """Records that a walk reads at once."""
+Places = Int64[np.ndarray, "records 2"]
+"""Offset and length of each record."""
+_NOWHERE: Places = np.empty((0, 2), dtype=np.int64)
 _OPEN = 256
 """array_record files kept open: a process may often have no more than 1,024."""
 
@@ -29,9 +35,11 @@ class File(Protocol):
     """One shard."""
 
     path: Path
+    places: Places
+    """Where its records lie; empty in a format that has an index of its own."""
 
     def walk(self) -> Iterator[memoryview]:
-        """Every record in order. Comes before `record`.
+        """Every record in order; finds `places`, without which no `record` is read.
 
         Raises:
             Damaged: the file is not whole.
@@ -55,22 +63,24 @@ def opened(form: str, path: Path) -> File:
 
 
 class Tfrecord:
-    """A tfrecord file; where its records lie is known after one walk."""
+    """A tfrecord file; where its records lie is known after one whole walk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._places: list[tuple[int, int]] = []
+        self.places = _NOWHERE
 
     def walk(self) -> Iterator[memoryview]:
         """Lengths are verified here; the data, of which labels alone are needed, is
         verified when it is read."""
-        self._places = []
+        found = []
         for frame in tfrecord.frames(self.path):
-            self._places.append((frame.offset, len(frame.data)))
+            found.append((frame.offset, len(frame.data)))
             yield frame.data
+        self.places = np.array(found, dtype=np.int64).reshape(-1, 2)
 
     def record(self, number: int) -> bytes:
-        return tfrecord.read(self.path, *self._places[number])
+        offset, length = self.places[number].tolist()
+        return tfrecord.read(self.path, offset, length)
 
 
 class ArrayRecord:
@@ -78,6 +88,7 @@ class ArrayRecord:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.places = _NOWHERE
         self._written_ns = path.stat().st_mtime_ns
 
     def walk(self) -> Iterator[memoryview]:

@@ -4,14 +4,15 @@
 array_record has an index of its own; a tfrecord's is made by walking it once. Each
 record is an example with an encoded image and a label. As with other sets on disk,
 `test` is reported if it has labels, else `validation`; the labels of every record are
-read when the set is opened.
+read when the set is first opened, and kept (`shard_index`). With `real.json` in the
+folder, ReaL accuracy follows from the file names that TFDS keeps of ImageNet.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -24,11 +25,13 @@ from bench.data import (
     Split,
     example,
     prepared,
+    real,
+    shard_index,
     shards,
     stored,
 )
 from bench.data.decode import BadImage
-from bench.data.prepared import Prepared, Shard
+from bench.data.prepared import Prepared
 from bench.data.tfrecord import Damaged
 from bench.errors import DataError
 
@@ -39,7 +42,8 @@ WELL_KNOWN = {
     "cifar100": ("cifar100", {"train": 50_000, "test": 10_000}),
 }
 """Sets whose rows bear the name that the same images have in their other forms."""
-_UNREADABLE = -2
+FILE_NAME = "file_name"
+"""The feature that ReaL's numbers stand in."""
 
 
 def build(image_size: int, source: Source) -> Dataset:
@@ -62,7 +66,8 @@ def build(image_size: int, source: Source) -> Dataset:
 
     def picked(table: _Table, picks: Picks | None = None) -> Split:
         chosen = np.arange(len(table.labels)) if picks is None else picks
-        return stored.split(table.labels, chosen, table.read, fit)
+        right = _accepted(about, table) if table is reported else None
+        return stored.split(table.labels, chosen, table.read, fit, right)
 
     kept, held = (None, None) if selecting else stored.held_out(train.labels)
     return Dataset(
@@ -79,10 +84,12 @@ def build(image_size: int, source: Source) -> Dataset:
 
 
 def fingerprint(source: Source) -> str:
-    """Of the description and of every shard that is read."""
+    """Of the description, of every shard that is read, and of ReaL's labels."""
     about = prepared.read(stored.resolved(source.folder))
     files = [s.path for name in SPLITS for s in about.splits.get(name, ())]
     beside = [about.root / name for name in (prepared.INFO, prepared.FEATURES)]
+    if (about.root / real.NAME).is_file():
+        beside += [about.root / real.NAME, _class_names(about)]
     return stored.fingerprint(about.root, [*beside, *files])
 
 
@@ -117,6 +124,39 @@ def _evaluated(
     return None, validation, "validation"
 
 
+def _names_wanted(about: Prepared, split: str) -> str | None:
+    """The feature with the file names, where ReaL's labels may be asked for them."""
+    path = about.root / real.NAME
+    if split == "train" or not path.is_file():
+        return None
+    if FILE_NAME not in about.features:
+        raise DataError(
+            f"{path}: finds its images by the feature {FILE_NAME}, and "
+            f"{prepared.FEATURES} has {', '.join(about.features)}; remove {real.NAME}"
+        )
+    return FILE_NAME
+
+
+def _accepted(about: Prepared, table: _Table) -> real.Accepted | None:
+    """ReaL's labels of the usable records, where the folder brings them."""
+    path = about.root / real.NAME
+    if not path.is_file():
+        return None
+    listed = _class_names(about)
+    classes = listed.read_text(encoding="utf-8").splitlines()
+    if len(classes) != about.classes:
+        raise DataError(
+            f"{listed}: names {len(classes)} classes, {prepared.FEATURES} says "
+            f"{about.classes}; copy or prepare it again"
+        )
+    return real.accepted(path, table.names, classes)
+
+
+def _class_names(about: Prepared) -> Path:
+    """The file with the classes in the order of their labels."""
+    return stored.existing(about.root, f"{about.label}.labels.txt")
+
+
 @dataclass(frozen=True)
 class _Table:
     """The usable records of one split, over all its shards."""
@@ -128,6 +168,8 @@ class _Table:
     """Number of the first record of each shard, and one past the last."""
     files: list[shards.File]
     image: str
+    names: tuple[str, ...]
+    """File name of each usable record, where ReaL's labels need them."""
     skips: stored.Skips
     labelled: bool
 
@@ -135,29 +177,27 @@ class _Table:
     def open(cls, about: Prepared, split: str, skips: stored.Skips) -> _Table:
         listed = about.splits[split]
         files = [shards.opened(about.format, shard.path) for shard in listed]
-        labels = np.array(
-            [
-                label
-                for shard, file in zip(listed, files, strict=True)
-                for label in _labels(shard, file.walk(), about.label, skips)
-            ],
-            dtype=np.int64,
-        )
+        index = shard_index.of(about, split, files, _names_wanted(about, split))
+        labels = index.labels
         labelled = bool((labels >= 0).any())
         usable = (labels >= 0) & (labels < about.classes)
+        rows = np.flatnonzero(usable)
         first = np.cumsum([0, *(shard.examples for shard in listed)])
+        names = tuple(index.names[row] for row in rows) if index.names else ()
         table = cls(
-            labels[usable],
-            np.flatnonzero(usable),
+            labels[rows],
+            rows,
             first,
             files,
             about.image,
+            names,
             skips,
             labelled,
         )
-        for row in np.flatnonzero(~usable & (labels != _UNREADABLE) & labelled):
+        for row in np.flatnonzero(~usable).tolist():
             problem = f"label {labels[row]} is not one of 0 to {about.classes - 1}"
-            skips.refuse(table.where(int(row)), problem)
+            if labelled or row in index.problems:
+                skips.refuse(table.where(row), index.problems.get(row, problem))
         return table
 
     def where(self, row: int) -> str:
@@ -179,35 +219,3 @@ class _Table:
     def _place(self, row: int) -> tuple[shards.File, int]:
         shard = int(np.searchsorted(self.first, row, side="right")) - 1
         return self.files[shard], row - int(self.first[shard])
-
-
-def _labels(
-    shard: Shard, records: Iterator[memoryview], feature: str, skips: stored.Skips
-) -> list[int]:
-    """Of every record in order; `_UNREADABLE` for one that was refused.
-
-    Raises:
-        DataError: the file is not whole, or holds another number of records.
-    """
-    found: list[int] = []
-    try:
-        for data in records:
-            found.append(_label(shard, len(found), data, feature, skips))
-    except Damaged as error:
-        raise DataError(f"{shard.path}: {error}; copy or prepare it again") from error
-    if len(found) != shard.examples:
-        raise DataError(
-            f"{shard.path}: holds {len(found):,} records, {prepared.INFO} says "
-            f"{shard.examples:,}; copy or prepare it again"
-        )
-    return found
-
-
-def _label(
-    shard: Shard, number: int, data: memoryview, feature: str, skips: stored.Skips
-) -> int:
-    try:
-        return example.integer(data, feature)
-    except Damaged as error:
-        skips.refuse(f"{shard.path} record {number}", str(error))
-        return _UNREADABLE

@@ -35,6 +35,7 @@ VARIANTS = {
     # ours: the width of ViT-Ti, where attention's quadratic part shows soonest
     "Ti": (12, 192, 96, 768),
     # demo sizes, which train on two CPU cores
+    "XXXS": (1, 32, 16, 128),
     "XXS": (2, 64, 32, 256),
     "XS": (4, 128, 64, 512),
 }
@@ -48,6 +49,7 @@ LISTED = (
     "Mixer-L/16",
     "Mixer-H/14",
     "Mixer-Ti/16",
+    "Mixer-XXXS/4",
     "Mixer-XXS/4",
     "Mixer-XS/4",
 )

@@ -32,6 +32,9 @@ FORMATS = ("png", "svg", "pdf")
 MIN_WIDTH_IN = 3.0
 """Narrower, 6 pt labels no longer fit."""
 
+TELLING = ("token_units", "positions", "stem_units")
+"""Figures of a network's weights, the most telling first."""
+
 _ALWAYS = ("source", "status", "role", "table", "run_id", "framework", "image_size")
 _NO_STAMP: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
@@ -164,12 +167,28 @@ def write_page(folder: Path, rows: Sequence[str], skipped: Iterable[str] = ()) -
             f"    {command}",
             f"[SVG]({name}.svg) · [PDF]({name}.pdf) · [points]({name}.csv)",
         ]
-    page = folder / "README.md"
+    return write_text(folder / "README.md", [*parts, *_networks(folder)])
+
+
+def _networks(folder: Path) -> list[str]:
+    """The most telling picture of each network that `mixer-bench weights` drew here."""
+    parts = []
+    for page in sorted(folder.glob("weights/*/README.md")):
+        below = f"weights/{page.parent.name}"
+        shown = [name for name in TELLING if (page.parent / f"{name}.png").exists()]
+        parts += [f"## Weights of a trained network: {page.parent.name}"]
+        parts += [f"![{name}]({below}/{name}.png)" for name in shown[:1]]
+        parts += [f"[Every picture, captions, the command]({below}/{page.name})"]
+    return parts
+
+
+def write_text(path: Path, parts: Sequence[str]) -> Path:
+    """A page of these paragraphs."""
     try:
-        page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     except OSError as error:
-        raise _cannot_write(page, error) from error
-    return page
+        raise _cannot_write(path, error) from error
+    return path
 
 
 def _cannot_write(path: Path, error: OSError) -> ResultsError:

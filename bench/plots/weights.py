@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,14 @@ class Drawable:
         return self.token_mixing or (self.stem,)
 
 
+TITLES = {
+    "token_units": "Hidden units of the token-mixing networks",
+    "positions": "How alike the position embeddings are",
+    "stem_units": "Units of the stem",
+    "structure": "How structured the units are, layer by layer",
+}
+"""The figures, in the order of the page."""
+
 _Made = tuple[str, Figure, pd.DataFrame, str]
 
 
@@ -51,6 +60,20 @@ def draw_all(
             for name, figure, found, caption in _figures(given, width_in)
             for path in gallery.save(out_dir / name, figure, found, caption, formats)
         ]
+
+
+def write_page(folder: Path, file: Path) -> Path:
+    """`README.md` in `folder`: its figures, their captions, the command."""
+    command = shlex.join(["mixer-bench", "weights", str(file), "--out", str(folder)])
+    parts = ["# Weights of a trained network", f"    {command}"]
+    for name, title in TITLES.items():
+        if (folder / f"{name}.png").exists():
+            caption = (folder / f"{name}.txt").read_text(encoding="utf-8").strip()
+            parts += [f"## {title}", f"![{name}]({name}.png)", caption]
+            made = [f"{name}.{kind}" for kind in ("svg", "pdf", "csv")]
+            links = [f"[{n}]({n})" for n in made if (folder / n).exists()]
+            parts += [" · ".join(links)]
+    return gallery.write_text(folder / "README.md", parts)
 
 
 def _figures(given: Drawable, width_in: float) -> Iterator[_Made]:

@@ -156,7 +156,14 @@ def test_every_published_recipe_is_in_the_table_above():
     assert {row[0] for row in PUBLISHED} | {"demo"} == set(papers.RECIPES)
 
 
-DEMO_MODELS = ["Mixer-XXS/4", "Mixer-XS/4", "ViT-XXS/4", "ViT-XS/4", "BiT-R14x1/4"]
+DEMO_MODELS = [
+    "Mixer-XXXS/4",
+    "Mixer-XXS/4",
+    "Mixer-XS/4",
+    "ViT-XXS/4",
+    "ViT-XS/4",
+    "BiT-R14x1/4",
+]
 
 
 @pytest.mark.parametrize("model", DEMO_MODELS)
