@@ -77,7 +77,8 @@ def _start(*given: Any) -> None:
     """A worker ends with a Ctrl-C, without a word, and with its parent."""
     global _given
     _given = given
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as behind nohup
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -87,7 +87,7 @@ def drawn(
 
     Several processes write the same bytes as one.
     """
-    names = names or FIGURES
+    names = list(dict.fromkeys(names or FIGURES))
     check(names, formats, width_in)
     if "peer" in rows:  # a model's point is our own code; tables show the others
         rows = rows[rows["peer"].isna()]
@@ -129,7 +129,7 @@ def _draw_packed(
 
 def begin(names: Sequence[str] | None = None) -> int:
     """Let other processes get ready to draw; how many `drawn` should use."""
-    names = names or FIGURES
+    names = list(dict.fromkeys(names or FIGURES))
     processes = crew.size(len(names))
     if processes > 1:
         crew.call([f"bench.plots.{name}" for name in names])

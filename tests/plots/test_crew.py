@@ -68,7 +68,8 @@ def test_no_more_processes_than_cores_or_figures(monkeypatch, threads, items, si
 
 
 SLEEPERS = """
-import os, sys, time
+import os, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run behind nohup
 from bench.plots import crew
 def sleep(item, seconds):
     print(os.getpid(), flush=True)
