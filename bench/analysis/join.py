@@ -359,11 +359,12 @@ def typed(rows: pd.DataFrame) -> pd.DataFrame:
     """Numbers as float64 with NaN for missing, everything else as objects."""
     made = {}
     for name, column in rows.items():
-        known, values = column.notna().to_numpy(bool), column.to_numpy(object)
+        missing, values = column.isna().to_numpy(bool), column.to_numpy(object).copy()
         if name in _ADDED_NUMBERS or _is_number(str(name)):
-            values = np.where(known, values, np.nan).astype(float)
+            values[missing] = np.nan
+            values = values.astype(float)
         else:
-            values = np.where(known, values, None)
+            values[missing] = None
         made[name] = pd.Series(values, rows.index, dtype=values.dtype)
     return pd.DataFrame(made, index=rows.index)
 

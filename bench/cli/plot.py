@@ -34,7 +34,7 @@ def command(
     asked = _asked(figure, format, width)
     processes = gallery.begin(figure)
     frame = _read(rows)
-    written, skipped = False, {}
+    written, skipped = False, dict[str, str]()
     for made in gallery.drawn(frame, out, **asked, processes=processes):
         for path in made.written:
             print(path, flush=True)

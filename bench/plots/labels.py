@@ -179,7 +179,8 @@ def _together(parts: Iterable[Boxes]) -> Boxes:
 
 def _holding(boxes: Boxes, x: float, y: float) -> Bool[np.ndarray, " boxes"]:
     left, bottom, right, top = boxes.T
-    return (left <= x) & (x <= right) & (bottom <= y) & (y <= top)
+    inside = (left <= x) & (x <= right) & (bottom <= y) & (y <= top)
+    return np.asarray(inside)
 
 
 @functools.cache
