@@ -9,37 +9,28 @@ deletes what it holds. Readers open files one by one and set bad ones aside.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
 import json
 import logging
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bench import published, record
+from bench import conform, published, record
 from bench._shipped import shipped
 from bench.analysis import drift
 from bench.errors import ResultsError
-from bench.specs import Cell
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_VERSION_KEY = b"mixer_bench_schema"
 _MAGIC = b"PAR1"
-_DEFAULTS = {
-    item.name: item
-    for item in dataclasses.fields(Cell)
-    if "modes" in item.metadata and item.default not in (None, "auto")
-}
 
 
 @dataclass
@@ -185,7 +176,7 @@ def read_results(
     Raises:
         ResultsError: a named file is missing, foreign or damaged.
     """
-    reading = read(paths)
+    reading = read(paths, record.NESTED if samples else ())
     for message in reading.set_aside:
         logging.getLogger(__name__).warning("set aside: %s", message)
     return to_frame(reading.table, samples=samples)
@@ -203,7 +194,7 @@ def to_frame(table: pa.Table, samples: bool = False) -> pd.DataFrame:
     """
     import pandas as pd
 
-    kept = [n for n in record.COLUMNS if samples or n not in record.NESTED]
+    kept = [n for n in table.column_names if samples or n not in record.NESTED]
     drifts = drift.anchor_drifts(table)
     table = table.select(kept).append_column("anchor_drift", drifts)
     frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
@@ -212,39 +203,43 @@ def to_frame(table: pa.Table, samples: bool = False) -> pd.DataFrame:
 
 def read(
     paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    nested: Collection[str] = record.NESTED,
 ) -> Reading:
-    """Every row behind `paths`, each attempt once, and what was set aside."""
+    """Every row behind `paths`, each attempt once, and what was set aside.
+
+    Of the nested columns only those named in `nested` are read and stand in the table.
+    """
+    schema = conform.schema(nested)
     named = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     tables, aside = [], []
     for name in named:
         if not str(name):  # an unset variable of a shell, and not this folder
-            raise ResultsError(
-                "an empty name; give a result file, a folder or published"
-            )
+            raise ResultsError("an empty name; give a file, a folder or published")
         if str(name) == "published" and not Path(name).exists():
-            tables.append(record.table(published.rows(shipped("results"))))
+            rows = record.table(published.rows(shipped("results")))
+            tables.append(rows.select(schema.names))
             continue
         path = Path(name)
         if path.is_dir():
-            reading = read_files(sorted(path.rglob("*.parquet")))
+            reading = read_files(sorted(path.rglob("*.parquet")), schema)
             tables.append(reading.table)
             aside += reading.set_aside
         else:
-            tables.append(_read_one(path))
-    return Reading(once(pa.concat_tables(tables or [record.table([])])), aside)
+            tables.append(_read_one(path, schema))
+    return Reading(once(pa.concat_tables(tables or [schema.empty_table()])), aside)
 
 
-def read_files(files: Iterable[Path]) -> Reading:
+def read_files(files: Iterable[Path], schema: pa.Schema = record.SCHEMA) -> Reading:
     """Files one by one: a damaged or foreign one is set aside, a vanished one skipped.
 
     A file can vanish between listing and reading when a fold moves its rows into the
     study's file; that file is listed too, and is read again at the end.
     """
-    tables, aside, vanished = [record.table([])], [], False
+    tables, aside, vanished = [schema.empty_table()], [], False
     files = list(files)
     for file in files:
         try:
-            tables.append(_read_one(file))
+            tables.append(_read_one(file, schema))
         except ResultsError as error:
             if file.exists():
                 aside.append(str(error))
@@ -253,11 +248,11 @@ def read_files(files: Iterable[Path]) -> Reading:
     if vanished:
         parents = {file.parent for file in files}
         folded = [parent.parent / f"{parent.name}.parquet" for parent in parents]
-        tables += [_read_one(file) for file in sorted(folded) if file.exists()]
+        tables += [_read_one(file, schema) for file in sorted(folded) if file.exists()]
     return Reading(once(pa.concat_tables(tables)), aside)
 
 
-def _read_one(path: Path) -> pa.Table:
+def _read_one(path: Path, schema: pa.Schema = record.SCHEMA) -> pa.Table:
     if not path.exists():
         raise ResultsError(
             f"{path}: no such file or folder; give a parquet file of mixer-bench, "
@@ -268,7 +263,10 @@ def _read_one(path: Path) -> pa.Table:
             magic = file.read(4)
         if magic != _MAGIC:
             raise ResultsError(f"{path}: not a parquet file; re-run its study")
-        return _conform(pq.ParquetFile(path).read(), path)
+        with pq.ParquetFile(path) as source:
+            held = set(source.schema_arrow.names)
+            wanted = [name for name in schema.names if name in held]
+            return conform.to_schema(source.read(wanted), schema, path)
     except (OSError, pa.ArrowException) as error:
         raise ResultsError(_cannot("read", path, error)) from error
 
@@ -297,45 +295,6 @@ def write(table: pa.Table, out: Path) -> None:
         _write_new(table, out)
     except OSError as error:
         raise ResultsError(_cannot("write", out, error)) from error
-
-
-def _conform(table: pa.Table, path: Path) -> pa.Table:
-    metadata = table.schema.metadata or {}
-    if _VERSION_KEY not in metadata:
-        raise ResultsError(
-            f"{path}: a parquet file, but not of mixer-bench (no schema version); "
-            "allowed are files written by mixer-bench run or time"
-        )
-    version = int(metadata[_VERSION_KEY])
-    if version > record.SCHEMA_VERSION:
-        raise ResultsError(
-            f"{path}: schema version {version}, this mixer-bench reads up to "
-            f"{record.SCHEMA_VERSION}; upgrade mixer-bench"
-        )
-    columns = []
-    changed = record.CHANGED_MEANING if version < record.CEILING_OF_MACHINE else ()
-    for item in record.SCHEMA:  # null: what an old file lacks, or meant otherwise
-        if item.name in changed:
-            columns.append(pa.nulls(table.num_rows, item.type))
-        elif item.name in table.schema.names:
-            columns.append(table[item.name].cast(item.type))
-        elif (
-            item.name in _DEFAULTS and "source" in table.schema.names
-        ):  # a field that is newer than the file
-            columns.append(_default(table, item))
-        else:
-            columns.append(pa.nulls(table.num_rows, item.type))
-    return pa.table(columns, schema=record.SCHEMA)
-
-
-def _default(table: pa.Table, item: pa.Field) -> pa.Array:
-    """What a cell's new field was before it had a name: its default, if measured.
-
-    So an old row and a new one of the same cell_id are the same setting.
-    """
-    default = pa.scalar(_DEFAULTS[item.name].default, item.type)
-    measured = pc.equal(table["source"], "measured")
-    return pc.if_else(measured, default, pa.scalar(None, item.type))
 
 
 def once(table: pa.Table) -> pa.Table:

@@ -41,7 +41,7 @@ LAYERS = [
     ],
     ["models", "data", "peers"],
     ["analysis", "recipes", "yaml_strict"],
-    ["record", "variants"],
+    ["conform", "record", "variants"],
     ["specs"],
     ["identity"],
     ["compile_cache"],

@@ -8,15 +8,17 @@ import sys
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import record
+from bench import record, results
 from bench.analysis import drift, join
 from bench.analysis.columns import sample_arrays
 from bench.analysis.key import numbered
-from bench.plots import remember
+from bench.cli import app
+from bench.plots import gallery, remember
 
 HEAVY = "{'matplotlib', 'scipy', 'pandas', 'sklearn', 'pyarrow', 'jax', 'torch'}"
 
@@ -30,18 +32,82 @@ def loaded(statement: str) -> set[str]:
 
 
 ASKED = "from bench.cli import app; app._run(['{}', '--help'])"
+READ = {"pandas", "pyarrow"}
 MAY_LOAD = [
     ("import bench.cli.app", set()),
     ("from bench.cli import app; app._run(['--version'])", set()),
     (ASKED.format("table"), {"pandas", "pyarrow"}),
     (ASKED.format("plot"), {"pyarrow"}),
     (ASKED.format("run"), {"pyarrow", "pandas"}),
+    ("from bench.cli import app; app._run(['table', 'published'])", READ),
+    ("from bench.cli import app; app._run(['claims'])", {*READ, "scipy"}),
+    ("from bench.plots import gallery", READ),
 ]
 
 
 @pytest.mark.parametrize("statement, most", MAY_LOAD, ids=lambda v: str(v)[-30:])
 def test_a_verb_imports_what_it_needs(statement, most):
     assert loaded(statement) <= most
+
+
+@pytest.fixture
+def columns_read(monkeypatch):
+    """Nested columns that are taken from parquet files."""
+    seen: set[str] = set()
+    plainly = pq.ParquetFile.read
+
+    def read(self, columns=None, **options):
+        held = self.schema_arrow.names if columns is None else columns
+        seen.update(set(held) & set(record.NESTED))
+        return plainly(self, columns, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read", read)
+    return seen
+
+
+@pytest.fixture
+def rows_file(tmp_path):
+    file = tmp_path / "rows.parquet"
+    row = {"attempt_id": "a", "status": "failed", "role": "cell", "mode": "infer"}
+    pq.write_table(record.table([{**row, "samples": [1.0]}]), file)
+    return file
+
+
+NESTED_OF = {
+    "table": join.NESTED,
+    "claims": join.NESTED,
+    "plot": gallery.NESTED,
+    "fit": (),
+    "compare": record.NESTED,  # it says in what the sides differ
+}
+
+
+@pytest.mark.parametrize("verb", NESTED_OF)
+def test_a_verb_reads_the_nested_columns_that_it_needs(
+    verb, rows_file, columns_read, tmp_path
+):
+    extra = [str(rows_file)] * (verb == "compare")
+    extra += ["--out", str(tmp_path / "plots"), "--figure", "data_scale"] * (
+        verb == "plot"
+    )
+    app._run([verb, str(rows_file), *extra])
+    assert columns_read == set(NESTED_OF[verb])
+
+
+def test_a_frame_without_samples_reads_nothing_nested(rows_file, columns_read):
+    assert "samples" not in results.read_results(rows_file)
+    assert columns_read == set()
+    assert list(results.read_results(rows_file, samples=True)["samples"][0]) == [1.0]
+
+
+@pytest.mark.parametrize("nested", [(), ("curve",)])
+def test_rows_of_every_kind_have_the_columns_asked_for(rows_file, tmp_path, nested):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    given = [rows_file, "published", empty]
+    kept = [n for n in record.COLUMNS if n in nested or n not in record.NESTED]
+    for paths in (given, empty, []):
+        assert results.read(paths, nested).table.column_names == kept
 
 
 def test_the_check_above_can_fail():
@@ -153,3 +219,18 @@ def test_a_settled_figure_is_not_laid_out_again():
     figure, _ = style.canvas(1, 3.25)
     labels.settle(figure)
     assert figure.get_layout_engine() is None
+
+
+@pytest.mark.parametrize("name", ["pareto", "resolution", "relative"])
+def test_a_figure_is_laid_out_once_for_all_its_formats(name, tmp_path, monkeypatch):
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    laid_out = []
+    plainly = ConstrainedLayoutEngine.execute
+    monkeypatch.setattr(
+        ConstrainedLayoutEngine,
+        "execute",
+        lambda self, figure: laid_out.append(figure) or plainly(self, figure),
+    )
+    gallery.draw_all(results.read_published(), tmp_path, [name])
+    assert len(laid_out) == 1

@@ -8,17 +8,16 @@ solutions that fit alike and predict differently.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import least_squares
 from scipy.special import stdtrit
 
-from bench.analysis import forms
+from bench.analysis import forms, huber
 from bench.analysis.forms import Curve
 from bench.analysis.resample import LEVEL, of_parameters, student_positive, weights
 from bench.analysis.stats import MIN_REPETITIONS
@@ -28,6 +27,8 @@ RIVAL_LOSS = 1.5
 """A solution whose loss is within this factor of the best fits as well as it."""
 RIVAL_GAP = 0.2
 """... and predicts otherwise if its error at 10 x the largest size is 20 % off."""
+_AT_ONCE = 1_000_000
+"""Runs times resamples that are fitted together: some ten arrays of 8 MB."""
 HUBER = 1.345
 """In standard deviations: 95 % efficient where the noise is normal (Huber 1981)."""
 _FLOORS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995)
@@ -134,31 +135,28 @@ def fit(data: Data, form: str, draws: int = DRAWS) -> Fit:
     reason = too_little(data, form)
     if reason:
         return _refused(made, reason)
-    solutions = _solutions(data, form, np.ones(len(data)), _starts(data, form))
+    solutions = _solutions(data, form, _starts(data, form))
     best = solutions[0]
     held = held_out(data, form)
     reason = _unidentified(data, form, solutions)
     if reason:
         return _refused(made, reason, held)
-    resampled = tuple(_resampled(data, form, best, draws))
-    curve = best.curve
-    return Fit(
-        form,
-        made.runs,
-        made.subsets,
-        made.seeds,
-        curve=curve,
-        spread=best.scale,
-        held_out=held,
-        draws=resampled,
-        intervals=_intervals(curve, resampled, made.resampled),
-    )
+    found = replace(made, curve=best.curve, spread=best.scale, held_out=held)
+    return with_draws(data, found, draws) if draws else found
+
+
+def with_draws(data: Data, made: Fit, draws: int = DRAWS) -> Fit:
+    """An identified fit with its intervals, where there are five curves or more."""
+    assert made.curve is not None
+    if made.resampled < MIN_REPETITIONS:
+        return made
+    resampled = tuple(_resampled(data, made, draws))
+    intervals = _intervals(made.curve, resampled, made.resampled)
+    return replace(made, draws=resampled, intervals=intervals)
 
 
 def _refused(made: Fit, reason: str, held: HeldOut | None = None) -> Fit:
-    return Fit(
-        made.form, made.runs, made.subsets, made.seeds, refused=reason, held_out=held
-    )
+    return replace(made, refused=reason, held_out=held)
 
 
 # Fitting ---------------------------------------------------------------------
@@ -174,65 +172,43 @@ class _Solution:
     """Huber's corner is 1.345 of this: a robust deviation of log error."""
 
 
-def _solutions(
-    data: Data, form: str, counts: Runs, starts: list[np.ndarray], scale: float = 0.0
-) -> list[_Solution]:
+def _solutions(data: Data, form: str, starts: np.ndarray) -> list[_Solution]:
     """Local optima from several starts, best first.
 
-    The scale of the noise comes from a first round, unless it is given.
+    The scale of the noise comes from a first round.
     """
-    if not scale:
-        first = [_optimum(data, form, counts, start, 0.01) for start in starts]
-        best = min(first, key=lambda one: one.loss)
-        scale = _robust_scale(data, best.curve, forms.count(form))
-        starts = [np.array(one.curve.theta) for one in first]
-    found = [_optimum(data, form, counts, start, scale) for start in starts]
+    counts = np.ones((1, len(data)))
+    first = _optima(data, form, counts, starts, 0.01)
+    best = min(first, key=lambda one: one.loss)
+    scale = _robust_scale(data, best.curve, forms.count(form))
+    again = np.array([one.curve.theta for one in first])
+    found = _optima(data, form, counts, again, scale)
     return sorted(found, key=lambda one: one.loss)
 
 
-def _optimum(
-    data: Data, form: str, counts: Runs, start: np.ndarray, scale: float
-) -> _Solution:
-    centre = _centre(data)
-    z, observed = np.log(data.x / centre), np.log(data.error)
-    low, high = _bounds(data, form)
-
-    def residuals(theta: np.ndarray) -> np.ndarray:
-        return np.asarray(np.log(forms.predict(theta, z, data.error_0)) - observed)
-
-    def jacobian(theta: np.ndarray) -> np.ndarray:
-        return forms.slopes(theta, z, data.error_0)
-
-    def drawn(z2: np.ndarray) -> np.ndarray:  # a run drawn twice counts twice
-        return np.asarray(counts * _huber(z2))
-
-    weighted: Any = drawn  # scipy's stubs ask for a type of their own
-
-    corner = HUBER * scale
-    found = least_squares(
-        residuals,
-        np.clip(start, low + 1e-9 * (high - low), high - 1e-9 * (high - low)),
-        jac=jacobian,
-        bounds=(low, high),
-        x_scale="jac",
-        loss=weighted,
-        f_scale=corner,
-        max_nfev=200,
+def _optima(
+    data: Data,
+    form: str,
+    counts: Float[np.ndarray, "#fits runs"],
+    starts: Float[np.ndarray, "fits parameters"],
+    scale: float,
+) -> list[_Solution]:
+    """The optimum below each start; a run drawn twice counts twice."""
+    centre, order = _centre(data), np.argsort(data.x, kind="stable")
+    sizes, of_size = np.unique(data.x[order], return_inverse=True)
+    problem = huber.Problem(
+        np.log(sizes / centre),
+        of_size,
+        np.log(data.error[order]),
+        data.error_0,
+        *_bounds(data, form),
+        corner=HUBER * scale,
     )
-    curve = Curve(form, tuple(map(float, found.x)), centre, data.error_0)
-    return _Solution(curve, float(found.cost) / corner**2, scale)
-
-
-def _huber(z: np.ndarray) -> np.ndarray:
-    """Huber's rho, its first and second derivative, of the squared residual."""
-    root, inside = np.sqrt(np.maximum(z, 1)), z <= 1  # the root is used outside only
-    return np.array(
-        [
-            np.where(inside, z, 2 * root - 1),
-            np.where(inside, 1.0, 1 / root),
-            np.where(inside, 0.0, -0.5 / root**3),
-        ]
-    )
+    thetas, losses = huber.minima(problem, starts, counts[:, order])
+    return [
+        _Solution(Curve(form, tuple(theta), centre, data.error_0), loss, scale)
+        for theta, loss in zip(thetas.tolist(), losses.tolist(), strict=True)
+    ]
 
 
 def _bounds(data: Data, form: str) -> tuple[np.ndarray, np.ndarray]:
@@ -252,17 +228,19 @@ def _centre(data: Data) -> float:
     return float(np.exp(np.mean(np.log(data.sizes))))
 
 
-def _starts(data: Data, form: str) -> list[np.ndarray]:
+def _starts(data: Data, form: str) -> np.ndarray:
     """Given eps_inf and alpha each form is a straight line: regress for a grid."""
     n = forms.count(form)
     least = float(_typical(data).min())
     floors = [share * least for share in _FLOORS] if n > 2 else [0.0]
     alphas = _ALPHAS if n > 3 else (0.0,)
-    return [
-        np.array([*_line(data, floor, alpha), floor, alpha][:n])
-        for floor in floors
-        for alpha in alphas
-    ]
+    return np.array(
+        [
+            [*_line(data, floor, alpha), floor, alpha][:n]
+            for floor in floors
+            for alpha in alphas
+        ]
+    )
 
 
 def _line(data: Data, floor: float, alpha: float) -> tuple[float, float]:
@@ -364,8 +342,7 @@ def held_out(data: Data, form: str) -> HeldOut | None:
     line = abs(level + slope * math.log(sizes[-1]) - target)
     own = None
     if not too_little(rest, form):
-        starts = _starts(rest, form)
-        best = _solutions(rest, form, np.ones(len(rest)), starts)[0]
+        best = _solutions(rest, form, _starts(rest, form))[0]
         own = abs(math.log(float(best.curve.error(sizes[-1:])[0])) - target)
     return HeldOut(float(sizes[-1]), own, float(line))
 
@@ -373,18 +350,18 @@ def held_out(data: Data, form: str) -> HeldOut | None:
 # Resampling ------------------------------------------------------------------
 
 
-def _resampled(data: Data, form: str, best: _Solution, draws: int) -> Iterator[Draw]:
-    """A curve for each resample; none with fewer than five curves on either side."""
-    if (
-        not draws
-        or max(len(set(data.subset_seed)), len(set(data.seed))) < MIN_REPETITIONS
-    ):
-        return
-    start = [np.array(best.curve.theta)]
-    for chance, one in weights(data.subset_seed, data.seed, draws):
-        enough = len(np.unique(data.x[one > 0])) > forms.count(form)
-        made = _solutions(data, form, one, start, best.scale)[0] if enough else None
-        yield Draw(chance, made.curve if made else None)
+def _resampled(data: Data, made: Fit, draws: int) -> Iterator[Draw]:
+    """A curve for each resample, fitted from the one of all the runs."""
+    assert made.curve is not None and made.spread is not None
+    start, needed = np.array([made.curve.theta]), forms.count(made.form)
+    drawn = weights(data.subset_seed, data.seed, draws)
+    while some := list(itertools.islice(drawn, 1 + _AT_ONCE // len(data))):
+        counts = np.array([one for _, one in some])
+        enough = [len(np.unique(data.x[one > 0])) > needed for one in counts]
+        starts = np.repeat(start, sum(enough), axis=0)
+        found = iter(_optima(data, made.form, counts[enough], starts, made.spread))
+        for (chance, _), fitted in zip(some, enough, strict=True):
+            yield Draw(chance, next(found).curve if fitted else None)
 
 
 def _intervals(

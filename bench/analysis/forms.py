@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import Float
 
 Array = Float[np.ndarray, "..."]
-Theta = Float[np.ndarray, " parameters"]
+Theta = Float[np.ndarray, "*fits parameters"]
+"""One fit's parameters, or many fits', one a row."""
 
 EQUATIONS = {
     "power": "eps(x) = beta x^c",
@@ -75,16 +76,16 @@ def count(form: str) -> int:
 
 def predict(theta: Theta, z: Array, error_0: float) -> Array:
     """Error at z, the logarithm of x over its centre."""
-    log_right = theta[0] - theta[1] * z
-    floor = theta[2] if len(theta) > 2 else 0.0
-    if len(theta) < 4:
+    log_right = theta[..., 0, None] - theta[..., 1, None] * z
+    floor = theta[..., 2, None] if theta.shape[-1] > 2 else 0.0
+    if theta.shape[-1] < 4:
         return np.asarray(floor + np.exp(np.clip(log_right, -300, 300)))
-    span = error_0 - floor
-    share = _solved(log_right + (theta[3] - 1) * np.log(span), theta[3])
+    span, alpha = error_0 - floor, theta[..., 3, None]
+    share = _solved(log_right + (alpha - 1) * np.log(span), alpha)
     return np.asarray(floor + span * share)
 
 
-def _solved(right: Array, alpha: float) -> Array:
+def _solved(right: Array, alpha: Array) -> Array:
     """The share u in (0, 1) with log u - alpha log(1 - u) = right.
 
     Newton's method in v = logit(u). There the left side is concave or convex and its
@@ -103,16 +104,22 @@ def _solved(right: Array, alpha: float) -> Array:
 
 def slopes(theta: Theta, z: Array, error_0: float) -> Array:
     """Derivatives of log error by each parameter: one row per z."""
+    return with_slopes(theta, z, error_0)[1]
+
+
+def with_slopes(theta: Theta, z: Array, error_0: float) -> tuple[Array, Array]:
+    """Error at z, and the derivatives of its logarithm by each parameter."""
     error = predict(theta, z, error_0)
-    floor = theta[2] if len(theta) > 2 else 0.0
+    count = theta.shape[-1]
+    floor = theta[..., 2, None] if count > 2 else 0.0
     above = np.maximum(error - floor, 1e-300)
     columns = [above, -z * above]
-    if len(theta) > 2:
+    if count > 2:
         columns.append(np.ones_like(above))
-    if len(theta) > 3:
+    if count > 3:
         # The equation holds along every change, so error moves by 1 / its own slope.
         below = np.maximum(error_0 - error, 1e-300)
-        stiff = 1 + theta[3] * above / below
+        stiff = 1 + theta[..., 3, None] * above / below
         columns = [column / stiff for column in columns]
         columns.append(np.log(below) * above / stiff)
-    return np.asarray(np.stack(columns, axis=-1) / error[..., None])
+    return error, np.asarray(np.stack(columns, axis=-1) / error[..., None])

@@ -8,6 +8,7 @@ part stays missing: it is never taken from somewhere else.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,11 @@ from bench.analysis.key import equal, key_columns, need, numbered, plain
 from bench.analysis.stats import repetition_interval
 from bench.specs import TRAINING_MODES, fields_of
 
+NESTED = (
+    *("samples", "fewshot", "printed", "environment"),
+    *("probe_outputs", "probe_reference"),
+)
+"""The nested columns that the join reads or hands on."""
 MIN_REPETITIONS = 5
 """With fewer fresh processes no interval is given: it would be too narrow."""
 
@@ -42,18 +48,8 @@ _JOIN = (
     "source",
 )
 _COMMON = (
-    "family",
-    "param_count",
-    "macs",
-    "tokens",
-    "machine",
-    "device_kind",
-    "device_name",
-    "core_kind",
-    "cores",
-    "environment",
-    "git_sha",
-    "git_dirty",
+    *("family", "param_count", "macs", "tokens", "machine", "device_kind"),
+    *("device_name", "core_kind", "cores", "environment", "git_sha", "git_dirty"),
 )
 _SPEED = (
     "mode",
@@ -366,12 +362,17 @@ def typed(rows: pd.DataFrame) -> pd.DataFrame:
     """Numbers as float64 with NaN for missing, everything else as objects."""
     made = {}
     for name, column in rows.items():
-        number = name in _ADDED_NUMBERS or _is_number(str(name))
-        plainly = column.astype(object).where(column.notna(), None)
-        made[name] = plainly.astype("float64" if number else "object")
-    return pd.DataFrame(made, index=rows.index).copy()
+        missing, values = column.isna().to_numpy(bool), column.to_numpy(object).copy()
+        if name in _ADDED_NUMBERS or _is_number(str(name)):
+            values[missing] = np.nan
+            values = values.astype(float)
+        else:
+            values[missing] = None
+        made[name] = pd.Series(values, rows.index, dtype=values.dtype)
+    return pd.DataFrame(made, index=rows.index)
 
 
+@functools.cache
 def _is_number(name: str) -> bool:
     if name not in record.COLUMNS:
         return False
@@ -380,8 +381,8 @@ def _is_number(name: str) -> bool:
 
 
 def _median(column: pd.Series[Any]) -> float | None:
-    values = column.dropna().astype("float64")
-    return None if values.empty else float(values.median())
+    values = column[column.notna()].to_numpy(float)
+    return float(np.median(values)) if len(values) else None
 
 
 def _agreed(column: pd.Series[Any]) -> Any:

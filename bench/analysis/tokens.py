@@ -17,7 +17,7 @@ from fractions import Fraction
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy.special import stdtrit
 
 from bench.errors import ResultsError
 
@@ -138,7 +138,7 @@ def _covariance(
 
 
 def _quantile(n: int) -> float:
-    return float(stats.t.ppf((1 + LEVEL) / 2, n - PARTS))
+    return float(stdtrit(n - PARTS, (1 + LEVEL) / 2))
 
 
 def _crossover_interval(

@@ -27,12 +27,13 @@ def command(
     format: Annotated[str, typer.Option(help="table, json, csv or github.")] = "table",
 ) -> None:
     """Judge each claim of the paper by the published rows, and by yours if given."""
+    from bench.analysis import join
     from bench.analysis.claims import answer
 
     if format not in FORMATS:
         raise StudyError(f"--format: {unknown('format', format, FORMATS)}")
     named = [name for name in rows or [] if name != "published"]
-    reading = results.read([*named, "published"])
+    reading = results.read([*named, "published"], join.NESTED)
     for message in reading.set_aside:
         _print.note(f"set aside: {message}")
     frame = _with_sizes(results.to_frame(reading.table, samples=True))

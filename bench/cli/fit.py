@@ -59,7 +59,7 @@ def command(
     forms = _words(form)
     _check(forms, size)
     wanted = select.conditions(where or [], "--where")
-    reading = results.read(rows)
+    reading = results.read(rows, nested=())
     for message in reading.set_aside:
         _print.note(f"set aside: {message}")
     frame = select.where(results.to_frame(reading.table), wanted, "--where")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench import results
 from bench.cli import _print
 from bench.errors import ResultsError, StudyError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def command(
@@ -28,25 +31,41 @@ def command(
 
     if out.exists() and not out.is_dir():
         raise ResultsError(f"{out}: is a file; --out takes a folder")
-    reading = results.read([*rows, "published"])
+    asked = _asked(figure, format, width)
+    processes = gallery.begin(figure)
+    frame = _read(rows)
+    written, skipped = False, dict[str, str]()
+    for made in gallery.drawn(frame, out, **asked, processes=processes):
+        for path in made.written:
+            print(path, flush=True)
+        written |= bool(made.written)
+        skipped |= made.skipped
+    if written:
+        print(gallery.write_page(out, rows, skipped))
+    for name, sentence in skipped.items():
+        _print.note(f"{name}: {sentence}")
+
+
+def _asked(figure: list[str] | None, format: str, width: str) -> dict[str, Any]:
+    """What is wanted, refused before anything is read if it cannot be."""
+    from bench.plots import gallery
+
+    formats = [word for word in format.split(",") if word]
+    gallery.check(figure or (), formats, inches(width))
+    return {"names": figure, "formats": formats, "width_in": inches(width)}
+
+
+def _read(rows: list[str]) -> pd.DataFrame:
+    """The rows to draw, beside the published ones; of the columns what figures need."""
+    from bench.plots import gallery
+
+    reading = results.read([*rows, "published"], gallery.NESTED)
     for message in reading.set_aside:
         _print.note(f"set aside: {message}")
     frame = results.to_frame(reading.table, samples=True)
     if "published" not in rows and not (frame["source"] != "published").any():
         _print.note(f"{', '.join(rows)}: no rows; the published ones are drawn alone")
-    drawn = gallery.draw_all(
-        frame,
-        out,
-        names=figure,
-        formats=[word for word in format.split(",") if word],
-        width_in=inches(width),
-    )
-    if drawn.written:
-        drawn.written.append(gallery.write_page(out, rows, drawn.skipped))
-    for path in drawn.written:
-        print(path)
-    for name, sentence in drawn.skipped.items():
-        _print.note(f"{name}: {sentence}")
+    return frame
 
 
 def inches(text: str) -> float:

@@ -73,8 +73,10 @@ def command(
 
 
 def _rows(names: list[str], where: list[str]) -> pd.DataFrame:
+    from bench.analysis import join
+
     wanted = select.conditions(where, "--where")
-    reading = results.read(names)
+    reading = results.read(names, join.NESTED)
     for message in reading.set_aside:
         _print.note(f"set aside: {message}")
     frame = results.to_frame(reading.table, samples=True)

@@ -46,8 +46,8 @@ def _line_with_fit(part: pd.DataFrame, runs: pd.DataFrame) -> Iterator[pd.DataFr
         **_means(line.data, part["x"].to_numpy(float)),
     )
     if best is not None:
-        drawn = fits.fit(line.data, best.form)  # only what is shown is drawn again
-        yield _curve(part.iloc[0], line.data, drawn)
+        shown = fits.with_draws(line.data, best)  # only what is shown is drawn again
+        yield _curve(part.iloc[0], line.data, shown)
 
 
 def _reasons(found: list[Fit]) -> str:

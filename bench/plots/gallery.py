@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import importlib
+import importlib.util
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from matplotlib.figure import Figure
+import pyarrow as pa
 
 from bench.analysis import ablations
 from bench.analysis.key import need
 from bench.errors import ResultsError, UserError, unknown
-from bench.plots import remember, style
+from bench.plots import crew, remember
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FIGURES = (
     "pareto",
@@ -31,6 +37,8 @@ FIGURES = (
 FORMATS = ("png", "svg", "pdf")
 MIN_WIDTH_IN = 3.0
 """Narrower, 6 pt labels no longer fit."""
+NESTED = ("samples", "fewshot", "printed", "sweep", "curve")
+"""The nested columns that some figure reads."""
 
 TELLING = ("token_units", "positions", "stem_units")
 """Figures of a network's weights, the most telling first."""
@@ -56,25 +64,84 @@ def draw_all(
     out_dir: Path | str,
     names: Sequence[str] | None = None,
     formats: Sequence[str] = FORMATS,
-    width_in: float = style.WIDTH_IN,
+    width_in: float | None = None,
 ) -> Gallery:
     """Draw the named figures (all by default) into `out_dir`.
 
     The same rows give the same bytes. Beside each figure stand `<name>.csv`, exactly
     the plotted points, and `<name>.txt`, the caption.
     """
-    check(names or FIGURES, formats, width_in)
-    made = Gallery()
+    whole = Gallery()
+    for made in drawn(rows, out_dir, names, formats, width_in):
+        whole.written += made.written
+        whole.skipped |= made.skipped
+    return whole
+
+
+def drawn(
+    rows: pd.DataFrame,
+    out_dir: Path | str,
+    names: Sequence[str] | None = None,
+    formats: Sequence[str] = FORMATS,
+    width_in: float | None = None,
+    processes: int = 1,
+) -> Iterator[Gallery]:
+    """As `draw_all`, figure by figure, each as soon as it and those before are there.
+
+    Several processes write the same bytes as one.
+    """
+    names = list(dict.fromkeys(names or FIGURES))
+    check(names, formats, width_in)
     if "peer" in rows:  # a model's point is our own code; tables show the others
         rows = rows[rows["peer"].isna()]
-    rows = ablations.without(rows)
-    with remember.while_rows_stand():
-        for name in names or FIGURES:
-            _draw_one(name, rows, Path(out_dir), formats, width_in, made)
-    return made
+    rows, how = ablations.without(rows), (Path(out_dir), tuple(formats), width_in)
+    if processes > 1:
+        yield from crew.each(_draw_packed, names, (_packed(rows), *how), processes)
+        return
+    for name in names:
+        yield draw_one(name, rows, *how)
 
 
-def check(names: Sequence[str], formats: Sequence[str], width_in: float) -> None:
+def _packed(rows: pd.DataFrame) -> bytes:
+    """Rows for another process: most columns of a record hold one value or none."""
+    sink = pa.BufferOutputStream()
+    table = pa.Table.from_pandas(rows)
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
+
+
+@functools.lru_cache(maxsize=1)  # a process draws several figures of the same rows
+def _unpacked(packed: bytes) -> pd.DataFrame:
+    frame: pd.DataFrame = pa.ipc.open_stream(packed).read_pandas(
+        types_mapper=pd.ArrowDtype
+    )
+    return frame
+
+
+def _draw_packed(
+    name: str,
+    packed: bytes,
+    folder: Path,
+    formats: Sequence[str],
+    width_in: float | None,
+) -> Gallery:
+    return draw_one(name, _unpacked(packed), folder, formats, width_in)
+
+
+def begin(names: Sequence[str] | None = None) -> int:
+    """Let other processes get ready to draw; how many `drawn` should use."""
+    names = list(dict.fromkeys(names or FIGURES))
+    processes = crew.size(len(names))
+    if processes > 1:
+        crew.call([f"bench.plots.{name}" for name in names])
+    return processes
+
+
+def check(
+    names: Sequence[str], formats: Sequence[str], width_in: float | None = None
+) -> None:
     """Refuse an unknown figure or format, and a page too narrow for the text."""
     for name in names:
         if name not in FIGURES:
@@ -84,7 +151,7 @@ def check(names: Sequence[str], formats: Sequence[str], width_in: float) -> None
     for kind in formats:
         if kind not in FORMATS:
             raise UserError(unknown("figure format", kind, FORMATS))
-    if width_in < MIN_WIDTH_IN:
+    if width_in is not None and width_in < MIN_WIDTH_IN:
         raise UserError(
             f"a figure {width_in:g} in wide is too narrow for 6 pt text; "
             f"use at least {MIN_WIDTH_IN:g} in"
@@ -102,24 +169,26 @@ def save(
     return [*_write(stem, figure, formats), *_write_beside(stem, points, caption)]
 
 
-def _draw_one(
+def draw_one(
     name: str,
     rows: pd.DataFrame,
     folder: Path,
     formats: Sequence[str],
-    width_in: float,
-    made: Gallery,
-) -> None:
+    width_in: float | None,
+) -> Gallery:
+    """One figure: what was written, or why nothing was."""
+    from bench.plots import style  # late: matplotlib is of use to who draws alone
+
     module = importlib.import_module(f"bench.plots.{name}")
     need(rows, (*_ALWAYS, *module.NEEDS), f"figure {name}")
-    with style.style():
-        figure = module.draw(rows, width_in)
+    with style.style(), remember.while_rows_stand():
+        figure = module.draw(rows, width_in or style.WIDTH_IN)
         if isinstance(figure, str):
-            made.skipped[name] = figure
-            return
+            return Gallery(skipped={name: figure})
         points = module.points(rows)
-        caption = module.caption(points)
-        made.written += save(folder / name, figure, points, caption, formats)
+        return Gallery(
+            save(folder / name, figure, points, module.caption(points), formats)
+        )
 
 
 def _write(stem: Path, figure: Figure, formats: Sequence[str]) -> list[Path]:
@@ -157,11 +226,10 @@ def write_page(folder: Path, rows: Sequence[str], skipped: Iterable[str] = ()) -
     for name in FIGURES:
         if name in skipped or not (folder / f"{name}.png").exists():
             continue
-        title = importlib.import_module(f"bench.plots.{name}").__doc__ or name
         caption = (folder / f"{name}.txt").read_text(encoding="utf-8").strip()
         command = f"mixer-bench plot {shlex.join(rows)} --figure {name}"
         parts += [
-            f"## {title.splitlines()[0].rstrip('.')}",
+            f"## {_title(name)}",
             f"![{name}]({name}.png)",
             caption,
             f"    {command}",
@@ -189,6 +257,14 @@ def write_text(path: Path, parts: Sequence[str]) -> Path:
     except OSError as error:
         raise _cannot_write(path, error) from error
     return path
+
+
+def _title(name: str) -> str:
+    """What a figure's module says first, without running it: that takes matplotlib."""
+    found = importlib.util.find_spec(f"bench.plots.{name}")
+    assert found is not None and found.origin is not None
+    text = ast.get_docstring(ast.parse(Path(found.origin).read_text(encoding="utf-8")))
+    return (text or name).splitlines()[0].rstrip(".")
 
 
 def _cannot_write(path: Path, error: OSError) -> ResultsError:

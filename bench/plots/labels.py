@@ -7,12 +7,15 @@ leader line. The same points give the same picture.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -26,10 +29,11 @@ _MARKER_PT = 3.9
 
 
 Spot = tuple[float, float]
+Boxes = Float[np.ndarray, "boxes 4"]
+"""Rectangles as rows of left, bottom, right, top: counted all at once."""
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """A rectangle on the canvas, in pixels."""
 
     left: float
@@ -43,14 +47,6 @@ class Box:
         high = min(self.top, other.top) - max(self.bottom, other.bottom)
         return max(wide, 0.0) * max(high, 0.0)
 
-    def shared(self, others: Sequence[Box]) -> float:
-        """Sum of the areas shared with `others`, square pixels."""
-        return sum(self.overlap(other) for other in others)
-
-    def holds(self, x: float, y: float) -> bool:
-        """Whether the point lies inside."""
-        return self.left <= x <= self.right and self.bottom <= y <= self.top
-
     def outside(self, frame: Box) -> float:
         """Area that lies outside `frame`, square pixels."""
         area = (self.right - self.left) * (self.top - self.bottom)
@@ -61,9 +57,9 @@ class Box:
 class _Taken:
     """What a new label must keep clear of; a path may be crossed if need be."""
 
-    markers: list[Box]
-    paths: list[Box]
-    labels: list[Box]
+    markers: Boxes
+    paths: Boxes
+    labels: Boxes
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,9 @@ class Label:
 
 def settle(figure: Figure) -> None:
     """Run the layout once and freeze it, so that pixels can be counted."""
-    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.execute(figure)
     # None rather than "none": with an engine, even an idle one, matplotlib draws every
     # figure once more before it writes it.
     figure.set_layout_engine(None)
@@ -94,13 +92,14 @@ def place(
     corners = axes.get_window_extent()
     frame = Box(corners.x0, corners.y0, corners.x1 + 4 * scale, corners.y1 + 2 * scale)
     taken = _Taken(
-        markers=[_marker(axes, spot, scale) for spot in spots],
-        paths=[box for path in paths for box in _along(axes, path)],
-        labels=[],
+        markers=_together([_marker(axes, spot, scale) for spot in spots]),
+        paths=_together(_along(axes, path) for path in paths),
+        labels=_together([]),
     )
     for label in sorted(set(labels), key=lambda item: (-item.y, item.x, item.text)):
         offset, box = _best(axes, label, taken, frame)
-        taken.labels.extend([box, *_leader(axes, label, offset)])
+        drawn = [taken.labels, np.array([box]), _leader(axes, label, offset)]
+        taken = replace(taken, labels=_together(drawn))
         _write(axes, label, offset)
 
 
@@ -110,8 +109,6 @@ def at_line_ends(axes: Axes, labels: Sequence[Label]) -> None:
     Heights are the nearest to the lines' own that keep a text's height between them:
     a least-squares fit under an order constraint.
     """
-    from scipy.optimize import isotonic_regression  # late: 0.2 s, and few need it
-
     if not labels:
         return
     scale = _pixels_per_point(axes)
@@ -119,10 +116,29 @@ def at_line_ends(axes: Axes, labels: Sequence[Label]) -> None:
     ends = [axes.transData.transform((label.x, label.y)) for label in ordered]
     gap = max(_size(axes, label.text)[1] for label in ordered)
     steps = gap * np.arange(len(ordered))
-    heights = isotonic_regression([y for _, y in ends] + steps, increasing=False).x
+    heights = falling([y for _, y in ends] + steps)
     column = max(x for x, _ in ends) + 12 * scale
     for label, (x, y), height in zip(ordered, ends, heights - steps, strict=True):
         _write(axes, label, ((column - x) / scale, (height - y) / scale))
+
+
+def falling(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The nearest values, by least squares, that never rise: those that do are pooled.
+
+    scipy has it, at 0.2 s of import for every process that draws.
+
+    >>> falling([3.0, 1.0, 2.0]).tolist()
+    [3.0, 1.5, 1.5]
+    """
+    pools: list[tuple[float, int]] = []  # sum and count of equal values
+    for value in values:
+        total, count = float(value), 1
+        while pools and total * pools[-1][1] > pools[-1][0] * count:
+            before = pools.pop()
+            total, count = total + before[0], count + before[1]
+        pools.append((total, count))
+    means = [total / count for total, count in pools]
+    return np.repeat(means, [count for _, count in pools])
 
 
 def _best(axes: Axes, label: Label, taken: _Taken, frame: Box) -> tuple[Spot, Box]:
@@ -130,7 +146,7 @@ def _best(axes: Axes, label: Label, taken: _Taken, frame: Box) -> tuple[Spot, Bo
     wide, high = _size(axes, label.text)
     scale = _pixels_per_point(axes)
     x, y = axes.transData.transform((label.x, label.y))
-    others = [m for m in taken.markers if not m.holds(x, y)]
+    others = taken.markers[~_holding(taken.markers, x, y)]
     best: tuple[float, Spot, Box] | None = None
     for dx, dy in _offsets():
         cost = math.hypot(dx, dy)
@@ -139,22 +155,42 @@ def _best(axes: Axes, label: Label, taken: _Taken, frame: Box) -> tuple[Spot, Bo
         left = x + dx * scale - (0 if dx > 0.5 else wide if dx < -0.5 else wide / 2)
         middle = y + dy * scale
         box = Box(left, middle - high / 2, left + wide, middle + high / 2)
-        cost += 50 * box.outside(frame) + 1.2 * box.shared(taken.paths)
-        cost += 5 * (box.shared(taken.labels) + box.shared(taken.markers))
-        for part in _leader(axes, label, (dx, dy)):
-            cost += 15 * (part.shared(taken.labels) + part.shared(others))
+        own, leader = np.array([box]), _leader(axes, label, (dx, dy))
+        cost += 50 * box.outside(frame) + 1.2 * shared(own, taken.paths)
+        cost += 5 * (shared(own, taken.labels) + shared(own, taken.markers))
+        cost += 15 * (shared(leader, taken.labels) + shared(leader, others))
         if best is None or cost < best[0] - 1e-6:
             best = (cost, (dx, dy), box)
     assert best is not None  # the list of offsets is never empty
     return best[1], best[2]
 
 
-def _offsets() -> Iterator[Spot]:
+def shared(boxes: Boxes, others: Boxes) -> float:
+    """Sum of the areas that every one of `boxes` shares with every other."""
+    one, two = boxes[:, None, :], others[None, :, :]
+    sides = np.minimum(one[..., 2:], two[..., 2:])
+    sides = sides - np.maximum(one[..., :2], two[..., :2])
+    return float(np.maximum(sides, 0.0).prod(axis=-1).sum())
+
+
+def _together(parts: Iterable[Boxes]) -> Boxes:
+    return np.concatenate([np.empty((0, 4)), *parts])
+
+
+def _holding(boxes: Boxes, x: float, y: float) -> Bool[np.ndarray, " boxes"]:
+    left, bottom, right, top = boxes.T
+    inside = (left <= x) & (x <= right) & (bottom <= y) & (y <= top)
+    return np.asarray(inside)
+
+
+@functools.cache
+def _offsets() -> list[Spot]:
     """Where a label's near edge may stand, in points from its point."""
-    for radius in _RADII_PT:
-        for angle in _ANGLES:
-            turn = math.radians(angle)
-            yield round(radius * math.cos(turn), 3), round(radius * math.sin(turn), 3)
+    return [
+        (round(radius * math.cos(turn), 3), round(radius * math.sin(turn), 3))
+        for radius in _RADII_PT
+        for turn in map(math.radians, _ANGLES)
+    ]
 
 
 def _size(axes: Axes, text: str) -> tuple[float, float]:
@@ -164,33 +200,32 @@ def _size(axes: Axes, text: str) -> tuple[float, float]:
     return extent.width + 5, extent.height + 1
 
 
-def _marker(axes: Axes, spot: Spot, scale: float) -> Box:
+def _marker(axes: Axes, spot: Spot, scale: float) -> Boxes:
     x, y = axes.transData.transform(spot)
     half = _MARKER_PT * scale
-    return Box(x - half, y - half, x + half, y + half)
+    return np.array([(x - half, y - half, x + half, y + half)])
 
 
-def _leader(axes: Axes, label: Label, offset: Spot) -> list[Box]:
+def _leader(axes: Axes, label: Label, offset: Spot) -> Boxes:
     if math.hypot(*offset) < _LEADER_PT:
-        return []
+        return _together([])
     scale = _pixels_per_point(axes)
     x, y = axes.transData.transform((label.x, label.y))
     return _thin([(x, y), (x + offset[0] * scale, y + offset[1] * scale)])
 
 
-def _along(axes: Axes, path: Sequence[Spot]) -> list[Box]:
+def _along(axes: Axes, path: Sequence[Spot]) -> Boxes:
     return _thin([tuple(axes.transData.transform(point)) for point in path])
 
 
-def _thin(path: Sequence[Spot]) -> list[Box]:
+def _thin(path: Sequence[Spot]) -> Boxes:
     """A path as a row of small boxes, one every three pixels."""
-    boxes = []
+    parts = []
     for (x0, y0), (x1, y1) in itertools.pairwise(path):
-        steps = max(2, int(math.hypot(x1 - x0, y1 - y0) / 3))
-        for part in np.linspace(0, 1, steps):
-            x, y = x0 + part * (x1 - x0), y0 + part * (y1 - y0)
-            boxes.append(Box(x - 1, y - 1, x + 1, y + 1))
-    return boxes
+        along = np.linspace(0, 1, max(2, int(math.hypot(x1 - x0, y1 - y0) / 3)))
+        x, y = x0 + along * (x1 - x0), y0 + along * (y1 - y0)
+        parts.append(np.stack([x - 1, y - 1, x + 1, y + 1], axis=1))
+    return _together(parts)
 
 
 def _write(axes: Axes, label: Label, offset: Spot) -> None:

@@ -97,7 +97,8 @@ def _named(made: pd.DataFrame) -> pd.Series[Any]:
 
 
 def _cell(part: pd.DataFrame, panel: str) -> dict[str, Any]:
-    first = {str(name): part.iloc[0][name] for name in part.columns}
+    row = part.iloc[0]
+    first = {str(name): row[name] for name in part.columns}
     flop, moved = flop_per_step(first), bytes_per_step(first)
     return {
         **{name: first.get(name) for name in panels.POINT_COLUMNS},

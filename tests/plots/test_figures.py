@@ -14,7 +14,7 @@ from bench.analysis import demo
 from bench.plots import data_scale, gallery, pareto, relative, resolution, style
 from bench.plots import throughput as throughput_plot
 from bench.plots.labels import Box
-from bench.record import table
+from bench.record import NESTED, table
 from bench.results import to_frame
 
 BY_KEY = [
@@ -62,6 +62,14 @@ def test_the_artists_stand_where_the_points_frame_says(module, both):
     for axes, part in _panels(_drawn(module, both), points):
         wanted = part[["x", "y"]].astype(float).round(9).to_numpy()
         assert _offsets(axes) == {tuple(xy) for xy in wanted}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=gallery.FIGURES)
+def test_a_figure_needs_no_nested_column_but_those_that_are_read(module, both):
+    others = [name for name in NESTED if name not in gallery.NESTED]
+    assert set(module.NEEDS) & set(NESTED) <= set(gallery.NESTED)
+    few = both.drop(columns=others)
+    pd.testing.assert_frame_equal(module.points(few), module.points(both))
 
 
 @pytest.mark.parametrize("module", [pareto, throughput_plot], ids=lambda m: m.__name__)
@@ -440,7 +448,7 @@ def test_no_tick_is_cut_off_and_no_label_covers_one(module, both, width):
             assert tick.outside(frame) < 1
         for text in axes.texts:
             if text.get_gid() in ("label", "value") and text.get_text():
-                assert _box(text).shared(ticks) < 1, text
+                assert sum(map(_box(text).overlap, ticks)) < 1, text
     figure.set_dpi(100)
 
 

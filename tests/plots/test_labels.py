@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.text import Text  # noqa: TID253
+from scipy.optimize import isotonic_regression
 
-from bench.plots import style
+from bench.plots import labels, style
 from bench.plots.labels import Box, Label, at_line_ends, place, settle
 
 
@@ -86,7 +90,18 @@ def test_line_ends_are_a_column_in_order():
 def test_boxes():
     one, other = Box(0, 0, 2, 2), Box(1, 1, 3, 3)
     assert one.overlap(other) == 1
-    assert one.shared([other, other]) == 2
+    both = np.array([other, other])
+    assert labels.shared(np.array([one]), both) == 2
+    assert labels.shared(both, both) == 16
+    assert labels.shared(both, np.empty((0, 4))) == 0
     assert one.overlap(Box(5, 5, 6, 6)) == 0
     assert one.outside(Box(0, 0, 1, 2)) == 2
-    assert one.holds(1, 1) and not one.holds(3, 1)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), max_size=12))
+def test_falling_is_scipys_isotonic_regression(values):
+    if values:
+        wanted = isotonic_regression(values, increasing=False).x
+        assert labels.falling(values) == pytest.approx(wanted, abs=1e-9)
+    else:
+        assert labels.falling(values).tolist() == []

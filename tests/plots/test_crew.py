@@ -1,0 +1,114 @@
+"""Several processes draw what one draws, and end with the one that asked."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bench import cores
+from bench.errors import ResultsError
+from bench.plots import crew, gallery
+
+FIGURES = ["resolution", "relative", "data_scale"]
+
+
+def test_several_processes_write_the_bytes_of_one(published, tmp_path):
+    found = {}
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        made = list(gallery.drawn(published, folder, FIGURES, processes=processes))
+        skipped = [one.skipped for one in made]
+        found[processes] = skipped, {p.name: p.read_bytes() for p in folder.iterdir()}
+    assert found[1] == found[2]
+    assert list(found[1][0][2]) == ["data_scale"] and len(found[1][1]) == 10
+
+
+def test_a_mistake_is_the_same_line_from_another_process(published, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    said = []
+    for processes in (1, 2):
+        with pytest.raises(ResultsError) as caught:
+            list(gallery.drawn(published, blocked, FIGURES[:2], processes=processes))
+        said.append(str(caught.value))
+    assert said[0] == said[1] and "cannot write" in said[0]
+
+
+def twice(item, more):
+    time.sleep(0.2 if item == "slow" else 0)
+    return item * 2 + more, os.getpid()
+
+
+def end(item):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_items_come_in_their_order_from_other_processes():
+    made = list(crew.each(twice, ["slow", "b", "c"], ("!",), 2))
+    assert [text for text, _ in made] == ["slowslow!", "bb!", "cc!"]
+    assert os.getpid() not in {pid for _, pid in made}
+
+
+def test_a_process_ended_from_outside_is_one_line():
+    with pytest.raises(ResultsError, match=r"ended from outside.*--figure"):
+        list(crew.each(end, ["a"], (), 1))
+
+
+@pytest.mark.parametrize(
+    "threads, items, size", [(1, 9, 1), (2, 9, 2), (64, 9, crew.MOST), (8, 1, 1)]
+)
+def test_no_more_processes_than_cores_or_figures(monkeypatch, threads, items, size):
+    monkeypatch.setattr(cores, "threads", lambda: threads)
+    assert crew.size(items) == size
+
+
+SLEEPERS = """
+import os, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run behind nohup
+from bench.plots import crew
+def sleep(item, seconds):
+    print(os.getpid(), flush=True)
+    time.sleep(seconds)
+if __name__ == "__main__":
+    crew.call([])
+    list(crew.each(sleep, ["a", "b"], (60,), 2))
+"""
+
+
+def running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("whom", ["group", "parent"])
+def test_workers_end_with_their_parent(tmp_path, whom):
+    script = tmp_path / "sleepers.py"
+    script.write_text(SLEEPERS)
+    parent = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert parent.stdout is not None
+    workers = [int(parent.stdout.readline()) for _ in range(2)]
+    if whom == "group":  # Ctrl-C in a terminal
+        os.killpg(parent.pid, signal.SIGINT)
+    else:
+        parent.kill()
+    _, said = parent.communicate(timeout=30)
+    if whom == "group":
+        assert said.endswith("\nKeyboardInterrupt\n")
+    deadline = time.monotonic() + 20
+    while any(map(running, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(running, workers))
