@@ -5,18 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from bench.errors import StudyError, unknown
+from bench.errors import ResultsError, StudyError, unknown
 from bench.specs import SPEED_MODES
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.report.markup import Grid
+
+PIPED = 160
+"""Columns of a table that goes to a file or to another program."""
+NARROWEST = 40
+"""Columns; in less nothing is readable."""
 DATA_FORMATS = ("table", "json", "csv")
 
 
@@ -24,6 +32,17 @@ def check_format(fmt: str) -> None:
     """Refuse an unknown format, before anything is done for it."""
     if fmt not in DATA_FORMATS:
         raise StudyError(f"--format: {unknown('format', fmt, DATA_FORMATS)}")
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuse an empty name: an unset variable of a shell, and not this folder."""
+    if not all(names):
+        raise ResultsError("an empty name; give a result file or a folder")
+
+
+def counted(number: int, what: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def data(rows: Sequence[Mapping[str, Any]], fmt: str) -> str:
@@ -52,6 +71,14 @@ def _readable(value: Any) -> str:
     if value is None:
         return "—"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def width(otherwise: int) -> int:
+    """Columns of the terminal that is written to, or that COLUMNS claims."""
+    told = os.environ.get("COLUMNS", "").isdigit()
+    if not told and not sys.stdout.isatty():
+        return otherwise
+    return max(shutil.get_terminal_size().columns, NARROWEST)
 
 
 def note(text: str) -> None:
@@ -91,7 +118,13 @@ def comparison(
     sort: str = "img_per_sec_core",
 ) -> list[str]:
     """The comparison tables that rows allow: inference first, then training."""
-    from bench.report import markup, tables
+    from bench.report import tables
 
-    grids = tables.comparison_grids(rows, baseline, sort)
-    return [markup.render(grid, fmt) for grid in grids]
+    return [table(grid, fmt) for grid in tables.comparison_grids(rows, baseline, sort)]
+
+
+def table(grid: Grid, fmt: str) -> str:
+    """A table, as wide as the terminal allows."""
+    from bench.report import markup
+
+    return markup.render(grid, fmt, width(PIPED))

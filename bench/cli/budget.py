@@ -218,7 +218,7 @@ def _table(
     seconds: float | None,
     fmt: str,
 ) -> str:
-    from bench.report.markup import Column, Grid, Group, render
+    from bench.report.markup import Column, Grid, Group
 
     columns = [Column("model", text=True), Column("trained on", text=True)]
     titles = ["epochs", "px", "train img/s/core", "core-days here", "95 % interval"]
@@ -237,7 +237,7 @@ def _table(
         line = [*_start(lack.run), DASH, *blank, lack.why]
         groups.setdefault("not priced: the published side alone", []).append(line)
     made = [Group(heading, lines) for heading, lines in groups.items()]
-    return render(Grid(columns, made, _notes(missing)), fmt)
+    return _print.table(Grid(columns, made, _notes(missing)), fmt)
 
 
 def _notes(missing: list[Unpriced]) -> list[str]:

@@ -157,13 +157,18 @@ def _tables(
     fmt: str,
     x: str,
 ) -> str:
-    from bench.report.markup import render
 
-    parts = [render(_fits_grid(found, x), fmt)]
+    parts = [_print.table(_fits_grid(found, x), fmt)]
     if crossings:
-        parts += ["Where one family overtakes another.", render(_cross(crossings), fmt)]
+        parts += [
+            "Where one family overtakes another.",
+            _print.table(_cross(crossings), fmt),
+        ]
     if differences:
-        parts += ["Families at equal x, seeds paired.", render(_diff(differences), fmt)]
+        parts += [
+            "Families at equal x, seeds paired.",
+            _print.table(_diff(differences), fmt),
+        ]
     return "\n\n".join(parts)
 
 

@@ -38,7 +38,7 @@ def command(
         frame,
         out,
         names=figure,
-        formats=[word for word in format.split(",") if word],
+        formats=list(dict.fromkeys(filter(None, format.split(",")))),
         width_in=inches(width),
     )
     if drawn.written:

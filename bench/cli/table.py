@@ -51,6 +51,9 @@ def command(
         raise StudyError(f"--layout: {unknown('layout', layout, LAYOUTS)}")
     if layout == "paper" and (baseline or sort):
         raise StudyError("--layout paper: takes neither --baseline nor --sort")
+    given = (baseline, sort, layout != "comparison", format != "table")
+    if bib and any(given):
+        raise StudyError("--bib: prints BibTeX alone; give it with rows and --where")
     if baseline is not None:
         baseline = models.canonical_name(baseline)
     frame = _rows(rows, where or [])
@@ -67,6 +70,8 @@ def command(
     if not parts:
         raise ResultsError(f"{', '.join(rows)}: no rows; nothing to tabulate")
     print("\n\n".join(parts))
+    if bib:
+        return
     measured = frame[frame["source"] == "measured"]
     for line in _print.drift_lines(measured):
         _print.note(line)

@@ -81,10 +81,10 @@ def check(names: Sequence[str], formats: Sequence[str], width_in: float) -> None
     for kind in formats:
         if kind not in FORMATS:
             raise UserError(unknown("figure format", kind, FORMATS))
-    if width_in < MIN_WIDTH_IN:
+    if not MIN_WIDTH_IN <= width_in <= MAX_WIDTH_IN:  # nan too
         raise UserError(
-            f"a figure {width_in:g} in wide is too narrow for 6 pt text; "
-            f"use at least {MIN_WIDTH_IN:g} in"
+            f"--width: {width_in:g} in: give {MIN_WIDTH_IN:g} to {MAX_WIDTH_IN:g} in; "
+            "in less, 6 pt text does not fit"
         )
 
 
