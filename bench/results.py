@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 _VERSION_KEY = b"mixer_bench_schema"
 _MAGIC = b"PAR1"
-_NOT_PARQUET = "give rows of mixer-bench run; a CSV comes in by mixer-bench import"
 _DEFAULTS = {
     item.name: item
     for item in dataclasses.fields(Cell)
@@ -268,7 +267,7 @@ def _read_one(path: Path) -> pa.Table:
         with path.open("rb") as file:
             magic = file.read(4)
         if magic != _MAGIC:
-            raise ResultsError(f"{path}: not a parquet file; {_NOT_PARQUET}")
+            raise ResultsError(f"{path}: not a parquet file; a CSV comes in by import")
         return _conform(pq.ParquetFile(path).read(), path)
     except (OSError, pa.ArrowException) as error:
         raise ResultsError(_cannot("read", path, error)) from error

@@ -62,7 +62,8 @@ EXAMPLES = {
         "mixer-bench budget results --recipe mixer-jft --devices 8",
     ],
     "verify": ["mixer-bench verify results/mine/study.parquet --sample 5 --hours 1"],
-    "import": ["mixer-bench import benchmark.csv --from timm --source timm-a100 "
+    "import": [
+        "mixer-bench import benchmark.csv --from timm --source timm-a100 "
         "--citation 'timm 1.0, results' -o theirs.parquet",
         "mixer-bench import lab.csv --map name=model --map rate=img_per_sec_core "
         "--source lab --citation 'our log' -o lab.parquet",

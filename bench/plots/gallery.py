@@ -31,6 +31,8 @@ FIGURES = (
 FORMATS = ("png", "svg", "pdf")
 MIN_WIDTH_IN = 3.0
 """Narrower, 6 pt labels no longer fit."""
+MAX_WIDTH_IN = 40.0
+"""A poster's."""
 
 _ALWAYS = ("source", "status", "role", "table", "run_id", "framework", "image_size")
 _NO_STAMP: dict[str, dict[str, Any]] = {

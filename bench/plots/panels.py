@@ -115,7 +115,19 @@ def _what_differs(
 ) -> list[str]:
     """The facts of `one` that are not the same in all of `alike`, in words."""
     differ = [name for name in one if len({plain(each[name]) for each in alike}) > 1]
-    return [f"{name.replace('_', ' ')} {_value(one[name])}" for name in differ]
+    return [_difference(name, one, alike) for name in differ]
+
+
+def _difference(
+    name: str, one: Mapping[str, Any], alike: Sequence[Mapping[str, Any]]
+) -> str:
+    """A fact in words; of a recipe of steps only the steps that not all share."""
+    text = _value(one[name])
+    if name != "eval_preprocess":
+        return f"{name.replace('_', ' ')} {text}"
+    others = [_value(each[name]).split(", ") for each in alike]
+    own = [step for step in text.split(", ") if any(step not in o for o in others)]
+    return ", ".join(own) or text
 
 
 def _value(value: Any) -> str:

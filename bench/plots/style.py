@@ -240,7 +240,8 @@ def title(axes: Axes, text: str, across: int, warn: bool = False) -> None:
 
 def _broken(text: str, inches: float, size_pt: float) -> str:
     """`text` in lines that fit; a character is about 0.56 of its height wide."""
-    return textwrap.fill(text, max(20, int(inches * 72 / (0.56 * size_pt))))
+    most = max(20, int(inches * 72 / (0.56 * size_pt)))
+    return textwrap.fill(text, most, break_on_hyphens=False)  # amd-epyc is one word
 
 
 def log_axis(

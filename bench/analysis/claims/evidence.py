@@ -134,7 +134,7 @@ def _judged(one: Comparison, alpha: float) -> Finding:
     )
 
 
-def _told(one: Comparison) -> dict[str, str]:
+def _told(one: Comparison) -> dict[str, Any]:
     return {"about": one.about, "subject": one.subject, "unit": one.unit}
 
 

@@ -1,0 +1,171 @@
+"""What a reader of results does to the command line: odd names, pipes, terminals."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from bench.cli import _print, app
+from bench.record import table
+from bench.report.markup import Column, Grid, Group, render
+from bench.results import write
+
+ROW = {
+    "status": "ok", "role": "cell", "source": "measured", "protocol": 1,
+    "machine_id": "m1", "machine": "Xeon", "environment_id": "e1",
+    "core_kind": "vcpu", "cores": 2.0, "mode": "infer", "framework": "torch",
+    "dtype": "float32", "image_size": 224, "track": "protocol", "input": "resident",
+    "batch_rule": "fixed", "batch_size": 8, "study": "mine", "model": "Mixer-B/16",
+    "family": "mixer", "cell_id": "a", "img_per_sec_core": 5.0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [{**ROW, "attempt_id": f"a{r}", "repetition": r} for r in range(5)]
+    write(table(rows), tmp_path / "rows.parquet")
+    (tmp_path / "lab.csv").write_text("name,rate\nMixer-B/16,3\n")
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+def call(capsys, *arguments):
+    capsys.readouterr()
+    code = app._run(list(arguments))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+BAD = [
+    (["check", ""], "an empty name"),
+    (["status", ""], "an empty name"),
+    (["fold", ""], "an empty name"),
+    (["merge", "", "-o", "m.parquet"], "an empty name"),
+    (["table", "lab.csv"], "a CSV comes in by import"),
+    (["plot", "rows.parquet", "--width", "nan"], "--width: nan in: give 3 to 40 in"),
+    (["plot", "rows.parquet", "--width", "inf"], "--width: inf in: give 3 to 40 in"),
+    (["plot", "rows.parquet", "--width", "1e9"], "--width: 1e+09 in: give 3 to"),
+    (["table", "rows.parquet", "--bib", "--format", "json"], "--bib: prints BibTeX"),
+    (["table", "rows.parquet", "--bib", "--sort", "top1"], "--bib: prints BibTeX"),
+    (["table", "rows.parquet", "--where", "model=Mixer-B/61"], "did you mean 'Mixer-B"),
+    (["fit", "rows.parquet", "--form", "nope"], "saturating, joint"),
+]
+
+
+@pytest.mark.parametrize("arguments, message", BAD, ids=lambda v: " ".join(v[:4]))
+def test_bad_input_is_one_line_exit_2(arguments, message, capsys, here):
+    before = sorted(here.rglob("*"))
+    code, out, err = call(capsys, *arguments)
+    assert (code, out) == (2, "") and message in err, err
+    assert len(err.strip().splitlines()) == 1
+    assert sorted(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["mixer-b16", "mixer_b/16", "Mixer-B/16"])
+def test_a_condition_forgives_the_spelling_of_a_model(name, capsys, here):
+    code, out, _ = call(capsys, "table", "rows.parquet", "--where", f"model={name}")
+    assert code == 0 and "Mixer-B/16" in out
+
+
+def test_one_file_is_not_one_files(capsys, here):
+    _, _, err = call(capsys, "check", "lab.csv")
+    assert err.endswith("1 file, 0 rows: 1 fault\n")
+
+
+def test_a_format_named_twice_is_written_once(capsys, here):
+    flags = ["--figure", "pareto", "--out", "p", "--format", "svg,svg"]
+    _, out, _ = call(capsys, "plot", "published", *flags)
+    assert out.splitlines().count("p/pareto.svg") == 1
+
+
+def test_no_argument_shows_the_help(capsys):
+    code, out, err = call(capsys)
+    assert (code, err) == (0, "") and "claims" in out and len(out.splitlines()) > 15
+
+
+@pytest.mark.parametrize("verb", app.VERBS)
+def test_every_example_of_the_help_can_be_parsed(verb):
+    """A required option that an example lacks makes it a line that fails."""
+    command = app.application((verb,))
+    import typer
+
+    group = typer.main.get_command(command)
+    for line in app.EXAMPLES[verb]:
+        words = shlex.split(line)
+        assert words[:2] == ["mixer-bench", verb]
+        inner = group if not hasattr(group, "commands") else group.commands[verb]
+        inner.make_context(verb, words[2:])  # raises what a user would meet
+
+
+def run(arguments, **environment):
+    code = "from bench.cli.app import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", code, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environment},
+    )
+
+
+def test_a_pipe_that_closes_is_no_answer_of_no():
+    done = run(["models", "--format", "json"])
+    done.stdout.close()
+    err = done.stderr.read()
+    assert (done.wait(), err) == (0, b"")
+
+
+def test_a_terminal_without_unicode_gets_plain_signs():
+    done = run(["table", "published"], PYTHONIOENCODING="ascii")
+    out, err = done.communicate()
+    assert done.returncode == 0, err
+    assert b"(*) Extrapolated" in out and b"\\u260e" in out
+
+
+GRID = Grid(
+    [Column("name", text=True), Column("rate"), Column("why", text=True)],
+    [
+        Group("first", [["Mixer-B/16", "1,384", "the interval crosses two percent"]]),
+        Group("second", [["ViT-B/16", "861", "—"]]),
+    ],
+    ["A note of several words that is longer than the table."],
+)
+
+
+def test_a_table_wider_than_the_terminal_is_told_group_by_group():
+    assert (
+        render(GRID, "table", 30)
+        == """\
+first
+name         rate  why
+----------  -----  -----------
+Mixer-B/16  1,384  the
+                   interval
+                   crosses two
+                   percent
+
+second
+name      rate
+--------  ----
+ViT-B/16   861
+
+A note of several words that
+is longer than the table."""
+    )
+
+
+def test_a_table_that_fits_stands_as_it_is():
+    assert render(GRID, "table", 120) == render(GRID, "table")
+
+
+def test_the_terminal_says_how_wide_it_is(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert _print.width(77) == 77  # no terminal here
+    monkeypatch.setenv("COLUMNS", "60")
+    assert _print.width(77) == 60
+    monkeypatch.setenv("COLUMNS", "3")
+    assert _print.width(77) == _print.NARROWEST
