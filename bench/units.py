@@ -112,6 +112,7 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     if minutes >= MINUTES_PER_TWO_DAYS:
-        return f"{significant(minutes / 1440)} days"
+        days = minutes / 1440
+        return f"{days:.2g} days" if days < 10 else f"{days:,.0f} days"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"

@@ -158,6 +158,12 @@ is longer than the table."""
     )
 
 
+def test_a_command_in_a_note_is_not_broken():
+    note = "To measure it: mixer-bench time Mixer-B/16 --mode train --image-size 224"
+    grid = Grid(GRID.columns, [], [note])
+    assert render(grid, "table", 30).endswith(note)
+
+
 def test_a_table_that_fits_stands_as_it_is():
     assert render(GRID, "table", 120) == render(GRID, "table")
 
@@ -169,3 +175,74 @@ def test_the_terminal_says_how_wide_it_is(monkeypatch):
     assert _print.width(77) == 60
     monkeypatch.setenv("COLUMNS", "3")
     assert _print.width(77) == _print.NARROWEST
+
+
+def test_json_holds_no_word_that_json_does_not_know():
+    value = {"a": float("nan"), "b": [float("inf"), 1.5], "c": (1,)}
+    assert _print.as_json(value) == (
+        '{\n  "a": null,\n  "b": [\n    null,\n    1.5\n  ],\n  "c": [\n    1\n  ]\n}'
+    )
+
+
+def test_words_stand_left_and_numbers_right():
+    rows = [{"study": "a", "cells": 1}, {"study": "peers", "cells": 1200}]
+    assert _print.data(rows, "table").splitlines() == [
+        "study      cells",
+        "-------  -------",
+        "a              1",
+        "peers      1,200",
+    ]
+
+
+PIVOT = {"dtype": ["float32", "bfloat16"], "rate": [5.0, 8.0]}
+
+
+@pytest.fixture
+def two_dtypes(here):
+    rows = [
+        {**ROW, "attempt_id": f"{dtype}{r}", "repetition": r, "dtype": dtype,
+         "cell_id": dtype, "img_per_sec_core": rate * (1 + r / 100)}
+        for dtype, rate in zip(*PIVOT.values(), strict=True)
+        for r in range(5)
+    ]  # fmt: skip
+    write(table(rows), here / "two.parquet")
+    return here
+
+
+def test_a_pivot_has_a_column_for_each_value(capsys, two_dtypes):
+    code, out, _ = call(
+        capsys, "table", "two.parquet", "--pivot", "dtype", "--format", "csv"
+    )
+    assert code == 0
+    head, line = out.strip().splitlines()[:2]
+    assert head == "group,model,dtype bfloat16,dtype float32"
+    assert line == ",Mixer-B/16,8.16,5.10"
+
+
+NO_PIVOT = [
+    (["--pivot", "colour"], "--pivot: unknown column 'colour'"),
+    (["--pivot", "dtype", "--value", "loss"], "--value: unknown number 'loss'"),
+    (["--pivot", "dtype", "--value", "top1"], "no row has top1"),
+    (["--value", "top1"], "goes with --pivot"),
+    (["--pivot", "dtype", "--sort", "top1"], "takes neither"),
+]
+
+
+@pytest.mark.parametrize("flags, message", NO_PIVOT, ids=lambda v: " ".join(v[:4]))
+def test_a_pivot_that_cannot_be_is_one_line(flags, message, capsys, two_dtypes):
+    code, out, err = call(capsys, "table", "two.parquet", *flags)
+    assert (code, out) == (2, "") and message in err
+
+
+def test_two_rows_for_one_cell_of_a_pivot_are_refused(two_dtypes):
+    from bench.errors import UserError
+    from bench.report import pivot
+    from bench.results import read_results
+
+    rows = read_results("two.parquet", samples=True)
+    twin = rows.assign(cell_id="twin", attempt_id=rows["attempt_id"] + "b")
+    import pandas as pd
+
+    both = pd.concat([rows, twin], ignore_index=True)
+    with pytest.raises(UserError, match="two rows for Mixer-B/16 under"):
+        pivot.pivot_grid(both, "dtype", "img_per_sec_core", "infer")

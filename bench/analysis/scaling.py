@@ -200,8 +200,7 @@ def fit_line(
     """Every form fitted to one curve, in the order given."""
     for form in forms:
         if form not in FORMS:
-            allowed = [*FORMS, "joint"]  # a surface, which stands alone
-            raise ResultsError(f"--form: {unknown('form', form, allowed)}")
+            raise ResultsError(f"--form: {unknown('form', form, FORMS)}")
     return [fits.fit(line.data, form, draws) for form in forms]
 
 

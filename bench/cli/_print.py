@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import shutil
 import sys
@@ -58,13 +59,29 @@ def data(rows: Sequence[Mapping[str, Any]], fmt: str) -> str:
         writer.writeheader()
         writer.writerows(rows)
         return text.getvalue().rstrip("\n")
+    if not rows:
+        return ""
     shown = [{k: _readable(v) for k, v in row.items()} for row in rows]
-    return tabulate(shown, headers="keys", disable_numparse=True, stralign="right")
+    sides = ["right" if _numeric(rows, name) else "left" for name in rows[0]]
+    return tabulate(shown, headers="keys", disable_numparse=True, colalign=sides)
+
+
+def _numeric(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
+    known = [row[name] for row in rows if row[name] is not None]
+    return bool(known) and all(isinstance(one, int | float) for one in known)
 
 
 def as_json(value: object) -> str:
-    """A value as JSON for people and programs."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """A value as JSON for people and programs; what is no number is null there."""
+    return json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _readable(value: Any) -> str:

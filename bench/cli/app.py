@@ -50,6 +50,7 @@ EXAMPLES = {
     "table": [
         "mixer-bench table published --format latex",
         "mixer-bench table results --where mode=infer --baseline Mixer-B/16",
+        "mixer-bench table results --where study=throughput --pivot framework",
     ],
     "report": ["mixer-bench report results published -o report.html"],
     "fit": [

@@ -83,6 +83,11 @@ def command(
 
 
 def _check(forms: list[str], size: str | None) -> None:
+    from bench.analysis.forms import FORMS
+
+    for form in forms:
+        if form not in (*FORMS, JOINT):
+            raise StudyError(f"--form: {unknown('form', form, (*FORMS, JOINT))}")
     if not forms:
         raise StudyError("--form: is empty; give power, offset, saturating or joint")
     if JOINT in forms and forms != [JOINT]:

@@ -83,7 +83,8 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(columns=[*panels.POINT_COLUMNS, *_EXTRA])
     made = pd.DataFrame(parts).sort_values("share", ascending=False, kind="stable")
-    made = made.assign(label=_named(made), panel=_under_one_roof(made))
+    made = made.assign(panel=_under_one_roof(made))
+    made = made.assign(label=_named(made))
     best = made.drop_duplicates(["panel", "framework", "label"])
     found = panels.finished(best, "intensity", "gflop_per_sec")
     return panels.exact(panels.in_order(found, ["x", "framework"]), *_EXTRA)

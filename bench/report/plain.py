@@ -11,15 +11,24 @@ from tabulate import tabulate
 
 from bench.report.grid import Column, Grid, Group, apart, sides
 
+_COMMAND = ": mixer-bench "
+
 
 def within(grid: Grid, width: int) -> str:
     """Plain text that keeps to `width` where its numbers allow."""
-    notes = ["\n".join(_broken(note, width)) for note in grid.notes]
+    notes = [_note(note, width) for note in grid.notes]
     whole = plain(replace(grid, notes=[]))
     if _widest(whole) <= width:
         return "\n\n".join([whole, *notes])
     parts = [_narrow(one, width) for one in apart(grid)]
     return "\n\n".join([*parts, *notes])
+
+
+def _note(text: str, width: int) -> str:
+    """A sentence, broken; one that ends in a command is to be copied as it stands."""
+    if _COMMAND in text:
+        return text
+    return "\n".join(_broken(text, width))
 
 
 def _narrow(grid: Grid, width: int) -> str:
