@@ -113,10 +113,10 @@ def run(arguments, **environment):
 
 
 def test_a_pipe_that_closes_is_no_answer_of_no():
-    done = run(["models", "--format", "json"])
-    done.stdout.close()
-    err = done.stderr.read()
-    assert (done.wait(), err) == (0, b"")
+    with run(["models", "--format", "json"]) as done:
+        done.stdout.close()
+        err = done.stderr.read()
+    assert (done.returncode, err) == (0, b"")
 
 
 def test_a_terminal_without_unicode_gets_plain_signs():

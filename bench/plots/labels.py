@@ -112,17 +112,23 @@ def at_line_ends(axes: Axes, labels: Sequence[Label]) -> None:
     Lines that end far to the left of the others have a column of their own there, if
     it crosses no line.
     """
-    columns = [
-        _column(axes, part) for part in _apart(axes, sorted(set(labels), key=_x))
-    ]
-    paths = [
-        box for line in axes.get_lines() for box in _along(axes, line.get_xydata())
-    ]
+    parts = _apart(axes, sorted(set(labels), key=_x))
+    columns = [_column(axes, part) for part in parts]
     early = [box for column in columns[:-1] for _, _, box in column]
+    paths = _drawn(axes) if early else []
     if any(box.shared(paths) for box in early):
         columns = [_column(axes, labels)]
     for label, offset, _ in itertools.chain.from_iterable(columns):
         _write(axes, label, offset)
+
+
+def _drawn(axes: Axes) -> list[Box]:
+    """The lines of the data; one across the whole panel is in no label's way."""
+    lines = [one for one in axes.get_lines() if one.get_transform() is axes.transData]
+    paths = (
+        [(float(x), float(y)) for x, y in np.asarray(one.get_xydata())] for one in lines
+    )
+    return [box for path in paths for box in _along(axes, path)]
 
 
 def _x(label: Label) -> float:
