@@ -37,11 +37,11 @@ def _narrow(grid: Grid, width: int) -> str:
     heading = _broken(group.heading, width) if group.heading else []
     bare = replace(grid, groups=[replace(group, heading="")])
     limits = [
-        max(map(len, [*column.title.split(), *(row[place] for row in group.rows)]))
+        max(map(len, ["", *column.title.split(), *(r[place] for r in group.rows)]))
         for place, column in enumerate(bare.columns)
     ]
     least = [
-        max(map(len, [*column.title.split(), *_words(group, place, column)]))
+        max(map(len, ["", *column.title.split(), *_words(group, place, column)]))
         for place, column in enumerate(bare.columns)
     ]
     over = sum(limits) + 2 * (len(limits) - 1) - width
