@@ -310,7 +310,7 @@
     const from = Math.floor(Math.log10(low));
     const to = Math.ceil(Math.log10(high));
     for (let step = 1; step <= to - from + 1; step++) {
-      for (const digits of [[1, 2, 5], [1, 3], [1]]) {
+      for (const digits of step === 1 ? [[1, 2, 5], [1, 3], [1]] : [[1]]) {
         const found = [];
         for (let e = from; e <= to; e += step) for (const d of digits) found.push(+(d * 10 ** e).toPrecision(3));
         const inside = found.filter((v) => v >= low && v <= high);
