@@ -123,11 +123,12 @@ def _difference(
 ) -> str:
     """A fact in words; of a recipe of steps only the steps that not all share."""
     text = _value(one[name])
-    if name != "eval_preprocess":
-        return f"{name.replace('_', ' ')} {text}"
     others = [_value(each[name]).split(", ") for each in alike]
-    own = [step for step in text.split(", ") if any(step not in o for o in others)]
-    return ", ".join(own) or text
+    steps = text.split(", ")
+    own = [step for step in steps if any(step not in each for each in others)]
+    if 0 < len(own) < len(steps):
+        return ", ".join(own)
+    return f"{name.replace('_', ' ')} {text}"
 
 
 def _value(value: Any) -> str:

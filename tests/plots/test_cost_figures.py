@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from bench.errors import ResultsError
-from bench.plots import batch_sweep, roofline, style, tokens
+from bench.plots import batch_sweep, panels, roofline, style, tokens
 
 
 def of(points, label, closed=False):
@@ -185,3 +185,10 @@ def test_with_a_bandwidth_the_roof_breaks_at_the_ridge(measured):
 
 def test_a_row_without_its_closed_form_has_no_intensity(measured):
     assert roofline.draw(measured.assign(param_count=None)) == roofline.NOTHING
+
+
+def test_preparations_are_told_apart_by_the_steps_that_differ():
+    steps = [f"8 px scan, bilinear to {side} px, grey to RGB" for side in (16, 32)]
+    facts = [{"eval_preprocess": each} for each in steps]
+    names = ["A, bilinear to 16 px", "A, bilinear to 32 px"]
+    assert panels.told_apart(["A", "A"], facts) == names
