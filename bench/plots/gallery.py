@@ -83,10 +83,14 @@ def check(names: Sequence[str], formats: Sequence[str], width_in: float) -> None
     for kind in formats:
         if kind not in FORMATS:
             raise UserError(unknown("figure format", kind, FORMATS))
-    if not MIN_WIDTH_IN <= width_in <= MAX_WIDTH_IN:  # nan too
+    if width_in < MIN_WIDTH_IN:
         raise UserError(
-            f"--width: {width_in:g} in: give {MIN_WIDTH_IN:g} to {MAX_WIDTH_IN:g} in; "
-            "in less, 6 pt text does not fit"
+            f"a figure {width_in:g} in wide is too narrow for 6 pt text; "
+            f"use at least {MIN_WIDTH_IN:g} in"
+        )
+    if not width_in <= MAX_WIDTH_IN:  # not a number, too
+        raise UserError(
+            f"--width: {width_in:g} in: give {MIN_WIDTH_IN:g} to {MAX_WIDTH_IN:g} in"
         )
 
 
