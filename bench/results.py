@@ -262,7 +262,7 @@ def _read_one(path: Path, schema: pa.Schema = record.SCHEMA) -> pa.Table:
         with path.open("rb") as file:
             magic = file.read(4)
         if magic != _MAGIC:
-            raise ResultsError(f"{path}: not a parquet file; re-run its study")
+            raise ResultsError(f"{path}: not a parquet file; a CSV comes in by import")
         with pq.ParquetFile(path) as source:
             held = set(source.schema_arrow.names)
             wanted = [name for name in schema.names if name in held]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 SECONDS_PER_DAY = 86_400.0
+MINUTES_PER_TWO_DAYS = 2 * 24 * 60
 
 
 def core_days(cores: float, seconds: float) -> float:
@@ -100,13 +101,18 @@ def duration(seconds: float) -> str:
 
     >>> duration(0.0042), duration(0.113), duration(95), duration(7_500)
     ('4.2 ms', '113 ms', '1 min 35 s', '2 h 5 min')
+    >>> duration(59.7), duration(3 * 86_400), duration(3231.07 * 86_400)
+    ('1 min', '3 days', '3,231 days')
     """
     if seconds < 1:
         return f"{significant(1000 * seconds, 2)} ms"
-    if seconds < 60:
+    if seconds < 59.5:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    if minutes >= MINUTES_PER_TWO_DAYS:
+        days = minutes / 1440
+        return f"{days:.2g} days" if days < 10 else f"{days:,.0f} days"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"

@@ -68,7 +68,7 @@ def test_models_as_objects(capsys):
     assert rows["BiT-R152x4"]["params_21k"] == 1_107_299_923
 
 
-@pytest.mark.parametrize("fmt, first", [("csv", "name,family"), ("table", " ")])
+@pytest.mark.parametrize("fmt, first", [("csv", "name,family"), ("table", "name ")])
 def test_models_in_the_other_formats(capsys, fmt, first):
     code, out, _ = call(capsys, "models", "--format", fmt)
     assert code == 0 and out.startswith(first) and "ViT-H/14" in out

@@ -67,9 +67,47 @@ def test_without_results_the_published_rows_answer(capsys):
     lines = out.splitlines()
     for claim in CLAIMS:
         assert sum(line.startswith(f"{claim.name} ") for line in lines) == 1
-    assert "RTX 4090" in out and "Mixer-B/16 2,608, ViT-B/16 2,787" in out
+    assert "contradicted on RTX 4090; RTX 3090 / supported on TPUv3" in out
+    assert "Rate over the ViT of its name: 3 for, 1.50x (Mixer-L/16) to 2.23x" in out
     assert "P(on" in out  # a wide title is wrapped
-    assert re.search(r"ViT-H/14@518 +2,300 +88.55 +0.00 +NFNet-F4\+ +0.81 +0.65", out)
+    found = r"ViT-H/14@518 +JFT-300M +2,300 +88.55 +0.00 +NFNet-F4\+ +0.81 +0.65"
+    assert re.search(found, out)
+
+
+def test_no_line_is_wider_than_the_terminal_but_a_command(capsys, monkeypatch, here):
+    for columns in (60, 100):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        _, out, _ = call(capsys, "claims", "results")
+        answered = out.partition("Pareto:")[0].splitlines()
+        wide = [line for line in answered if len(line) > columns]
+        assert all("mixer-bench " in line for line in wide), wide
+
+
+def test_your_numbers_have_an_interval_in_its_own_digits_and_n(capsys, here):
+    _, out, _ = call(capsys, "claims", "results")
+    yours = out.partition("yours      ")[2].partition("figure ")[0]
+    assert yours.startswith("contradicted on Xeon, torch, float32\n")
+    assert re.search(r"1 against, 0\.\d{4,5}x\s+\[0\.\d+ – 0\.\d+, n=5\]", yours)
+    assert "to test" not in out.partition("[equal-accuracy-speed]")[0]
+
+
+def test_rows_that_are_none_are_said(capsys, here):
+    (here / "empty").mkdir()
+    code, _, err = call(capsys, "claims", "empty")
+    assert code == 0
+    assert err == "empty: no rows; the published ones answer alone\n"
+
+
+def test_every_figure_that_is_named_is_drawn(capsys, here):
+    """A command that draws nothing would send the reader into the void."""
+    _, out, _ = call(capsys, "claims", "--format", "json")
+    named = {one["figure"] for one in json.loads(out)["claims"] if one["figure"]}
+    assert len(named) >= 4
+    flags = [word for line in named for word in line.split()[3:]]
+    code, _, err = call(
+        capsys, "plot", "published", "--format", "svg", "--out", "drawn", *flags
+    )
+    assert (code, err) == (0, "")
 
 
 def test_your_rows_have_their_own_verdict(capsys, here):

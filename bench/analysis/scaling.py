@@ -96,8 +96,9 @@ def lines(
     if done.empty:
         return []
     varying = _varying(done, columns, x, y, group)
+    telling = _telling(done, varying)
     return [
-        _line(newest(part), x, y, varying)
+        _line(newest(part), x, y, varying, telling)
         for _, part in done.groupby(columns, dropna=False, sort=False)
     ]
 
@@ -134,7 +135,21 @@ def _varying(
     return [*always, *(n for n in differ if n not in (*always, "family"))]
 
 
-def _line(part: pd.DataFrame, x: str, y: str, varying: list[str]) -> Line:
+def _telling(rows: pd.DataFrame, varying: list[str]) -> list[str]:
+    """The first of the columns that tell all curves apart: a label with no echo."""
+    kept: list[str] = []
+    for name in varying:
+        more = [*kept, name]
+        if name in _ALWAYS or len(rows[more].drop_duplicates()) > len(
+            rows[kept].drop_duplicates()
+        ):
+            kept = more
+    return kept
+
+
+def _line(
+    part: pd.DataFrame, x: str, y: str, varying: list[str], telling: list[str]
+) -> Line:
     first = part.iloc[0]
     facts = {name: plain(first[name]) for name in varying}
     error = 1 - part[y].to_numpy(float)
@@ -150,7 +165,11 @@ def _line(part: pd.DataFrame, x: str, y: str, varying: list[str]) -> Line:
         error_0=1 - float(chance.max()) if len(chance) else 1.0,
     )
     return Line(
-        label=", ".join(_word(name, value) for name, value in facts.items()),
+        label=", ".join(
+            _word(name, facts[name])
+            for name in telling
+            if facts[name] is not None or name in _ALWAYS
+        ),
         facts=facts,
         key=tuple(plain(first[name]) for name in key_columns(y)),
         data=data,

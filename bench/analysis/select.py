@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -40,14 +43,21 @@ def where(rows: pd.DataFrame, wanted: Conditions, flag: str) -> pd.DataFrame:
         value = _typed(column, text, flag)
         found = kept[column].map(lambda cell, c=column, v=value: _meets(c, cell, v))
         if not found.any():
-            present = sorted({str(v) for v in kept[column] if plain(v) is not None})
-            raise ResultsError(
-                f"{flag}: no row has {column}={text}; "
-                f"present: {', '.join(present[:8]) or 'none'}"
-                + (f" and {len(present) - 8} more" if len(present) > 8 else "")
-            )
+            raise ResultsError(_none_has(kept[column], column, text, flag))
         kept = kept[found.astype(bool)]
     return kept
+
+
+def _none_has(values: pd.Series[Any], column: str, text: str, flag: str) -> str:
+    known = sorted({value for value in values if plain(value) is not None})
+    present = [str(value) for value in known]
+    near = difflib.get_close_matches(text, present, n=1)
+    more = f" and {len(present) - 8} more" if len(present) > 8 else ""
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return (
+        f"{flag}: no row has {column}={text}; "
+        f"present: {', '.join(present[:8]) or 'none'}{more}{hint}"
+    )
 
 
 def _meets(column: str, cell: object, value: object) -> bool:
@@ -55,7 +65,13 @@ def _meets(column: str, cell: object, value: object) -> bool:
         return False
     if column == "git_sha":  # abbreviated, as git prints it
         return str(cell).startswith(str(value))
+    if column == "model":  # as forgiving as the names of a command line
+        return _bare(cell) == _bare(value)
     return bool(cell == value)
+
+
+def _bare(name: object) -> str:
+    return re.sub(r"[^a-z0-9]", "", str(name).lower())
 
 
 def _typed(column: str, text: str, flag: str) -> object:

@@ -77,7 +77,7 @@ def _facts(grid: Grid, fit: SurfaceFit, x: str, size: str) -> dict[str, Any]:
 
 def _table(found: Found, fmt: str, x: str, size: str) -> str:
     from bench.analysis.surface import EQUATION, NAMES
-    from bench.report.markup import Column, Grid, Group, render
+    from bench.report.markup import Column, Grid, Group
 
     titles = ["sizes", "runs", *NAMES, "larger model", "more data"]
     columns = [
@@ -96,7 +96,7 @@ def _table(found: Found, fmt: str, x: str, size: str) -> str:
         "log error.",
     ]
     lines = [_line(grid, fit) for grid, fit in found]
-    return render(Grid(columns, [Group("", lines)], notes), fmt)
+    return _print.table(Grid(columns, [Group("", lines)], notes), fmt)
 
 
 def _line(grid: Grid, fit: SurfaceFit) -> list[str]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
+import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,12 +15,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tabulate import tabulate
 
-from bench.errors import StudyError, unknown
+from bench.errors import ResultsError, StudyError, unknown
 from bench.specs import SPEED_MODES
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.report.markup import Grid
+
+PIPED = 160
+"""Columns of a table that goes to a file or to another program."""
+NARROWEST = 40
+"""Columns; in less nothing is readable."""
 DATA_FORMATS = ("table", "json", "csv")
 
 
@@ -25,6 +34,17 @@ def check_format(fmt: str) -> None:
     """Refuse an unknown format, before anything is done for it."""
     if fmt not in DATA_FORMATS:
         raise StudyError(f"--format: {unknown('format', fmt, DATA_FORMATS)}")
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuse an empty name: an unset variable of a shell, and not this folder."""
+    if not all(names):
+        raise ResultsError("an empty name; give a result file or a folder")
+
+
+def counted(number: int, what: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def data(rows: Sequence[Mapping[str, Any]], fmt: str) -> str:
@@ -40,19 +60,43 @@ def data(rows: Sequence[Mapping[str, Any]], fmt: str) -> str:
         writer.writeheader()
         writer.writerows(rows)
         return text.getvalue().rstrip("\n")
+    if not rows:
+        return ""
     shown = [{k: _readable(v) for k, v in row.items()} for row in rows]
-    return tabulate(shown, headers="keys", disable_numparse=True, stralign="right")
+    sides = ["right" if _numeric(rows, name) else "left" for name in rows[0]]
+    return tabulate(shown, headers="keys", disable_numparse=True, colalign=sides)
+
+
+def _numeric(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
+    known = [row[name] for row in rows if row[name] is not None]
+    return bool(known) and all(isinstance(one, int | float) for one in known)
 
 
 def as_json(value: object) -> str:
-    """A value as JSON for people and programs."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """A value as JSON for people and programs; what is no number is null there."""
+    return json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _readable(value: Any) -> str:
     if value is None:
         return "—"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def width(otherwise: int) -> int:
+    """Columns of the terminal that is written to, or that COLUMNS claims."""
+    told = os.environ.get("COLUMNS", "").isdigit()
+    if not told and not sys.stdout.isatty():
+        return otherwise
+    return max(shutil.get_terminal_size().columns, NARROWEST)
 
 
 def note(text: str) -> None:
@@ -111,7 +155,13 @@ def comparison(
     sort: str = "img_per_sec_core",
 ) -> list[str]:
     """The comparison tables that rows allow: inference first, then training."""
-    from bench.report import markup, tables
+    from bench.report import tables
 
-    grids = tables.comparison_grids(rows, baseline, sort)
-    return [markup.render(grid, fmt) for grid in grids]
+    return [table(grid, fmt) for grid in tables.comparison_grids(rows, baseline, sort)]
+
+
+def table(grid: Grid, fmt: str) -> str:
+    """A table, as wide as the terminal allows."""
+    from bench.report import markup
+
+    return markup.render(grid, fmt, width(PIPED))

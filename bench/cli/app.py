@@ -6,8 +6,12 @@ Exit codes: 0 fine; 1 the command worked and the answer is no (failed cells, say
 
 from __future__ import annotations
 
+import codecs
 import importlib
+import io
+import json
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -46,6 +50,7 @@ EXAMPLES = {
     "table": [
         "mixer-bench table published --format latex",
         "mixer-bench table results --where mode=infer --baseline Mixer-B/16",
+        "mixer-bench table results --where study=throughput --pivot framework",
     ],
     "report": ["mixer-bench report results published -o report.html"],
     "fit": [
@@ -58,7 +63,12 @@ EXAMPLES = {
         "mixer-bench budget results --recipe mixer-jft --devices 8",
     ],
     "verify": ["mixer-bench verify results/mine/study.parquet --sample 5 --hours 1"],
-    "import": ["mixer-bench import benchmark.csv --from timm -o theirs.parquet"],
+    "import": [
+        "mixer-bench import benchmark.csv --from timm --source timm-a100 "
+        "--citation 'timm 1.0, results' -o theirs.parquet",
+        "mixer-bench import lab.csv --map name=model --map rate=img_per_sec_core "
+        "--source lab --citation 'our log' -o lab.parquet",
+    ],
     "merge": ["mixer-bench merge results/a results/b -o both.parquet"],
     "status": [
         "mixer-bench status studies/quickstart.yaml",
@@ -130,12 +140,17 @@ def _run(arguments: list[str]) -> int:
     debug = "--debug" in arguments  # taken anywhere, before or after the verb
     try:
         rest = [word for word in arguments if word != "--debug"]
+        rest = rest or ["--help"]
+        _speak_plainly()
         app = application(() if rest == ["--version"] else _asked(rest))
         result: Any = app(args=rest, standalone_mode=False)
         code = result if isinstance(result, int) else 0
-    except BrokenPipeError:  # `mixer-bench models | head`
-        sys.stderr.close()
-        code = 0
+    except BrokenPipeError:
+        code = _unheard()
+    except SystemExit as stop:
+        if not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        code = _unheard()  # click has caught it, and would say 1: the answer is no
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except Exception as error:
@@ -145,6 +160,36 @@ def _run(arguments: list[str]) -> int:
     if code == INTERRUPTED:  # some versions of typer return it, some raise
         print("mixer-bench: interrupted; finished attempts are kept", file=sys.stderr)
     return code
+
+
+def _unheard() -> int:
+    """`mixer-bench models | head`: nobody reads on, which is no fault."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())  # what is left is dropped without a word
+    return 0
+
+
+_ASCII = {"—": "-", "–": "-", "×": "x", "‡": "*", "→": "->", "µ": "u", "…": "..."}
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """What an encoding lacks: its plain twin, else its code point as JSON has it."""
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end]
+    units = [ascii_ for char in text for ascii_ in [_ASCII.get(char) or _escape(char)]]
+    return "".join(units), error.end
+
+
+def _escape(char: str) -> str:
+    return json.dumps(char)[1:-1]
+
+
+def _speak_plainly() -> None:
+    """A terminal without Unicode gets plain signs instead of a failure."""
+    codecs.register_error("mixer-bench", _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="mixer-bench")
 
 
 def _explain(error: Exception) -> int:

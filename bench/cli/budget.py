@@ -11,7 +11,7 @@ import typer
 
 from bench import models, results
 from bench.cli import _print
-from bench.errors import StudyError, unknown
+from bench.errors import StudyError, UserError, unknown
 from bench.units import duration, significant
 
 if TYPE_CHECKING:
@@ -92,7 +92,10 @@ def _read(rows: list[str]) -> pd.DataFrame:
     reading = results.read([*(n for n in rows if n != "published"), "published"])
     for message in reading.set_aside:
         _print.note(f"set aside: {message}")
-    return results.to_frame(reading.table, samples=True)
+    frame = results.to_frame(reading.table, samples=True)
+    if not (frame["source"] != "published").any() and set(rows) - {"published"}:
+        _print.note(f"{', '.join(rows)}: no rows; the published runs stand alone")
+    return frame
 
 
 def _named(run: Run) -> Run:
@@ -129,17 +132,26 @@ def _variants(listed: list[str]) -> list[str]:
 
 
 def _known(one: Unpriced) -> Unpriced:
-    """A model that is not built here cannot be timed either."""
-    if one.run.model in models.variants():
-        return one
-    return dataclasses.replace(one, why="no model of this name here")
+    """A model that is not built here, or not at this side, cannot be timed either."""
+    why = _unbuildable(one.run)
+    return one if why is None else dataclasses.replace(one, why=why)
+
+
+def _unbuildable(run: Run) -> str | None:
+    if run.model not in models.variants():
+        return "no model of this name here"
+    try:
+        models.spec_for(run.model, image_size=run.image_size)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def _measure(missing: list[Unpriced]) -> list[str]:
     """The commands that would measure the rates that are missing."""
     sides: dict[int, dict[str, None]] = {}
     for one in missing:
-        if one.run.model in models.variants() and not math.isnan(one.run.images):
+        if _unbuildable(one.run) is None and not math.isnan(one.run.images):
             sides.setdefault(one.run.image_size, {})[one.run.model] = None
     return [
         f"mixer-bench time {shlex.join(names)} --mode train --image-size {side}"
@@ -218,7 +230,7 @@ def _table(
     seconds: float | None,
     fmt: str,
 ) -> str:
-    from bench.report.markup import Column, Grid, Group, render
+    from bench.report.markup import Column, Grid, Group
 
     columns = [Column("model", text=True), Column("trained on", text=True)]
     titles = ["epochs", "px", "train img/s/core", "core-days here", "95 % interval"]
@@ -237,7 +249,7 @@ def _table(
         line = [*_start(lack.run), DASH, *blank, lack.why]
         groups.setdefault("not priced: the published side alone", []).append(line)
     made = [Group(heading, lines) for heading, lines in groups.items()]
-    return render(Grid(columns, made, _notes(missing)), fmt)
+    return _print.table(Grid(columns, made, _notes(missing)), fmt)
 
 
 def _notes(missing: list[Unpriced]) -> list[str]:

@@ -23,6 +23,7 @@ def command(
     cannot be run is one line and exit code 2.
     """
     _print.check_format(format)
+    _print.check_names(paths)
     named = [name for name in paths if studies.is_one(name)]
     rows = [name for name in paths if name not in named]
     facts = [_study(name) for name in named]
@@ -34,7 +35,9 @@ def command(
         print(_print.data([*facts, *faults], format))
     if rows:
         _print.note(
-            f"{found.files} files, {found.rows:,} rows: {len(found.faults)} faults"
+            f"{_print.counted(found.files, 'file')}, "
+            f"{_print.counted(found.rows, 'row')}: "
+            f"{_print.counted(len(found.faults), 'fault')}"
         )
     return 1 if found.faults else 0
 

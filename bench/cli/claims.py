@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
+import textwrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,8 +40,9 @@ def command(
         _print.note(f"set aside: {message}")
     frame = _with_sizes(results.to_frame(reading.table, samples=True))
     found = answer(frame)
-    command = " ".join(["mixer-bench plot", *(named or ["published"]), "--figure"])
-    print(_shown(found, _frontier(frame), format, command))
+    if named and not (frame["source"] != "published").any():
+        _print.note(f"{', '.join(named)}: no rows; the published ones answer alone")
+    print(_shown(found, _frontier(frame), format, named))
 
 
 def _with_sizes(frame: pd.DataFrame) -> pd.DataFrame:
@@ -62,7 +65,8 @@ def _frontier(frame: pd.DataFrame) -> list[dict[str, Any]]:
     from bench.analysis.claims.frontier import panels
     from bench.analysis.key import plain
 
-    columns = ["label", "core_days", "top1", "p_on_frontier", "dominated_by"]
+    columns = ["label", "pretrain_dataset", "core_days", "top1", "p_on_frontier"]
+    columns += ["dominated_by"]
     return [
         {"where": where, **{str(k): plain(v) for k, v in row.items()}}
         for source in ("published", "measured")
@@ -74,24 +78,33 @@ def _frontier(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _shown(
-    found: list[Answer], frontier: list[dict[str, Any]], fmt: str, command: str
+    found: list[Answer], frontier: list[dict[str, Any]], fmt: str, rows: list[str]
 ) -> str:
-    facts = [_facts(one, command) for one in found]
+    facts = [_facts(one, rows) for one in found]
     if fmt == "json":
         return _print.as_json({"claims": facts, "pareto": frontier})
     if fmt == "csv":
         return _print.data([_flat(one) for one in facts], "csv")
-    return _tables(found, facts, frontier, fmt)
+    return _tables(found, frontier, fmt, rows)
 
 
-def _facts(one: Answer, command: str) -> dict[str, Any]:
+def _figure(one: Answer, rows: list[str]) -> str | None:
+    """The command that draws what a verdict rests on; None where nothing is drawn."""
+    name = one.claim.figure if one.measured.findings else one.claim.paper_figure
+    if name is None:
+        return None
+    source = rows if one.measured.findings else ["published"]
+    return f"mixer-bench plot {shlex.join(source)} --figure {name}"
+
+
+def _facts(one: Answer, rows: list[str]) -> dict[str, Any]:
     claim = one.claim
     return {
         "claim": claim.name,
         "statement": claim.statement,
         "published": _side(one.published),
         "measured": _side(one.measured),
-        "figure": f"{command} {claim.figure}" if claim.figure else None,
+        "figure": _figure(one, rows),
         "to_test": claim.to_test,
     }
 
@@ -139,46 +152,34 @@ def _interval(finding: dict[str, Any]) -> str:
 
 
 def _tables(
-    found: list[Answer],
-    facts: list[dict[str, Any]],
-    frontier: list[dict[str, Any]],
-    fmt: str,
+    found: list[Answer], frontier: list[dict[str, Any]], fmt: str, rows: list[str]
 ) -> str:
-    from bench.report.markup import Column, Grid, Group, render
+    """One line for each claim, then what each verdict rests on, then the frontier."""
+    from bench.report import answers
+    from bench.report.markup import Column, Grid, Group
 
-    titles = ("claim", "in short", "published", "yours")
-    columns = [Column(title, text=True) for title in titles]
+    columns = [Column(title, text=True) for title in ("claim", "published", "yours")]
     lines = [
-        [
-            one.claim.name,
-            one.claim.statement,
-            one.published.summary,
-            one.measured.summary,
-        ]
+        [one.claim.name, answers.verdict(one.published), answers.verdict(one.measured)]
         for one in found
     ]
-    notes = [_details(one) for one in facts]
-    head = render(Grid(columns, [Group("", lines)], notes), fmt)
+    head = _print.table(Grid(columns, [Group("", lines)]), fmt)
+    blocks = [answers.block(one, _figure(one, rows)) for one in found]
+    written = answers.github if fmt == "github" else answers.plain
+    width = _print.width(answers.WIDTH)
+    body = written(blocks, width)
     title = "Pareto: accuracy against pre-training core-days."
-    return f"{head}\n\n{title}\n\n{_frontier_table(frontier, fmt)}"
-
-
-def _details(facts: dict[str, Any]) -> str:
-    ours = _sentences(facts["measured"]) or "nothing"
-    parts = [
-        f"[{facts['claim']}] published: {_sentences(facts['published']) or 'nothing'}.",
-        f"Yours: {ours}.",
-        f"To test: {facts['to_test']}.",
-    ]
-    parts += [f"Figure: {facts['figure']}."] if facts["figure"] else []
-    return " ".join(parts)
+    table = _frontier_table(frontier, fmt)
+    return "\n\n".join(
+        [head, body, "\n".join(textwrap.wrap(answers.NOTE, width)), title, table]
+    )
 
 
 def _frontier_table(frontier: list[dict[str, Any]], fmt: str) -> str:
-    from bench.report.markup import DASH, Column, Grid, Group, render
+    from bench.report.markup import DASH, Column, Grid, Group
 
     columns = [
-        Column("point", text=True),
+        *(Column(title, text=True) for title in ("point", "pre-trained on")),
         *map(Column, ("core-days", "top-1 %", "P(on frontier)")),
         *(Column("dominated by", text=True), Column("at x its cost")),
         Column("points better"),
@@ -188,6 +189,7 @@ def _frontier_table(frontier: list[dict[str, Any]], fmt: str) -> str:
         chance, rival = row["p_on_frontier"], row["dominated_by"]
         line = [
             str(row["label"]),
+            str(row["pretrain_dataset"]),
             significant(row["core_days"]),
             f"{100 * row['top1']:.2f}",
             "not estimable" if chance is None else f"{chance:.2f}",
@@ -201,4 +203,4 @@ def _frontier_table(frontier: list[dict[str, Any]], fmt: str) -> str:
         "the rounding of the printed figures, which says nothing about a second run."
     )
     made = [Group(where, lines) for where, lines in groups.items()]
-    return render(Grid(columns, made, [note]), fmt)
+    return _print.table(Grid(columns, made, [note]), fmt)

@@ -105,7 +105,7 @@ def _facts(cell: Compared, limit: float) -> dict[str, Any]:
 
 def _tables(found: Comparison, fmt: str, limit: float) -> str:
     """First what differs around the measurements, then the cells, then the answer."""
-    from bench.report.markup import Column, Grid, Group, render
+    from bench.report.markup import Column, Grid, Group
 
     text = [Column(name, text=True) for name in ("differs", "A", "B")]
     around = [[one.what, one.a, one.b] for one in found.differences]
@@ -116,10 +116,15 @@ def _tables(found: Comparison, fmt: str, limit: float) -> str:
     ]
     lines = [_line(cell) for cell in found.cells]
     notes = [*found.notes, _answer(found, limit)]
-    parts = [render(Grid(text, [Group("", around)]), fmt)] if around else []
+    parts = [_print.table(Grid(text, [Group("", around)]), fmt)] if around else []
     if not around:
         parts.append("A and B: same code, versions, flags and machine.")
-    return "\n\n".join([*parts, render(Grid(cells, [Group("", lines)], notes), fmt)])
+    return "\n\n".join(
+        [
+            *parts,
+            _print.table(Grid(cells, [Group("", lines)], notes), fmt),
+        ]
+    )
 
 
 def _line(cell: Compared) -> list[str]:

@@ -83,6 +83,11 @@ def command(
 
 
 def _check(forms: list[str], size: str | None) -> None:
+    from bench.analysis.forms import FORMS
+
+    for form in forms:
+        if form not in (*FORMS, JOINT):
+            raise StudyError(f"--form: {unknown('form', form, (*FORMS, JOINT))}")
     if not forms:
         raise StudyError("--form: is empty; give power, offset, saturating or joint")
     if JOINT in forms and forms != [JOINT]:
@@ -157,13 +162,18 @@ def _tables(
     fmt: str,
     x: str,
 ) -> str:
-    from bench.report.markup import render
 
-    parts = [render(_fits_grid(found, x), fmt)]
+    parts = [_print.table(_fits_grid(found, x), fmt)]
     if crossings:
-        parts += ["Where one family overtakes another.", render(_cross(crossings), fmt)]
+        parts += [
+            "Where one family overtakes another.",
+            _print.table(_cross(crossings), fmt),
+        ]
     if differences:
-        parts += ["Families at equal x, seeds paired.", render(_diff(differences), fmt)]
+        parts += [
+            "Families at equal x, seeds paired.",
+            _print.table(_diff(differences), fmt),
+        ]
     return "\n\n".join(parts)
 
 

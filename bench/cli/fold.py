@@ -13,7 +13,7 @@ from bench.cli import _print
 
 
 def command(
-    results: Annotated[Path, typer.Argument(help="Results folder, as given to --out.")],
+    results: Annotated[str, typer.Argument(help="Results folder, as given to --out.")],
     format: Annotated[str, typer.Option(help="table, json or csv.")] = "table",
 ) -> int:
     """Gather a killed run's attempts into one file for each study and machine.
@@ -22,7 +22,8 @@ def command(
     to be left, and says why.
     """
     _print.check_format(format)
-    found = folding.fold(results)
+    _print.check_names([results])
+    found = folding.fold(Path(results))
     if found or format != "table":
         print(_print.data([_facts(one) for one in found], format))
     else:

@@ -16,6 +16,7 @@ def command(
     out: Annotated[Path, typer.Option("--out", "-o", help="New parquet file.")],
 ) -> None:
     """Write every attempt once; refuse two that share an id and differ."""
+    _print.check_names(rows)
     merged = merging.merge(rows, out)
     for message in merged.set_aside:
         _print.note(f"set aside: {message}")

@@ -50,7 +50,7 @@ def _asked(figure: list[str] | None, format: str, width: str) -> dict[str, Any]:
     """What is wanted, refused before anything is read if it cannot be."""
     from bench.plots import gallery
 
-    formats = [word for word in format.split(",") if word]
+    formats = list(dict.fromkeys(filter(None, format.split(","))))
     gallery.check(figure or (), formats, inches(width))
     return {"names": figure, "formats": formats, "width_in": inches(width)}
 

@@ -32,6 +32,7 @@ def command(
     Reads only: nothing is run, and a run that is going on is not disturbed.
     """
     _print.check_format(format)
+    _print.check_names([what])
     if studies.is_one(what):
         _study(what, out or Path("results"), reuse or "strict", format)
         return

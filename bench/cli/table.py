@@ -35,6 +35,14 @@ def command(
         str | None,
         typer.Option(help="Column to sort by, as in top1; default: img_per_sec_core."),
     ] = None,
+    pivot: Annotated[
+        str | None,
+        typer.Option(help="One column for each value of this, as in framework."),
+    ] = None,
+    value: Annotated[
+        str | None,
+        typer.Option(help="With --pivot: img_per_sec_core (default), top1, core_days."),
+    ] = None,
     layout: Annotated[
         str, typer.Option(help="comparison, or paper: the columns of its Table 3.")
     ] = "comparison",
@@ -51,11 +59,17 @@ def command(
         raise StudyError(f"--layout: {unknown('layout', layout, LAYOUTS)}")
     if layout == "paper" and (baseline or sort):
         raise StudyError("--layout paper: takes neither --baseline nor --sort")
+    _check_pivot(pivot, value, baseline or sort or layout != "comparison")
+    given = (pivot, baseline, sort, layout != "comparison", format != "table")
+    if bib and any(given):
+        raise StudyError("--bib: prints BibTeX alone; give it with rows and --where")
     if baseline is not None:
         baseline = models.canonical_name(baseline)
     frame = _rows(rows, where or [])
     if bib:
         parts = [_bibtex(frame)]
+    elif pivot is not None:
+        parts = _pivoted(frame, pivot, value or "img_per_sec_core", format)
     elif layout == "paper":
         from bench.report.layout import layout_table
 
@@ -67,6 +81,8 @@ def command(
     if not parts:
         raise ResultsError(f"{', '.join(rows)}: no rows; nothing to tabulate")
     print("\n\n".join(parts))
+    if bib:
+        return
     measured = frame[frame["source"] == "measured"]
     for line in _print.drift_lines(measured):
         _print.note(line)
@@ -81,6 +97,27 @@ def _rows(names: list[str], where: list[str]) -> pd.DataFrame:
         _print.note(f"set aside: {message}")
     frame = results.to_frame(reading.table, samples=True)
     return select.where(frame, wanted, "--where")
+
+
+def _check_pivot(pivot: str | None, value: str | None, other: object) -> None:
+    if value is not None and pivot is None:
+        raise StudyError(f"--value: {value}: goes with --pivot COLUMN")
+    if pivot is not None and other:
+        raise StudyError("--pivot: takes neither --baseline, --sort nor --layout")
+
+
+def _pivoted(frame: pd.DataFrame, column: str, value: str, fmt: str) -> list[str]:
+    """Inference with all that was trained, then training steps."""
+    from bench.report import pivot
+
+    stepped = frame["mode"].eq("train").fillna(False).astype(bool)
+    if value != "img_per_sec_core" or stepped.all():
+        mode = "train" if stepped.all() else "infer"
+        return [_print.table(pivot.pivot_grid(frame, column, value, mode), fmt)]
+    grids = [pivot.pivot_grid(frame[~stepped], column, value, "infer")]
+    if stepped.any():
+        grids.append(pivot.pivot_grid(frame[stepped], column, value, "train"))
+    return [_print.table(grid, fmt) for grid in grids]
 
 
 def _as_they_stand(frame: pd.DataFrame, fmt: str, baseline: str | None) -> list[str]:

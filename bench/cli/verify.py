@@ -178,7 +178,7 @@ def _tables(
     fmt: str,
     max_change: float,
 ) -> str:
-    from bench.report.markup import Column, Grid, Group, render
+    from bench.report.markup import Column, Grid, Group
 
     text = [Column(name, text=True) for name in ("differs", "in the file", "here")]
     columns = [Column(name, text=True) for name in ("cell", "verdict")]
@@ -191,8 +191,8 @@ def _tables(
         "is not: measure twice before you trust `differs`.",
     ]
     grid = Grid(columns, [Group("", [_line(one) for one in checked])], notes)
-    head = [render(Grid(text, [Group("", [list(a) for a in around])]), fmt)]
-    return "\n\n".join([*(head if around else []), render(grid, fmt)])
+    head = [_print.table(Grid(text, [Group("", [list(a) for a in around])]), fmt)]
+    return "\n\n".join([*(head if around else []), _print.table(grid, fmt)])
 
 
 def _line(one: Checked) -> list[str]:

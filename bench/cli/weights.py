@@ -34,7 +34,7 @@ def command(
     if folder.exists() and not folder.is_dir():
         raise ResultsError(f"{folder}: is a file; --out takes a folder")
     drawable = _drawable(recognise.read(file), file.name)
-    kinds = [word for word in images.split(",") if word]
+    kinds = list(dict.fromkeys(filter(None, images.split(","))))
     written = weights.draw_all(drawable, folder, kinds, inches(width))
     written.append(weights.write_page(folder, file))
     numbers = structure.points(drawable.layers)

@@ -42,6 +42,8 @@ NESTED = ("samples", "fewshot", "printed", "sweep", "curve")
 
 TELLING = ("token_units", "positions", "stem_units")
 """Figures of a network's weights, the most telling first."""
+MAX_WIDTH_IN = 40.0
+"""A poster's."""
 
 _ALWAYS = ("source", "status", "role", "table", "run_id", "framework", "image_size")
 _NO_STAMP: dict[str, dict[str, Any]] = {
@@ -155,6 +157,10 @@ def check(
         raise UserError(
             f"a figure {width_in:g} in wide is too narrow for 6 pt text; "
             f"use at least {MIN_WIDTH_IN:g} in"
+        )
+    if width_in is not None and not width_in <= MAX_WIDTH_IN:  # not a number, too
+        raise UserError(
+            f"--width: {width_in:g} in: give {MIN_WIDTH_IN:g} to {MAX_WIDTH_IN:g} in"
         )
 
 

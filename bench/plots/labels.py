@@ -24,6 +24,8 @@ from bench.plots.style import SMALL_PT
 _RADII_PT = (5, 8, 12, 17, 23, 30, 38, 47, 57, 70, 85)
 _ANGLES = (0, 180, 90, 270, 45, 315, 135, 225, 22, 338, 158, 202, 67, 113, 247, 293)
 _LEADER_PT = 9.0
+_COLUMN_PT = 12.0
+"""From the last point to the column of labels."""
 _MARKER_PT = 3.9
 """Half a marker with its edge; a diamond's half diagonal is the largest."""
 
@@ -106,20 +108,66 @@ def place(
 def at_line_ends(axes: Axes, labels: Sequence[Label]) -> None:
     """Write labels in a column right of the last point, in the order of their lines.
 
+    Lines that end far to the left of the others have a column of their own there, if
+    it crosses no line.
+    """
+    parts = _apart(axes, sorted(set(labels), key=_x))
+    columns = [_column(axes, part) for part in parts]
+    early = [np.array([box]) for column in columns[:-1] for _, _, box in column]
+    if early and shared(_together(early), _drawn(axes)):
+        columns = [_column(axes, labels)]
+    for label, offset, _ in itertools.chain.from_iterable(columns):
+        _write(axes, label, offset)
+
+
+def _drawn(axes: Axes) -> Boxes:
+    """The lines of the data; one across the whole panel is in no label's way."""
+    lines = [one for one in axes.get_lines() if one.get_transform() is axes.transData]
+    paths = (
+        [(float(x), float(y)) for x, y in np.asarray(one.get_xydata())] for one in lines
+    )
+    return _together(_along(axes, path) for path in paths)
+
+
+def _x(label: Label) -> float:
+    return label.x
+
+
+def _apart(axes: Axes, labels: Sequence[Label]) -> list[list[Label]]:
+    """Labels, given from left to right, that have room before the next end a line."""
+    parts: list[list[Label]] = []
+    reach = -math.inf
+    room = 2 * _COLUMN_PT * _pixels_per_point(axes)
+    for label in labels:
+        x = float(axes.transData.transform((label.x, label.y))[0])
+        if x > reach:
+            parts.append([])
+        parts[-1].append(label)
+        reach = max(reach, x + _size(axes, label.text)[0] + room)
+    return parts
+
+
+def _column(axes: Axes, labels: Sequence[Label]) -> list[tuple[Label, Spot, Box]]:
+    """Each label with its offset and its box.
+
     Heights are the nearest to the lines' own that keep a text's height between them:
     a least-squares fit under an order constraint.
     """
     if not labels:
-        return
+        return []
     scale = _pixels_per_point(axes)
     ordered = sorted(set(labels), key=lambda item: (-item.y, item.text))
     ends = [axes.transData.transform((label.x, label.y)) for label in ordered]
     gap = max(_size(axes, label.text)[1] for label in ordered)
     steps = gap * np.arange(len(ordered))
     heights = falling([y for _, y in ends] + steps)
-    column = max(x for x, _ in ends) + 12 * scale
+    left = max(x for x, _ in ends) + _COLUMN_PT * scale
+    made = []
     for label, (x, y), height in zip(ordered, ends, heights - steps, strict=True):
-        _write(axes, label, ((column - x) / scale, (height - y) / scale))
+        wide = _size(axes, label.text)[0]
+        box = Box(left, height - gap / 2, left + wide, height + gap / 2)
+        made.append((label, ((left - x) / scale, (height - y) / scale), box))
+    return made
 
 
 def falling(values: Sequence[float] | np.ndarray) -> np.ndarray:

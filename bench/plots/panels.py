@@ -115,7 +115,20 @@ def _what_differs(
 ) -> list[str]:
     """The facts of `one` that are not the same in all of `alike`, in words."""
     differ = [name for name in one if len({plain(each[name]) for each in alike}) > 1]
-    return [f"{name.replace('_', ' ')} {_value(one[name])}" for name in differ]
+    return [_difference(name, one, alike) for name in differ]
+
+
+def _difference(
+    name: str, one: Mapping[str, Any], alike: Sequence[Mapping[str, Any]]
+) -> str:
+    """A fact in words; of a recipe of steps only the steps that not all share."""
+    text = _value(one[name])
+    others = [_value(each[name]).split(", ") for each in alike]
+    steps = text.split(", ")
+    own = [step for step in steps if any(step not in each for each in others)]
+    if 0 < len(own) < len(steps):
+        return ", ".join(own)
+    return f"{name.replace('_', ' ')} {text}"
 
 
 def _value(value: Any) -> str:

@@ -35,6 +35,7 @@ NEEDS = (
 NOTHING = "no row has an achieved rate, its closed forms and a measured ceiling"
 MOST_NAMES = 24
 """More names than this in a panel cannot be read; the fastest points keep theirs."""
+MANY_SIZES = 4
 _BANDWIDTH = "bandwidth_bytes_per_sec"
 _EXTRA = (
     *("share", "flop_per_step", "bytes_per_step", "ceiling_gflop_per_sec"),
@@ -82,17 +83,27 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(columns=[*panels.POINT_COLUMNS, *_EXTRA])
     made = pd.DataFrame(parts).sort_values("share", ascending=False, kind="stable")
+    made = made.assign(panel=_under_one_roof(made))
     made = made.assign(label=_named(made))
     best = made.drop_duplicates(["panel", "framework", "label"])
     found = panels.finished(best, "intensity", "gflop_per_sec")
     return panels.exact(panels.in_order(found, ["x", "framework"]), *_EXTRA)
 
 
+def _under_one_roof(made: pd.DataFrame) -> pd.Series[Any]:
+    """A panel for each ceiling: two sittings of one machine found two."""
+    several = made.groupby("panel")["ceiling_gflop_per_sec"].transform("nunique") > 1
+    roofs = made["ceiling_gflop_per_sec"].map(lambda one: significant(float(one)))
+    return made["panel"].where(
+        ~several, made["panel"] + ", ceiling " + roofs + " GFLOP/s"
+    )
+
+
 def _named(made: pd.DataFrame) -> pd.Series[Any]:
     """The model, with its image size where a panel has several."""
     sizes = made.groupby("panel")["image_size"].transform("nunique")
     names = made["model"].astype(str)
-    full = names + ", " + made["image_size"].astype(str) + " px"
+    full = names + "@" + made["image_size"].astype(str)
     return names.where(sizes == 1, full)
 
 
@@ -141,9 +152,19 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
     for axes, roof, (_, part) in zip(grid, roofs, panels.by_panel(found), strict=True):
         best = part.sort_values("y", ascending=False).drop_duplicates("label")
         spots = list(zip(part["x"], part["y"], strict=True))
-        named = panels.as_labels(best.head(MOST_NAMES))
+        named = panels.as_labels(_shortened(best.head(MOST_NAMES)))
         labels.place(axes, [*named, *_roof_names(part, roof)], spots, roof)
     return figure
+
+
+def _shortened(named: pd.DataFrame) -> pd.DataFrame:
+    """A model at many sizes is named at its ends; between them its size is enough."""
+    sizes = named["image_size"].astype(float)
+    of_model = sizes.groupby(named["model"])
+    between = (sizes > of_model.transform("min")) & (sizes < of_model.transform("max"))
+    short = named["label"].astype(str).str.replace(r".*(?=@)", "", regex=True)
+    many = of_model.transform("size") >= MANY_SIZES
+    return named.assign(label=named["label"].where(~(between & many), short))
 
 
 Line = list[tuple[float, float]]

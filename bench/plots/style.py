@@ -240,7 +240,8 @@ def title(axes: Axes, text: str, across: int, warn: bool = False) -> None:
 
 def _broken(text: str, inches: float, size_pt: float) -> str:
     """`text` in lines that fit; a character is about 0.56 of its height wide."""
-    return textwrap.fill(text, max(20, int(inches * 72 / (0.56 * size_pt))))
+    most = max(20, int(inches * 72 / (0.56 * size_pt)))
+    return textwrap.fill(text, most, break_on_hyphens=False)  # amd-epyc is one word
 
 
 def log_axis(
@@ -280,10 +281,12 @@ def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
 
     >>> log_ticks(80, 25_000), log_ticks(3, 8)
     ([100.0, 300.0, 1000.0, 3000.0, 10000.0], [3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
+    >>> log_ticks(0.5, 2e6, most=4)
+    [10.0, 1000.0, 100000.0]
     """
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for step in range(1, len(decades) + 1):
-        for digits in ((1, 2, 5), (1, 3), (1,)):
+        for digits in ((1, 2, 5), (1, 3), (1,)) if step == 1 else ((1,),):
             ticks = [digit * 10.0**e for e in decades[::step] for digit in digits]
             ticks = [tick for tick in ticks if low <= tick <= high]
             if 3 <= len(ticks) <= most:

@@ -20,6 +20,7 @@ import pandas as pd
 from bench.analysis.key import need
 from bench.errors import ResultsError
 from bench.report import packed, sections
+from bench.report.grid import Grid, apart, for_people
 from bench.report.markup import html_for_page
 from bench.report.tables import comparison_grids
 
@@ -114,8 +115,14 @@ def _comparison(rows: pd.DataFrame) -> str:
             f"<p>{cells:,} cells are too many for one table here; "
             "mixer-bench table prints it, and the figure shows them.</p>\n"
         )
-    grids = [html_for_page(grid) for grid in comparison_grids(rows)]
-    return "".join(f'<div class="scroll">{grid}</div>\n' for grid in grids)
+    return "".join(_by_group(grid) for grid in comparison_grids(rows))
+
+
+def _by_group(grid: Grid) -> str:
+    """Every group with the columns that it fills, then what all the numbers are."""
+    tables = [html_for_page(one) for one in apart(for_people(grid))]
+    notes = [f'<p class="note">{html.escape(note)}</p>\n' for note in grid.notes]
+    return "".join([*(f'<div class="scroll">{one}</div>\n' for one in tables), *notes])
 
 
 def _section(name: str, text: str) -> str:

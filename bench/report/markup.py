@@ -10,120 +10,32 @@ import html
 import io
 import itertools
 import json
-import operator
 import re
-import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 
 from tabulate import tabulate
 
 from bench.errors import UserError, unknown
-
-DASH = "—"
-
-
-class Best(str):
-    """A cell that holds the best value of its column inside its group."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A heading, and whether its cells are text (left) or numbers (right)."""
-
-    title: str
-    text: bool = False
-    optional: bool = False
-    """Left out for people where it holds dashes alone; data formats keep it."""
-    data_only: bool = False
-    """Kept for programs; a note tells people what it holds."""
-
-    @property
-    def name(self) -> str:
-        """The title, or `model` for the blank first heading of a paper's table."""
-        return self.title or "model"
+from bench.report.grid import DASH as DASH
+from bench.report.grid import Best as Best
+from bench.report.grid import Column as Column
+from bench.report.grid import Grid as Grid
+from bench.report.grid import Group as Group
+from bench.report.grid import for_people, sides
+from bench.report.plain import plain, within
 
 
-@dataclass(frozen=True)
-class Group:
-    """Rows under one heading; an empty heading prints nothing."""
+def render(grid: Grid, fmt: str, width: int | None = None) -> str:
+    """The table in one of `FORMATS`, ending without a newline.
 
-    heading: str
-    rows: list[list[str]]
-    behind: list[list[str]] = field(default_factory=list)
-    """For each row the attempts that it is made of; json carries them."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table: columns, groups of rows, and sentences that stand below it."""
-
-    columns: list[Column]
-    groups: list[Group]
-    notes: list[str] = field(default_factory=list)
-    group_title: str = "group"
-    """Name of the column that holds the headings in csv and json."""
-    cites: list[str] = field(default_factory=list)
-    """Keys of the papers behind published rows; latex cites them."""
-
-
-def render(grid: Grid, fmt: str) -> str:
-    """The table in one of `FORMATS`, ending without a newline."""
+    `width` is for `table` alone: where the whole is wider, each group stands on its own
+    with the columns that it needs, and long text is broken.
+    """
     if fmt not in FORMATS:
         raise UserError(unknown("table format", fmt, FORMATS))
+    if fmt == "table" and width is not None:
+        return within(for_people(grid), width)
     return FORMATS[fmt](grid if fmt in _DATA else for_people(grid))
-
-
-def for_people(grid: Grid) -> Grid:
-    """The table without the columns that would only make it wide."""
-    rows = [row for group in grid.groups for row in group.rows]
-    kept = [
-        place
-        for place, column in enumerate(grid.columns)
-        if not column.data_only
-        and not (column.optional and all(row[place] == DASH for row in rows))
-    ]
-    groups = [
-        replace(group, rows=[[row[place] for place in kept] for row in group.rows])
-        for group in grid.groups
-    ]
-    return replace(grid, columns=[grid.columns[place] for place in kept], groups=groups)
-
-
-def _plain(grid: Grid) -> str:
-    """Headings on lines of their own, so that they widen no column."""
-    rows = [row for group in grid.groups for row in group.rows]
-    cells = [[row[place] for row in rows] for place in range(len(grid.columns))]
-    titles = [
-        _wrapped(column.title, texts)
-        for column, texts in zip(grid.columns, cells, strict=True)
-    ]
-    head = [list(line) for line in itertools.zip_longest(*titles, fillvalue="")]
-    widths = (max(map(len, both)) for both in map(operator.add, titles, cells))
-    body = tabulate(
-        [*head, *rows],
-        tablefmt="plain",
-        colalign=_sides(grid),
-        disable_numparse=True,
-    ).splitlines()
-    lines = [*body[: len(head)], "  ".join("-" * width for width in widths)]
-    body = body[len(head) :]
-    for group in grid.groups:
-        lines += [group.heading] if group.heading else []
-        lines += [body.pop(0) for _ in group.rows]
-    return "\n\n".join(["\n".join(lines), *grid.notes])
-
-
-def _wrapped(title: str, cells: list[str]) -> list[str]:
-    """A title in lines no wider than its cells, if its words allow."""
-    widest = max(map(len, [*cells, *title.split(), "-"]))
-    return textwrap.wrap(
-        title, widest, break_long_words=False, break_on_hyphens=False
-    ) or [""]
-
-
-def _sides(grid: Grid) -> list[str]:
-    return ["left" if column.text else "right" for column in grid.columns]
 
 
 def _github(grid: Grid) -> str:
@@ -147,7 +59,7 @@ def _tabulated(grid: Grid, style: str, rows: list[list[str]]) -> str:
         rows,
         headers=[column.title for column in grid.columns],
         tablefmt=style,
-        colalign=_sides(grid),
+        colalign=sides(grid),
         disable_numparse=True,
     )
 
@@ -248,7 +160,7 @@ def _json(grid: Grid) -> str:
 
 
 FORMATS: dict[str, Callable[[Grid], str]] = {
-    "table": _plain,
+    "table": plain,
     "github": _github,
     "latex": _latex,
     "html": _html,

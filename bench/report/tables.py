@@ -289,12 +289,12 @@ def _line(
         _whole(row["batch_size"]),
         *(setting(row[name]) for name in varying),
         DASH if row["param_count"] is None else f"{row['param_count'] / 1e6:.2f}",
-        _emphasised(_rate(row), row, "img_per_sec_core", best),
+        _emphasised(rate_text(row), row, "img_per_sec_core", best),
         _interval(row),
         *([DASH if ratio is None else f"{ratio:.2f}x"] if baseline else []),
         *([_compared(row[_OTHER])] if _OTHER in extra else []),
-        _emphasised(_accuracy(row), row, "top1", best),
-        _emphasised(_core_days(row), row, "core_days", best),
+        _emphasised(top1_text(row), row, "top1", best),
+        _emphasised(core_days_text(row), row, "core_days", best),
         *([_full_recipe(row)] if _FULL in extra else []),
         probes(row["fewshot"]),
     ]
@@ -324,7 +324,7 @@ def _compared(ratio: Ratio | None) -> str:
     return f"{ratio.value:.2f}x {ratio.other}{within}"
 
 
-def _rate(row: Mapping[str, Any]) -> str:
+def rate_text(row: Mapping[str, Any]) -> str:
     """As many digits as the interval leaves standing; three without one."""
     rate = row["img_per_sec_core"]
     if rate is None:
@@ -348,7 +348,7 @@ def _interval(row: Mapping[str, Any]) -> str:
     return f"{row['low']:,.{places}f} – {row['high']:,.{places}f} (n={n})"
 
 
-def _accuracy(row: Mapping[str, Any]) -> str:
+def top1_text(row: Mapping[str, Any]) -> str:
     """Top-1, its range over training runs when there are several, and chance."""
     if row["top1"] is None:
         return DASH
@@ -359,7 +359,8 @@ def _accuracy(row: Mapping[str, Any]) -> str:
     return text if row["chance"] is None else f"{text} ({percent(row['chance'])})"
 
 
-def _core_days(row: Mapping[str, Any]) -> str:
+def core_days_text(row: Mapping[str, Any]) -> str:
+    """Marked where they are extrapolated."""
     if row["core_days"] is None:
         return DASH
     mark = "‡" if row["core_days_kind"] == "extrapolated" else ""

@@ -262,6 +262,46 @@ def test_fewer_than_five_repetitions_leave_a_claim_untested_and_say_so():
     assert found.findings[0].low is None
 
 
+def test_a_token_mlp_for_each_channel_that_gains_nothing_supports_the_shared_one():
+    def tied(own_top1: float) -> Evidence:
+        rows = [
+            *trained("Mixer-B/16", 0.7, data_examples=1000, param_count=60),
+            *trained(
+                "Mixer-B/16",
+                own_top1,
+                data_examples=1000,
+                tied_token_mixing=False,
+                param_count=90,
+            ),
+        ]
+        return evidence("tied-token-mixing", rows)
+
+    same, better = tied(0.702), tied(0.75)
+    assert (same.verdict, better.verdict) == ("supported", "contradicted")
+    assert same.findings[0].text == (
+        "Mixer-B/16 untied gains 0.20 points and has 1.50x the parameters"
+    )
+
+
+def test_a_network_with_a_token_mlp_for_each_channel_is_no_evidence_elsewhere():
+    own = timed("Mixer-B/16", 50, tied_token_mixing=False, cell_id="untied")
+    found = evidence("equal-size-speed", own, timed("ViT-B/16", 100))
+    assert found.findings == []
+
+
+def test_tuned_and_protocol_rates_are_told_apart():
+    rows = [timed("Mixer-B/16", 150), timed("ViT-B/16", 100)]
+    tuned = [
+        timed(name, rate, track="tuned", variant="jit", cell_id=f"{name} tuned")
+        for name, rate in (("Mixer-B/16", 300), ("ViT-B/16", 200))
+    ]
+    found = evidence("equal-size-speed", *rows, *tuned).findings
+    assert {one.where for one in found} == {
+        "Xeon, jax, float32",
+        "Xeon, jax, float32, tuned",
+    }
+
+
 def test_demo_sizes_are_no_evidence_about_scale():
     rows = [timed("Mixer-XS/4", 150), timed("ViT-XS/4", 100)]
     found = evidence("equal-size-speed", *rows)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from bench.errors import ResultsError
-from bench.plots import batch_sweep, roofline, style, tokens
+from bench.plots import batch_sweep, panels, roofline, style, tokens
 
 
 def of(points, label, closed=False):
@@ -88,6 +88,19 @@ def test_curves_reach_twice_the_last_crossover(tokens_rows):
     assert sum(line.get_gid() == "s_star" for line in measured.lines) == 2
 
 
+def test_two_ceilings_of_one_machine_are_two_panels(measured):
+    """One panel with two roofs would put points under a roof that is not theirs."""
+    timed = measured
+    before = roofline.points(timed)
+    half = timed["framework"] == "jax"
+    higher = timed["ceiling_flop_per_sec"].where(~half, 3e11)
+    after = roofline.points(timed.assign(ceiling_flop_per_sec=higher))
+    assert len(after) == len(before)
+    ceilings = after.groupby("panel")["ceiling_gflop_per_sec"].nunique()
+    assert len(ceilings) > before["panel"].nunique() and (ceilings == 1).all()
+    assert any(name.endswith("ceiling 300 GFLOP/s") for name in ceilings.index)
+
+
 def test_the_pick_and_the_knee_are_marked(measured):
     points = batch_sweep.points(measured)
     line = points[(points["label"] == "ViT-XS/4") & (points["framework"] == "jax")]
@@ -115,7 +128,7 @@ def test_rates_are_medians_over_repetitions(measured):
     ]
     points = roofline.points(pd.concat(again, ignore_index=True))
     rate = points.set_index(["label", "framework"])["y"]
-    assert rate["Mixer-XS/4, 16 px", "jax"] == pytest.approx(2 * 90)
+    assert rate["Mixer-XS/4@16", "jax"] == pytest.approx(2 * 90)
     assert set(points["repetitions"]) == {3}
 
 
@@ -172,3 +185,10 @@ def test_with_a_bandwidth_the_roof_breaks_at_the_ridge(measured):
 
 def test_a_row_without_its_closed_form_has_no_intensity(measured):
     assert roofline.draw(measured.assign(param_count=None)) == roofline.NOTHING
+
+
+def test_preparations_are_told_apart_by_the_steps_that_differ():
+    steps = [f"8 px scan, bilinear to {side} px, grey to RGB" for side in (16, 32)]
+    facts = [{"eval_preprocess": each} for each in steps]
+    names = ["A, bilinear to 16 px", "A, bilinear to 32 px"]
+    assert panels.told_apart(["A", "A"], facts) == names

@@ -87,6 +87,23 @@ def test_line_ends_are_a_column_in_order():
     assert len(axes.texts) == 5
 
 
+def test_lines_that_end_early_have_their_column_there():
+    """Else a leader crosses the whole panel to the column of the last ones."""
+    axes = _axes()
+    ends = [(1.0, 9.0), (1.0, 8.5), (8.0, 2.0)]
+    at_line_ends(axes, [Label(x, y, f"line {x} {y}") for x, y in ends])
+    far = [max(map(abs, text.xyann)) for text in axes.texts]
+    assert len(far) == 3 and max(far) < 20
+
+
+def test_an_early_column_on_a_line_is_given_up():
+    axes = _axes()
+    axes.plot([0, 10], [8.7, 8.7])
+    at_line_ends(axes, [Label(1, 8.7, "early"), Label(8, 2, "late")])
+    lefts = {text.get_text(): text.xyann[0] for text in axes.texts}
+    assert lefts["early"] > 60 > 20 > lefts["late"]
+
+
 def test_boxes():
     one, other = Box(0, 0, 2, 2), Box(1, 1, 3, 3)
     assert one.overlap(other) == 1

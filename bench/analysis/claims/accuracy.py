@@ -72,7 +72,8 @@ def _at_its_accuracy(mixer: Point, line: list[Point]) -> Iterator[Comparison]:
                 f"{mixer.name} at its {_percent(mixer.accuracy)} %: {ratio.value:.2f}x "
                 f"the rate between {low.model} and {high.model}"
             )
-            yield Comparison(where, text, ratio, np.log)
+            about = "rate over the rival's at equal accuracy"
+            yield Comparison(where, text, ratio, np.log, about, mixer.name, "x")
     if line and _beats(line[0], mixer):
         assert mixer.rate and line[0].rate and line[0].accuracy
         ratio = combined(np.divide, mixer.rate, line[0].rate)
@@ -139,8 +140,8 @@ def _shrinking(pairs: Sequence[Pair]) -> Iterator[Comparison]:
         old, new = _lead(*before), _lead(*after)
         change = combined(np.subtract, old, new)
         text = (
-            f"{before[0].size}: ViT leads by {_points(old)} on {_set(before[0])}, "
-            f"by {_points(new)} on {_set(after[0])}"
+            f"{before[0].size}: ViT's lead goes from {_points(old)} points "
+            f"({_set(before[0])}) to {_points(new)} ({_set(after[0])})"
         )
         yield Comparison(_site(before[0], before[0].size), text, change, np.positive)
 
@@ -245,6 +246,28 @@ def _relative_drop(kinds: dict[str, Point], kind: str) -> Estimate:
     whole, left = kinds["none"].accuracy, kinds[kind].accuracy
     assert whole and left
     return combined(lambda a, b: 1 - b / a, whole, left)
+
+
+# Tied token mixing -----------------------------------------------------------
+
+
+def tying(points: Sequence[Point]) -> Iterator[Comparison]:
+    """What a token MLP for each channel gains over the shared one, in points."""
+    mixers = family(_unshuffled(points), "mixer")
+    alike = grouped(mixers, lambda p: (p.accuracy_key, *_data(p), p.model))
+    for part in alike.values():
+        for shared, own in itertools.product(part, part):
+            if shared.tied and not own.tied:
+                yield _gained_untied(shared, own)
+
+
+def _gained_untied(shared: Point, own: Point) -> Comparison:
+    assert shared.accuracy and own.accuracy
+    gain = _less(own.accuracy, shared.accuracy)
+    more = (own.params or 0) / (shared.params or 1)
+    size = f" and has {more:.2f}x the parameters" if own.params else ""
+    text = f"{own.model} untied gains {_points(gain)} points{size}"
+    return Comparison(_site(shared), text, gain, lambda gained: UNCHANGED - gained)
 
 
 def _less(one: Estimate, other: Estimate) -> Estimate:

@@ -47,6 +47,11 @@ class Finding:
     low: float | None = None
     high: float | None = None
     n: int | None = None
+    about: str = ""
+    """What the number is, the same for all that may be told in one range."""
+    subject: str = ""
+    """Whose number it is."""
+    unit: str = ""
 
 
 def measured(values: Iterable[float | None], label: str, log: bool) -> Estimate | None:
@@ -94,6 +99,9 @@ class Comparison:
     text: str
     number: Estimate
     says: Callable[[Any], Any]
+    about: str = ""
+    subject: str = ""
+    unit: str = ""
 
 
 def judged(found: Sequence[Comparison]) -> list[Finding]:
@@ -109,7 +117,9 @@ def _judged(one: Comparison, alpha: float) -> Finding:
     if number.draws is None:
         why = f"n={number.n}, an interval needs {MIN_REPETITIONS}"
         text = f"{one.text} ({why})"
-        return Finding(one.where, text, "untested", number.value, n=number.n)
+        return Finding(
+            one.where, text, "untested", number.value, n=number.n, **_told(one)
+        )
     ends = [alpha / 2, 1 - alpha / 2]
     low, high = map(float, np.quantile(number.draws, ends))
     least, most = map(float, np.quantile(one.says(number.draws), ends))
@@ -119,7 +129,13 @@ def _judged(one: Comparison, alpha: float) -> Finding:
     elif most < 0:
         verdict = "contradicted"
     text = one.text if verdict != "untested" else f"{one.text} (undecided)"
-    return Finding(one.where, text, verdict, number.value, low, high, number.n)
+    return Finding(
+        one.where, text, verdict, number.value, low, high, number.n, **_told(one)
+    )
+
+
+def _told(one: Comparison) -> dict[str, Any]:
+    return {"about": one.about, "subject": one.subject, "unit": one.unit}
 
 
 def verdict_of(findings: Iterable[Finding]) -> Verdict:

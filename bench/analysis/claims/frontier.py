@@ -74,9 +74,10 @@ def _finding(where: str, panel: pd.DataFrame) -> Finding:
 def _said(row: Mapping[Any, Any]) -> str:
     chance, rival = plain(row["p_on_frontier"]), plain(row["dominated_by"])
     sure = "not estimable" if chance is None else f"P = {chance:.2f}"
+    name = f"{row['label']} ({row['pretrain_dataset']})"
     if rival is None:
-        return f"{row['label']} is on it ({sure})"
+        return f"{name} is on it, {sure}"
     return (
-        f"{row['label']} is not ({sure}): {rival} is {100 * row['y_gap']:.2f} points "
+        f"{name} is not, {sure}: {rival} is {100 * row['y_gap']:.2f} points "
         f"better at {1 / row['x_factor']:.2f}x its cost"
     )

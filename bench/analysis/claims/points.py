@@ -48,6 +48,8 @@ class Point:
     shuffle: str
     published: bool
     demo: bool
+    tied: bool
+    """Whether all channels share the token MLP, as in the paper."""
     rate: Estimate | None
     accuracy: Estimate | None
     epochs: float | None
@@ -63,7 +65,8 @@ class Point:
 def points_of(rows: pd.DataFrame) -> list[Point]:
     """Every model row as a point; speed is inference, as in the paper."""
     known = rows[rows["source"].isin(["measured", "published"]).astype(bool)]
-    models = ours(model_rows(ablations.without(known), "infer"))
+    kept = ablations.without(known, but=["tied_token_mixing"])
+    models = ours(model_rows(kept, "infer"))
     return [_point(row) for row in models.to_dict("records")]
 
 
@@ -90,6 +93,7 @@ def _point(row: dict[Any, Any]) -> Point:
         shuffle=row["shuffle"] or "none",
         published=printed,
         demo=not printed and is_demo(str(row["model"])),
+        tied=row["tied_token_mixing"] is not False,
         rate=_rate(row),
         accuracy=_accuracy(row),
         epochs=row["pretrain_epochs"],
@@ -111,6 +115,8 @@ def _where(row: dict[str, Any]) -> str:
     words = [str(row["machine"])]
     if row["source"] != "published":
         words += [str(row["framework"]), str(row["dtype"])]
+    if row["track"] == "tuned":  # never beside the protocol's in one sentence
+        words.append("tuned")
     return ", ".join(words)
 
 

@@ -33,7 +33,15 @@ def _same_name(mixer: Point, vit: Point) -> Comparison:
     ratio = combined(np.divide, mixer.rate, vit.rate)
     ours, theirs = significant(mixer.rate.value), significant(vit.rate.value)
     text = f"{mixer.name} {ours}, {vit.name} {theirs} img/s/core: {ratio.value:.2f}x"
-    return Comparison(mixer.where, text, ratio, np.log)
+    return Comparison(
+        mixer.where,
+        text,
+        ratio,
+        np.log,
+        "rate over the ViT of its name",
+        mixer.name,
+        "x",
+    )
 
 
 def _same_parameters(mixer: Point, vits: Sequence[Point]) -> Iterator[Comparison]:
@@ -53,7 +61,8 @@ def _same_parameters(mixer: Point, vits: Sequence[Point]) -> Iterator[Comparison
                 f"{mixer.name} at its {mixer.params / 1e6:.0f} M parameters: "
                 f"{ratio.value:.2f}x ViT between {small.size} and {large.size}"
             )
-            yield Comparison(mixer.where, text, ratio, np.log)
+            about = "rate over ViT at equal parameters"
+            yield Comparison(mixer.where, text, ratio, np.log, about, mixer.name, "x")
 
 
 def _on_line(mixer: Point, vit: Point) -> bool:
@@ -86,6 +95,10 @@ def _slowdown(small: Point, large: Point) -> Comparison:
         text,
         slower,
         lambda s: math.log(PROPORTIONAL * patches) - np.log(s),
+        "slower",
+        f"{small.model} from {small.image_size:.0f} to {large.image_size:.0f} px, "
+        f"{patches:.3g}x the patches",
+        "x",
     )
 
 
@@ -109,4 +122,11 @@ def _power(few: Point, many: Point) -> Comparison:
         f"{few.name} to {many.name}: {slower:.2f}x the time for "
         f"{many.tokens / few.tokens:.3g}x the tokens, power {power.value:.2f}"
     )
-    return Comparison(few.where, text, power, lambda p: LINEAR - p)
+    return Comparison(
+        few.where,
+        text,
+        power,
+        lambda p: LINEAR - p,
+        "power of tokens that its time grows with",
+        f"{few.name} to {many.name}",
+    )

@@ -50,6 +50,11 @@
     if (name !== "family") return given === null ? "none" : given;
     return given !== null && given in FAMILIES ? given : "other";
   }
+  // on an axis 100,000,000 is 100M: its neighbours need the room
+  const short = new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 6 });
+  function ticked(given) {
+    return Math.abs(given) < 1e5 ? shown(given) : short.format(given);
+  }
   function titled(column) {
     const unit = column.unit && column.unit !== "1" ? ` (${column.unit})` : "";
     return column.name + unit;
@@ -212,7 +217,7 @@
     const id = `${name}:${given}`;
     const family = name === "family" ? given : "plain";
     const sample = draw("svg", { width: 14, height: 14, "aria-hidden": "true" });
-    if (name !== "role") sample.append(mark(7, 7, family, name === "framework" ? given : "jax", name === "source" ? given : "measured"));
+    sample.append(mark(7, 7, family, name === "framework" ? given : "jax", name === "source" ? given : "measured"));
     const text = name === "family" ? FAMILIES[given] : `${given === "none" ? `no ${name}` : given}`;
     const button = make("button", { type: "button", "aria-pressed": String(!state.hidden.has(id)),
       "data-look": id, onclick: () => {
@@ -220,7 +225,7 @@
         button.setAttribute("aria-pressed", String(!state.hidden.has(id)));
         state.page = 0;
         update();
-      } }, sample, text);
+      } }, ...(name === "role" ? [] : [sample]), text);
     return button;
   }
 
@@ -305,26 +310,28 @@
     const from = Math.floor(Math.log10(low));
     const to = Math.ceil(Math.log10(high));
     for (let step = 1; step <= to - from + 1; step++) {
-      for (const digits of [[1, 2, 5], [1, 3], [1]]) {
+      for (const digits of step === 1 ? [[1, 2, 5], [1, 3], [1]] : [[1]]) {
         const found = [];
         for (let e = from; e <= to; e += step) for (const d of digits) found.push(+(d * 10 ** e).toPrecision(3));
         const inside = found.filter((v) => v >= low && v <= high);
         if (inside.length >= 3 && inside.length <= most) return inside;
       }
     }
-    return ticks(low, high, most).filter((v) => v > 0);
+    const few = high / low < 10 ? ticks(low, high, Math.min(most, 4)) : [];
+    const decades = [Math.ceil(Math.log10(low)), Math.floor(Math.log10(high))];
+    return few.length ? few : [...new Set(decades.map((e) => 10 ** e))];
   }
   function grid(svg, scaleX, scaleY, wide, high) {
     const foot = high - EDGE.bottom;
     for (const tick of scaleX.ticks) {
       const x = scaleX.at(tick);
       svg.append(draw("line", { class: "tick", x1: x, x2: x, y1: EDGE.top, y2: foot }),
-        draw("text", { x, y: foot + 16, "text-anchor": "middle" }, shown(tick)));
+        draw("text", { x, y: foot + 16, "text-anchor": "middle" }, ticked(tick)));
     }
     for (const tick of scaleY.ticks) {
       const y = scaleY.at(tick);
       svg.append(draw("line", { class: "tick", x1: EDGE.left, x2: wide - EDGE.right, y1: y, y2: y }),
-        draw("text", { x: EDGE.left - 6, y: y + 4, "text-anchor": "end" }, shown(tick)));
+        draw("text", { x: EDGE.left - 6, y: y + 4, "text-anchor": "end" }, ticked(tick)));
     }
     const [x, y] = [state.x, state.y].map((name) => titled(state.view.by.get(name)));
     const middle = (EDGE.top + foot) / 2;

@@ -1,0 +1,177 @@
+"""The claims of the paper answered in sentences, as one would tell a colleague.
+
+First one line for each claim, then what each verdict rests on. Of many alike numbers
+the two ends are told and how many there are; json and csv of `claims` hold every one.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from bench.analysis.claims import Answer, Evidence
+from bench.analysis.claims.evidence import Finding, by_where, verdict_of
+from bench.report.markup import markdown
+from bench.units import decimals_for
+
+WIDTH = 92
+"""Columns of the text where no terminal says otherwise."""
+FEW = 2
+"""So many findings of one kind are told one by one."""
+NOTE = (
+    "For and against: the whole interval lies on one side; undecided: it does not. "
+    "Brackets hold the interval over fresh processes or seeds, 95 % for all of one "
+    "place together, and their number; published figures are judged over their "
+    "rounding, which says nothing about a second run."
+)
+_SIDES = (("supported", "for"), ("contradicted", "against"))
+
+
+@dataclass(frozen=True)
+class Block:
+    """One claim: its sentence, and titled lines of what is known about it."""
+
+    name: str
+    statement: str
+    lines: list[tuple[str, str, list[str]]] = field(default_factory=list)
+    """Title, the answer, and what it rests on."""
+
+
+def block(one: Answer, figure: str | None) -> Block:
+    """What is known about one claim; `figure` is the command that draws it."""
+    made = [
+        ("published", said(one.published), rests_on(one.published)),
+        ("yours", said(one.measured), rests_on(one.measured)),
+    ]
+    if one.measured.verdict == "untested":
+        made.append(("to test", one.claim.to_test, []))
+    if figure:
+        made.append(("figure", figure, []))
+    return Block(one.claim.name, one.claim.statement, made)
+
+
+def verdict(side: Evidence) -> str:
+    """The verdict in a few words: on how many places, where they disagree."""
+    told = [verdict_of(found) for found in by_where(side.findings).values()]
+    against, clear = told.count("contradicted"), len(told) - told.count("untested")
+    if 0 < against < clear:
+        return f"contradicted on {against} of {clear}"
+    return side.verdict
+
+
+def said(side: Evidence) -> str:
+    """The verdict, and where it holds if places disagree; else why there is none."""
+    if side.verdict == "untested":
+        return ": ".join(part for part in (side.verdict, side.note) if part)
+    told = {where: verdict_of(f) for where, f in by_where(side.findings).items()}
+    parts = []
+    for word in ("contradicted", "supported"):
+        places = [where for where, each in told.items() if each == word]
+        parts += [f"{word} on {'; '.join(places)}"] if places else []
+    return " / ".join(parts)
+
+
+def rests_on(side: Evidence) -> list[str]:
+    """One line for each place and kind of number, then what was left out."""
+    lines = []
+    for where, found in by_where(side.findings).items():
+        kinds: dict[str, list[Finding]] = {}
+        for finding in found:
+            kinds.setdefault(finding.about, []).append(finding)
+        parts = [_told(about, where, alike) for about, alike in kinds.items()]
+        lines.append(f"{where}: {'. '.join(parts)}.")
+    note = side.verdict != "untested" and side.note
+    return [*lines, f"Left out: {note}."] if note else lines
+
+
+def _told(about: str, where: str, found: Sequence[Finding]) -> str:
+    if about:
+        return _many(about, found)
+    texts = (one.text.removeprefix(f"{where}: ") for one in found)
+    return "; ".join(
+        text + _within(one) for text, one in zip(texts, found, strict=True)
+    )
+
+
+def _many(about: str, found: Sequence[Finding]) -> str:
+    """How many are for and against, with the ends of their range."""
+    parts = []
+    for verdict_, word in _SIDES:
+        mine = [one for one in found if one.verdict == verdict_]
+        parts += [f"{len(mine)} {word}, {_range(mine)}"] if mine else []
+    open_ = [one for one in found if one.verdict == "untested"]
+    crossed = [one for one in open_ if one.low is not None]
+    few = [one for one in open_ if one.low is None]
+    parts += [f"{len(crossed)} undecided, {_range(crossed)}"] if crossed else []
+    parts += [f"{len(few)} with too few runs, {_range(few)}"] if few else []
+    return f"{about[0].upper()}{about[1:]}: {'; '.join(parts)}"
+
+
+def _range(found: Sequence[Finding]) -> str:
+    ranked = sorted(found, key=lambda one: one.value or 0)
+    if len(ranked) <= FEW:
+        return ", ".join(map(_number, ranked))
+    return f"{_number(ranked[0])} to {_number(ranked[-1])}"
+
+
+def _number(one: Finding) -> str:
+    assert one.value is not None
+    places = 2 if one.low is None or one.n == 1 else _places(one)
+    within = f" [n={one.n}]" if one.low is None else _within(one)
+    return f"{one.value:.{places}f}{one.unit}{within} ({one.subject})"
+
+
+def _within(one: Finding) -> str:
+    """The interval and n of a measured number; rounding alone is not worth telling."""
+    if one.low is None or one.high is None or one.n == 1:
+        return ""
+    places = _places(one)
+    return f" [{one.low:.{places}f} – {one.high:.{places}f}, n={one.n}]"
+
+
+def _places(one: Finding) -> int:
+    assert one.low is not None and one.high is not None
+    return decimals_for((one.high - one.low) / 2)
+
+
+def plain(blocks: Sequence[Block], width: int) -> str:
+    """Blocks as text of at most `width` columns."""
+    return "\n\n".join("\n".join(_plain_lines(one, width)) for one in blocks)
+
+
+def _plain_lines(one: Block, width: int) -> Iterator[str]:
+    yield from _wrapped(f"{one.statement}.  [{one.name}]", "", "", width)
+    for title, answer, reasons in one.lines:
+        if answer.startswith("mixer-bench "):  # a command is copied as it stands
+            yield f"  {title:<10} {answer}"
+            continue
+        yield from _wrapped(answer, f"  {title:<10} ", " " * 13, width)
+        for reason in reasons:
+            yield from _wrapped(reason, f"{'':13}- ", " " * 15, width)
+
+
+def _wrapped(text: str, first: str, rest: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def github(blocks: Sequence[Block], width: int) -> str:
+    """Blocks as nested lists; `width` is the reader's browser's to choose."""
+    del width
+    return "\n\n".join("\n".join(_github_lines(one)) for one in blocks)
+
+
+def _github_lines(one: Block) -> Iterator[str]:
+    yield f"**{markdown(one.statement)}** (`{one.name}`)"
+    yield ""
+    for title, answer, reasons in one.lines:
+        command = answer.startswith("mixer-bench ")
+        yield f"- {title}: {f'`{answer}`' if command else markdown(answer)}"
+        yield from (f"  - {markdown(reason)}" for reason in reasons)
