@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench import api, backend, cores, models, record, results, studies
-from bench.analysis import ablations
+from bench.analysis import ablations, claims
 from bench.analysis.claims.points import points_of
 from bench.analysis.join import model_rows
 from bench.errors import StudyError
@@ -183,7 +183,10 @@ def test_an_ablation_is_a_model_row_of_its_own():
 
 
 def test_an_ablation_is_no_evidence_for_a_claim():
-    assert len(points_of(rows())) == 1
+    untied, tied = sorted(points_of(rows()), key=lambda point: point.tied)
+    assert tied.tied and not untied.tied
+    asking = {claim.name for claim in claims.CLAIMS if claims._counts(claim, untied)}
+    assert asking <= {"tied-token-mixing"}
     assert len(ablations.without(rows())) == 1
     assert len(ablations.without(results.read_published())) > 30  # null is the papers'
 

@@ -63,7 +63,7 @@ def draw(
     pictures = [_mosaic(layer.maps) for layer in layers]
     inches = width_in / across - 0.15
     tallest = max(len(one) / one.shape[1] for one in pictures) * inches
-    heading = 0.62 if demo else 0.3
+    heading = 0.17 if demo else 0.05  # beyond what the canvas leaves for axis labels
     figure, grid = style.canvas(
         len(layers),
         width_in,
