@@ -42,7 +42,7 @@ def memory_format(variant: str) -> torch.memory_format:
     """How a convolution's activations lie in memory.
 
     On a CPU torch's channels-last group norm loses digits, so that the certificate may
-    refuse a ratio of this variant.
+    refuse a ratio of `channels-last`; `onednn` has a norm of its own, which keeps them.
     """
     last = variants.is_channels_last(variant)
     return torch.channels_last if last else torch.contiguous_format
