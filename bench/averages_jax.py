@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 
 from bench.gradients_jax import Params
-
-if TYPE_CHECKING:
-    from bench.learner_jax import Network
+from bench.network_jax import Network, compiled
 
 
 class Average:
     """An average that follows the parameters, `factor` of it staying in each step."""
 
-    def __init__(
-        self,
-        start: Network,
-        factor: float,
-        compiled: Callable[..., Any],
-    ) -> None:
-        """Start at the parameters of a network; `compiled` is the learner's."""
+    def __init__(self, start: Network, factor: float) -> None:
+        """Start at the parameters of a network."""
         self._device = start.device
         self.params: Params = self._own(start.params)
         step, given = partial(_nearer, factor=factor), (start.params, start.params)

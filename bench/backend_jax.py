@@ -31,16 +31,9 @@ from bench.backend import (
     Weights,
 )
 from bench.errors import StudyError, unknown
-from bench.learner_jax import (
-    PRECISION,
-    JaxLearner,
-    Network,
-    Update,
-    compiled,
-    put,
-    split,
-)
+from bench.learner_jax import JaxLearner, Update
 from bench.models import ModelSpec
+from bench.network_jax import PRECISION, Network, compiled, put, split
 from bench.recipes.recipe import Recipe
 from bench.resident_jax import Held
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from bench.backend import Floats, Labels, Picks, Pixels
-from bench.learner_jax import compiled
+from bench.network_jax import compiled
 
 Images = Float[Array, "batch height width 3"]
 ClassIds = Int[Array, "batch"]

@@ -32,6 +32,7 @@ LAYERS = [
         "learner_torch",
         "averages_jax",
         "averages_torch",
+        "network_jax",
         "gradients_jax",
         "gradients_torch",
         "resident_jax",
