@@ -1,6 +1,6 @@
 """Owner of `plots/`: one file per figure, rows in, matplotlib figure out.
 
-A figure is a module named in `gallery.FIGURES`. Its docstring begins with its title, and
+A figure is a module named in `gallery.FIGURES`. Its docstring begins with its title;
 it has four names:
 
 - `NEEDS`: the columns that it reads, beside those that every figure is given;
