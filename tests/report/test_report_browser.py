@@ -311,7 +311,10 @@ def test_on_paper_controls_are_gone_and_nothing_is_folded_or_cut(opened):
         style = "getComputedStyle(document.querySelector({!r})).{}"
         for gone in ("nav", "#controls", "#section-table"):
             assert browser.run(style.format(gone, "display")) == "none"
-        assert browser.run(style.format("#section-comparison .scroll", "overflow")) == "visible"
+        assert (
+            browser.run(style.format("#section-comparison .scroll", "overflow"))
+            == "visible"
+        )
         browser.run("dispatchEvent(new Event('beforeprint'))")
         assert browser.run(open_) is True
         browser.run("dispatchEvent(new Event('afterprint'))")
