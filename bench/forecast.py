@@ -190,9 +190,11 @@ class Errors:
     taken_s: float
     median: float
     """|taken / predicted - 1|, median over attempts."""
+    core_days: float | None
+    """The same of core-days, over the attempts that were told them."""
 
 
-def errors(rows: Iterable[Row]) -> Errors | None:
+def errors(rows: Sequence[Row]) -> Errors | None:
     """Over the rows that carry a forecast; None without any."""
     known = [
         (float(row["predicted_s"]), _seconds(row))
@@ -201,9 +203,21 @@ def errors(rows: Iterable[Row]) -> Errors | None:
     ]
     if not known:
         return None
+    days = [
+        (float(row["predicted_core_days"]), float(row["core_days_measured"]))
+        for row in rows
+        if row["status"] == "ok"
+        and row.get("predicted_core_days")
+        and row.get("core_days_measured")
+    ]
     return Errors(
         len(known),
         sum(predicted for predicted, _ in known),
         sum(taken for _, taken in known),
-        statistics.median(abs(taken / predicted - 1) for predicted, taken in known),
+        _median_off(known),
+        _median_off(days) if days else None,
     )
+
+
+def _median_off(pairs: Sequence[tuple[float, float]]) -> float:
+    return statistics.median(abs(taken / predicted - 1) for predicted, taken in pairs)

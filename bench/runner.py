@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -324,7 +325,7 @@ def _row(
         "executor": plan.executor,
         "precision_goal": item.effort.precision,
         "window_goal_s": item.effort.window_s,
-        "command": " ".join(["mixer-bench", *sys.argv[1:]]),
+        "command": shlex.join(["mixer-bench", *sys.argv[1:]]),
         "batch_rule": "auto" if item.cell.batch_size == "auto" else "fixed",
         **_predicted(forecast.forecast(item, plan.known)),
         **values,

@@ -24,7 +24,25 @@ def test_the_page_is_written_and_named(capsys, tmp_path, monkeypatch):
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     own = "mixer-bench report published --where family=mixer --out report.html"
     assert own in text and "</html>" in text
+    assert "mixer-bench table published --where family=mixer\n" in text
+    assert "mixer-bench plot published   # of all rows" in text
+    assert '<span class="untested">untested</span>' in text
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_the_page_names_what_was_set_aside_and_no_folder_of_its_own(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    (folder / "torn.parquet").write_text("no")
+    page = tmp_path / "elsewhere" / "page.html"
+    code, _, err = call(capsys, "report", "rows", "published", "-o", str(page))
+    assert code == 0 and "set aside" in err
+    text = page.read_text(encoding="utf-8")
+    assert re.search("set aside, not on this page: .*torn.parquet", text)
+    assert "mixer-bench report rows published --out page.html\n" in text
 
 
 BAD = [

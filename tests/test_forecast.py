@@ -121,6 +121,10 @@ def test_errors_compare_what_was_said_with_what_it_took():
     found = forecast.errors(rows)
     assert (found.attempts, found.predicted_s, found.taken_s) == (2, 40, 53)
     assert found.median == pytest.approx((1.0 + 0.1) / 2)
+    assert found.core_days is None
+    rows[0] |= {"predicted_core_days": 2.0, "core_days_measured": 5.0}
+    again = forecast.errors(rows)
+    assert again is not None and again.core_days == pytest.approx(1.5)
     assert forecast.errors(rows[2:]) is None
 
 

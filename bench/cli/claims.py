@@ -38,14 +38,14 @@ def command(
     reading = results.read([*named, "published"], join.NESTED)
     for message in reading.set_aside:
         _print.note(f"set aside: {message}")
-    frame = _with_sizes(results.to_frame(reading.table, samples=True))
+    frame = with_sizes(results.to_frame(reading.table, samples=True))
     found = answer(frame)
     if named and not (frame["source"] != "published").any():
         _print.note(f"{', '.join(named)}: no rows; the published ones answer alone")
     print(_shown(found, _frontier(frame), format, named))
 
 
-def _with_sizes(frame: pd.DataFrame) -> pd.DataFrame:
+def with_sizes(frame: pd.DataFrame) -> pd.DataFrame:
     """Parameters and tokens of published rows, by closed form, at the paper's size.
 
     Only at 224 px: above it the papers widen Mixer's token MLP.
@@ -88,7 +88,7 @@ def _shown(
     return _tables(found, frontier, fmt, rows)
 
 
-def _figure(one: Answer, rows: list[str]) -> str | None:
+def figure_of(one: Answer, rows: list[str]) -> str | None:
     """The command that draws what a verdict rests on; None where nothing is drawn."""
     name = one.claim.figure if one.measured.findings else one.claim.paper_figure
     if name is None:
@@ -104,7 +104,7 @@ def _facts(one: Answer, rows: list[str]) -> dict[str, Any]:
         "statement": claim.statement,
         "published": _side(one.published),
         "measured": _side(one.measured),
-        "figure": _figure(one, rows),
+        "figure": figure_of(one, rows),
         "to_test": claim.to_test,
     }
 
@@ -164,7 +164,7 @@ def _tables(
         for one in found
     ]
     head = _print.table(Grid(columns, [Group("", lines)]), fmt)
-    blocks = [answers.block(one, _figure(one, rows)) for one in found]
+    blocks = [answers.block(one, figure_of(one, rows)) for one in found]
     written = answers.github if fmt == "github" else answers.plain
     width = _print.width(answers.WIDTH)
     body = written(blocks, width)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import bench
 from bench import results
 from bench.analysis import select
-from bench.cli import _print
+from bench.cli import _print, claims
 from bench.errors import ResultsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.report.verdicts import Judged
 
 
 def command(
@@ -38,11 +44,40 @@ def command(
         _print.note(f"set aside: {message}")
     frame = results.to_frame(reading.table, samples=True)
     frame = select.where(frame, wanted, "--where")
-    conditions = [word for text in where or [] for word in ("--where", text)]
-    own = shlex.join(["mixer-bench", "report", *rows, *conditions, "--out", str(out)])
-    text = html.page(frame, rows, own, bench.__version__)
+    text = html.page(
+        frame,
+        rows,
+        _again(rows, where or [], out),
+        bench.__version__,
+        judged=_judged(frame, rows),
+        set_aside=reading.set_aside,
+    )
     _write(out, text)
     print(out)
+
+
+def _again(rows: list[str], where: Sequence[str], out: Path) -> list[str]:
+    """The commands that redraw this; the file's folder is the writer's own affair."""
+    which = [word for text in where for word in ("--where", text)]
+    plot = shlex.join(["mixer-bench", "plot", *rows])
+    return [
+        shlex.join(["mixer-bench", "report", *rows, *which, "--out", out.name]),
+        shlex.join(["mixer-bench", "table", *rows, *which]),
+        f"{plot}   # of all rows: plot takes no --where" if where else plot,
+    ]
+
+
+def _judged(frame: pd.DataFrame, rows: list[str]) -> list[Judged]:
+    """The claims of the paper by these rows, beside the published ones."""
+    import pandas as pd
+
+    from bench.analysis.claims import answer
+
+    published = results.to_frame(results.read(["published"]).table, samples=True)
+    mine = frame[frame["source"] != "published"]
+    named = [name for name in rows if name != "published"]
+    found = answer(claims.with_sizes(pd.concat([mine, published], ignore_index=True)))
+    return [(one, claims.figure_of(one, named)) for one in found]
 
 
 def _write(out: Path, text: str) -> None:

@@ -70,6 +70,10 @@ def _elsewhere(rows: pd.DataFrame) -> str:
     )
 
 
+_OF_FIVE = "93.75 %"
+"""The outermost of five enclose the median with 1 - 2 / 2^5."""
+
+
 def _statistics(timed: pd.DataFrame) -> str:
     """How the value and its interval were made, with n."""
     counts = sorted({int(n) for n in timed["n"]})
@@ -77,7 +81,10 @@ def _statistics(timed: pd.DataFrame) -> str:
     value = f"median over n={n} fresh processes of each one's median block"
     if counts[-1] < MIN_REPETITIONS:
         return f"{value}; no interval with fewer than {MIN_REPETITIONS} processes"
-    return f"{value}; 95 % interval of order statistics over processes"
+    fives = MIN_REPETITIONS in counts
+    level = _OF_FIVE if fives and counts[-1] == MIN_REPETITIONS else "95 %"
+    also = f" ({_OF_FIVE} at n=5)" if fives and level != _OF_FIVE else ""
+    return f"{value}; {level} interval of order statistics over processes{also}"
 
 
 def _device(timed: pd.DataFrame) -> str:

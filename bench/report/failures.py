@@ -39,11 +39,11 @@ def failure_notes(rows: pd.DataFrame) -> list[str]:
     return [
         f"Not above: {row['mode']} {row['model']} {_text(row['framework'])} "
         f"{_whole(row['image_size'])} px {row['status']}: {_reason(row)}"
-        for row in _records(_not_made_good(rows))
+        for row in _records(not_made_good(rows))
     ]
 
 
-def _not_made_good(rows: pd.DataFrame) -> pd.DataFrame:
+def not_made_good(rows: pd.DataFrame) -> pd.DataFrame:
     """Failures whose work item has no `ok` row, on the same machine."""
     failed = _failed(rows)
     if failed.empty:  # the usual case, and the long way is slow on many rows

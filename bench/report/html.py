@@ -13,16 +13,19 @@ import base64
 import hashlib
 import html
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from bench.analysis.key import need
+from bench.analysis.key import equal, need
 from bench.errors import ResultsError
-from bench.report import packed, sections
+from bench.report import packed, sections, troubles
 from bench.report.grid import Grid, apart, for_people
 from bench.report.markup import html_for_page
+from bench.report.parts import heading
 from bench.report.tables import comparison_grids
+from bench.report.verdicts import Judged, claims
 
 _ASSETS = Path(__file__).parent / "assets"
 _FIGURE = """\
@@ -38,32 +41,45 @@ _TABLE = """\
 <div class="scroll" id="rows" tabindex="0" aria-label="Rows"></div>
 <div class="controls" id="pages"></div>
 """
+_MODES = ("Inference, accuracy and cost", "Training steps")
 MOST_COMPARED = 300
 """Cells; a comparison table with more lines is no overview."""
 
 
-def page(rows: pd.DataFrame, named: Sequence[str], own: str, version: str) -> str:
+def page(
+    rows: pd.DataFrame,
+    named: Sequence[str],
+    own: Sequence[str],
+    version: str,
+    *,
+    judged: Sequence[Judged] = (),
+    set_aside: Sequence[str] = (),
+) -> str:
     """The whole page as text; the same rows give the same bytes.
 
     Args:
         rows: record rows, read with `samples=True`.
         named: what the command line named: files, folders or `published`.
-        own: the command that makes this page.
+        own: the commands that make this page, its tables and its figures.
         version: of mixer-bench.
+        judged: the claims of the paper with their evidence; without, no such part.
+        set_aside: what the reader left out, and why.
     """
     need(rows, ("cautions", "hardware", "environment"), "the report")
     if rows.empty:
         raise ResultsError(f"{', '.join(named)}: no rows; nothing to report")
     title = f"mixer-bench: {', '.join(named)}"
     parts = {
-        "Overview": sections.overview(rows),
+        "Overview": sections.overview(rows, judged, set_aside),
         "Figure": _FIGURE,
         "Table": _TABLE,
         "Comparison": _comparison(rows),
+        **({"Claims": claims(judged)} if judged else {}),
         "Machine and provenance": sections.machines(rows),
-        "Cautions": sections.cautions(rows),
-        "Failures": sections.failures(rows),
-        "Commands": sections.commands(rows, named, own),
+        "Forecasts": sections.forecasts(rows),
+        "Cautions": troubles.cautions(rows),
+        "Failures": troubles.failures(rows),
+        "Commands": sections.commands(rows, own),
     }
     body = "".join(_section(name, text) for name, text in parts.items())
     links = "".join(f'<a href="#{_id(n)}">{html.escape(n)}</a>' for n in parts)
@@ -115,14 +131,28 @@ def _comparison(rows: pd.DataFrame) -> str:
             f"<p>{cells:,} cells are too many for one table here; "
             "mixer-bench table prints it, and the figure shows them.</p>\n"
         )
-    return "".join(_by_group(grid) for grid in comparison_grids(rows))
+    stepped = equal(rows, "mode", "train")
+    modes = [name for name, some in zip(_MODES, (~stepped, stepped), strict=True)
+             if some.any()]  # fmt: skip
+    return "".join(
+        heading(mode) + _by_group(grid)
+        for mode, grid in zip(modes, comparison_grids(rows), strict=True)
+    )
 
 
 def _by_group(grid: Grid) -> str:
     """Every group with the columns that it fills, then what all the numbers are."""
-    tables = [html_for_page(one) for one in apart(for_people(grid))]
+    tables = [_titled(one) for one in apart(for_people(grid))]
     notes = [f'<p class="note">{html.escape(note)}</p>\n' for note in grid.notes]
-    return "".join([*(f'<div class="scroll">{one}</div>\n' for one in tables), *notes])
+    return "".join([*tables, *notes])
+
+
+def _titled(grid: Grid) -> str:
+    """One group, its heading above it, so that a wide table does not carry it away."""
+    (group,) = grid.groups
+    bare = replace(grid, groups=[replace(group, heading="")])
+    title = f"<h4>{html.escape(group.heading)}</h4>\n" if group.heading else ""
+    return f'{title}<div class="scroll">{html_for_page(bare)}</div>\n'
 
 
 def _section(name: str, text: str) -> str:

@@ -110,7 +110,10 @@ def html_for_page(grid: Grid) -> str:
 
 
 def _html(grid: Grid, sides: Mapping[bool, str] = _INLINE) -> str:
-    titles = "".join(f'<th scope="col">{_escaped(c.title)}</th>' for c in grid.columns)
+    titles = "".join(
+        f'<th scope="col" {sides[c.text]}>{_escaped(c.title)}</th>'
+        for c in grid.columns
+    )
     body = list(_html_rows(grid, sides))
     notes = [f"<p>{_escaped(note)}</p>" for note in grid.notes]
     return "\n".join(

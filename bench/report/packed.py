@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from bench import record
+from bench.analysis import demo
 from bench.analysis.join import model_rows
 from bench.analysis.key import by_key, equal, plain
 from bench.specs import SPEED_MODES
@@ -43,14 +44,14 @@ _WORDS = {"infer": "inference", "train": "training", "pretrain": "pre-training"}
 
 
 def views(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """What the page can show: every attempt, and the models joined from them."""
-    found = [_view("attempts", _attempts(rows))]
+    """What the page can show: the models joined from attempts, and every attempt."""
+    found = []
     for mode in SPEED_MODES:
         of_mode = rows if mode == "infer" else rows[equal(rows, "mode", mode)]
         models = model_rows(of_mode, mode)
         if len(models):
             found.append(_view(f"models, {_WORDS[mode]}", _flat(models)))
-    return found
+    return [*found, _view("attempts", _attempts(rows))]
 
 
 def as_script(value: object) -> str:
@@ -91,30 +92,40 @@ def _is_nested(column: pd.Series[Any]) -> bool:
 
 
 def _view(name: str, frame: pd.DataFrame) -> dict[str, Any]:
-    keys, at = _keys(frame)
+    keys, at, own = _keys(frame)
     columns = [_column(str(n), frame[n]) for n in frame.columns]
     kept = [column for column in columns if column is not None]
     present = {column["name"] for column in kept}
     bars = {
         name: list(ends) for name, ends in _BARS.items() if present.issuperset(ends)
     }
+    small = [str(n) for n in frame["model"].dropna().unique() if demo.is_demo(str(n))]
     return {
         "name": name, "rows": len(frame), "columns": kept,
-        "keys": keys, "key": at, "bars": bars,
+        "keys": keys, "key": at, "own": own, "bars": bars,
+        "demo": small, "note": demo.NOTE,
     }  # fmt: skip
 
 
-def _keys(frame: pd.DataFrame) -> tuple[list[str], list[int]]:
-    """The name of each comparability key, and each row's key by number."""
+def _keys(frame: pd.DataFrame) -> tuple[list[str], list[int], int]:
+    """Name of each comparability key, each row's key by number, how many are measured.
+
+    Keys of measured rows come first: the page begins with one of them.
+    """
     numbered = frame.assign(_at=range(len(frame)))
     if "core_days" not in numbered:
         numbered = numbered.assign(core_days=None)
-    found = list(by_key(numbered, *_METRICS))
+    found = sorted(by_key(numbered, *_METRICS), key=lambda one: not _is_own(one[0]))
     at = [0] * len(frame)
     for number, (_, part) in enumerate(found):
         for row in part["_at"]:
             at[int(row)] = number
-    return _distinct([key for key, _ in found]), at
+    own = sum(_is_own(key) for key, _ in found)
+    return _distinct([key for key, _ in found]), at, own
+
+
+def _is_own(key: Mapping[str, Any]) -> bool:
+    return bool(key["source"] == "measured")
 
 
 def _distinct(keys: Sequence[Mapping[str, Any]]) -> list[str]:

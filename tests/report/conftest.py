@@ -11,4 +11,4 @@ from bench.report import html
 @pytest.fixture(scope="session")
 def ten_thousand() -> str:
     """The page of 10,000 records."""
-    return html.page(many(10_000), ["results"], "mixer-bench report results", "1.2.3")
+    return html.page(many(10_000), ["results"], ["mixer-bench report"], "1.2.3")

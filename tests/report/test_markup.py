@@ -65,7 +65,8 @@ x & --- \\
 n=2 \& more.""",
     "html": """\
 <table>
-<thead><tr><th scope="col">model</th><th scope="col">50 %</th></tr></thead>
+<thead><tr><th scope="col" style="text-align:left">model</th>\
+<th scope="col" style="text-align:right">50 %</th></tr></thead>
 <tbody>
 <tr><th colspan="2" scope="rowgroup">A &amp; B</th></tr>
 <tr><td style="text-align:left">Mixer_S|32 &lt;a&gt;</td>\

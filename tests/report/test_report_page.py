@@ -6,21 +6,25 @@ import base64
 import hashlib
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 from hostile import ATTACK, attacked, frame, measured
 
+from bench.analysis import demo
+from bench.analysis.claims import answer
 from bench.errors import ResultsError
 from bench.plots import style
-from bench.report import html, packed
+from bench.report import html, packed, troubles
 from bench.results import read_published
 
 ASSETS = html._ASSETS
 
 
-def page(rows, named=("results",)) -> str:
-    return html.page(rows, named, "mixer-bench report results", "1.2.3")
+def page(rows, named=("results",), **more) -> str:
+    return html.page(rows, named, ["mixer-bench report results"], "1.2.3", **more)
 
 
 class Seen(HTMLParser):
@@ -73,8 +77,8 @@ def test_the_page_holds_every_row_and_every_section():
     seen = Seen(text)
     assert [one["id"] for one in seen.named("section")] == [
         "section-overview", "section-figure", "section-table", "section-comparison",
-        "section-machine-and-provenance", "section-cautions", "section-failures",
-        "section-commands",
+        "section-machine-and-provenance", "section-forecasts", "section-cautions",
+        "section-failures", "section-commands",
     ]  # fmt: skip
     attempts = view_of(text, "attempts")
     assert values(attempts, "attempt_id") == rows["attempt_id"].tolist()
@@ -167,17 +171,119 @@ def test_missing_is_null_and_no_number_is_invented():
     assert "top1" not in {column["name"] for column in view["columns"]}
 
 
-def test_failures_and_cautions_are_counted():
+BAD = {"status": "oom", "error_class": "OutOfMemory", "img_per_sec_core": None}
+
+
+def shown(rows, **more) -> str:
+    return "|".join(Seen(page(rows, **more)).text)
+
+
+def test_cautions_are_told_once_with_their_number_and_their_studies():
     caution = {"kind": "host_load", "seen": "0.5 of 2", "cause": "c", "remedy": "r"}
-    bad = {"status": "oom", "error_class": "OutOfMemory", "error_message": "9 GB"}
-    rows = [measured(n, cautions=[caution]) for n in range(3)]
-    rows += [measured(n, **bad, img_per_sec_core=None) for n in range(3, 250)]
-    seen = Seen(page(frame(rows)))
-    text = "|".join(seen.text)
-    assert "250 records: 3 ok, 247 not" in text
-    assert "host_load|3|0.5 of 2|c|r" in text
-    assert text.count("oom|infer|") == html.sections.MOST_FAILURES
-    assert "47 more: filter the table by status." in text
+    rows = [measured(n, cautions=[caution], study=f"s{n}") for n in range(5)]
+    text = shown(frame(rows))
+    assert "host_load|5|0.5 of 2|c|r|s0, s1, s2 and 2 more" in text
+    assert "5 records: 5 ok, 0 not; 5 with a caution" in text
+
+
+def test_like_failures_stand_in_one_line_and_say_what_is_still_open():
+    rows = [measured(n, **BAD, error_message="9 GB") for n in range(3, 250)]
+    again = {"cell_id": "c0", "repetition": 3, "attempt_id": "again"}
+    text = shown(frame([*rows, measured(3, **again)]))
+    assert "248 records: 1 ok, 247 not" in text
+    assert "247 attempts did not end ok; 246 of them were not made good" in text
+    cells = "infer Mixer-S/8 torch 224 px, batch 8"
+    assert f"oom|OutOfMemory|9 GB|247|246|{cells}" in text
+    assert "and 97 more" in text
+
+
+def test_kinds_of_failure_beyond_the_most_are_counted():
+    rows = [measured(n, **BAD, error_message=f"{n} GB") for n in range(250)]
+    text = shown(frame(rows))
+    assert text.count("oom|OutOfMemory|") == troubles.MOST_FAILURES
+    assert "50 more kinds: filter the table by status." in text
+
+
+def test_a_traceback_is_folded_below_its_message():
+    rows = frame([measured(0, **BAD, error_message="9 GB", traceback="at <line> 7")])
+    (folded,) = re.findall(r"<details>.*?</details>", page(rows))
+    assert "<pre><code>at &lt;line&gt; 7</code></pre>" in folded
+
+
+def test_the_overview_says_what_was_measured_where_and_what_was_left_out():
+    rows = pd.concat([frame([measured(n) for n in range(10)]), read_published()])
+    text = shown(rows, set_aside=["x.parquet: not a result file"])
+    assert "measured on Xeon (Xeon, 8 GiB, 2 vcpu): 10 records of Mixer-S/8" in text
+    assert "published: 123 records (TPUv3 71, RTX 3090 32, RTX 4090 20)" in text
+    assert "set aside, not on this page: x.parquet: not a result file" in text
+    assert demo.NOTE not in text
+    assert demo.NOTE in shown(frame([measured(0, model="Mixer-XS/4")]))
+
+
+def test_a_study_of_training_steps_drifts_as_its_anchors_of_inference_do():
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    anchor = {"role": "anchor", "sitting_id": "s", "cell_id": "anchor"}
+    rows = [
+        measured(0, **anchor, img_per_sec=100.0, started_at=day),
+        measured(1, mode="train", sitting_id="s", img_per_sec=5.0, started_at=day),
+        measured(2, **anchor, img_per_sec=80.0, started_at=day + timedelta(hours=1)),
+    ]
+    assert "speed|Xeon|infer, train|2|3|0|drifted 25.0 %" in shown(frame(rows))
+
+
+def test_claims_are_answered_first_and_explained_below():
+    rows = pd.concat([read_published(), frame([measured(0)])])
+    judged = [(one, "mixer-bench plot x --figure relative") for one in answer(rows)]
+    text = page(rows, judged=judged)
+    seen = Seen(text)
+    ids = [one.get("id") for one in seen.named("article")]
+    assert len(ids) == len(judged) and "claim-pareto" in ids
+    links = [one.get("href") for one in seen.named("a")]
+    assert {f"#{name}" for name in ids} <= set(links)
+    overview = text.partition('id="section-figure"')[0]
+    assert '<span class="supported">supported</span>' in overview
+    told = "".join(seen.text)
+    assert "Mixer-H/14@448 (JFT-300M) is on it" in told
+    assert "section-claims" not in page(rows)
+
+
+def test_forecasts_stand_beside_what_it_took():
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    told = {"predicted_from": "same step", "started_at": day}
+    rows = [
+        measured(0, **told, predicted_s=10.0, finished_at=day + timedelta(seconds=20)),
+        measured(1, **told, predicted_s=30.0, finished_at=day + timedelta(seconds=33),
+                 predicted_core_days=2.0, core_days_measured=3.0),
+        measured(2),
+    ]  # fmt: skip
+    assert "speed|same step|2|40 s|53 s|55.0 %|50.0 %" in shown(frame(rows))
+    assert "No finished attempt carries a forecast" in shown(frame(rows[2:]))
+
+
+def test_a_command_to_measure_again_names_no_folder_of_its_writer():
+    run = "mixer-bench run s.yaml"
+    commands = [
+        f"{run} --out /tmp/a --plots '/tmp/b c'",
+        f"{run} --plots=/tmp/b",
+        run,
+        f"{run} --output-is-no-option x",
+    ]
+    rows = [measured(n, command=text) for n, text in enumerate(commands)]
+    text = shown(frame(rows))
+    assert f"{run}   # 3 records, commit 0123456789ab" in text
+    assert "--output-is-no-option x" in text
+
+
+def test_what_git_did_not_say_is_a_dash():
+    text = shown(frame([measured(0, git_sha=None, git_dirty=None), measured(1)]))
+    assert "—|—|process|1" in text and "0123456789abcdef|no|process|1" in text
+
+
+def test_measured_keys_come_first():
+    rows = pd.concat([read_published(), frame([measured(n) for n in range(2)])])
+    view = view_of(page(rows), "models, inference")
+    assert view["own"] == 1 and view["keys"][0].startswith("measured, Xeon")
+    assert view["keys"][1].startswith("published")
 
 
 def test_no_rows_is_one_line():

@@ -10,10 +10,11 @@
     ["core_days", "top1"], ["core_days_measured", "top1"],
     ["param_count", "img_per_sec_core"], ["image_size", "img_per_sec_core"],
   ];
-  const FIRST = ["model", "framework", "mode", "source", "study", "status", "image_size",
-    "batch_size", "dtype", "unique_images", "seed", "repetition", "param_count",
-    "img_per_sec_core", "low", "high", "n", "top1", "core_days", "core_days_measured",
-    "machine", "cautions", "error_message"];
+  // columns of the table as it opens: what it is, what it reached, then how and where
+  const FIRST = ["model", "framework", "mode", "image_size", "batch_size", "img_per_sec_core",
+    "low", "high", "n", "top1", "core_days", "core_days_measured", "unique_images", "dtype",
+    "track", "variant", "seed", "repetition", "status", "study", "machine", "source",
+    "param_count", "cautions", "error_message"];
   const FAMILIES = { mixer: "Mixer", vit: "ViT", resnet: "ResNet (BiT)",
     resnet_v1: "ResNet v1", other: "other" };
   const LOOKS = ["family", "framework", "source", "role"];
@@ -140,7 +141,7 @@
 
   function pickView(name) {
     const view = views.find((each) => each.name === name);
-    Object.assign(state, { view, page: 0, sort: "", filters: new Map(), hidden: new Set() });
+    Object.assign(state, { view, page: 0, sort: "", words: "", filters: new Map(), hidden: new Set() });
     const known = view.order.filter((column) => rank(column.name) < FIRST.length);
     state.shown = new Set(known.map((column) => column.name));
     pickKey(bestKey());
@@ -153,12 +154,10 @@
     return count;
   }
   function bestKey() {
-    let best = [0, 0];
-    state.view.keys.forEach((_, key) => {
-      const count = Math.max(...PAIRS.map(([x, y]) => both(key, x, y)));
-      if (count > best[1]) best = [key, count];
-    });
-    return best[0];
+    const counts = state.view.keys.map((_, key) => Math.max(...PAIRS.map(([x, y]) => both(key, x, y))));
+    const own = counts.slice(0, state.view.own);
+    const among = own.some((count) => count > 0) ? own : counts;
+    return Math.max(0, among.indexOf(Math.max(...among)));
   }
   function pickKey(key) {
     const counts = PAIRS.map(([x, y]) => both(key, x, y));
@@ -231,7 +230,7 @@
 
   // Figure ------------------------------------------------------------------
 
-  const EDGE = { left: 74, right: 16, top: 12, bottom: 44 };
+  const EDGE = { left: 74, right: 16, top: 24, bottom: 44 };
 
   function figure(rows) {
     const wide = Math.max(280, find("figure").clientWidth);
@@ -249,9 +248,9 @@
     say(here.length, known.length);
   }
   function say(here, known) {
-    const said = [`${points.length.toLocaleString("en-US")} points`];
+    const said = [`${points.length.toLocaleString("en-US")} points of ${state.view.keys[state.key]}`];
     if (known > points.length) said.push(`${known - points.length} not above 0 are left out of a log axis`);
-    if (here > known) said.push(`${here - known} rows lack ${state.x} or ${state.y}`);
+    if (here > known) said.push(state.x ? `${here - known} rows lack ${state.x} or ${state.y}` : "no row holds a number to draw");
     for (const letter of ["x", "y"]) {
       const column = state.view.by.get(state[letter]);
       if (column) said.push(`${letter}: ${column.doc || column.name}`);
@@ -274,6 +273,9 @@
       marks.append(mark(point.px, point.py, look(point.row, "family"), look(point.row, "framework"), look(point.row, "source")));
     }
     svg.append(marks, draw("circle", { id: "ring", r: 8, visibility: "hidden" }));
+    if (points.some((point) => state.view.demo.includes(value("model", point.row)))) {
+      svg.append(draw("text", { class: "note", x: wide - EDGE.right, y: EDGE.top - 8, "text-anchor": "end" }, state.view.note));
+    }
   }
   function bar(marks, point, names, scaleY) {
     const [low, high] = names.map((name) => value(name, point.row));
@@ -294,7 +296,7 @@
     const pad = 0.05 * (into(high) - into(low));
     const [a, b] = [into(low) - pad, into(high) + pad];
     const at = (v) => from + ((into(v) - a) / (b - a)) * (to - from);
-    const most = Math.abs(to - from) / (from < to ? 80 : 40);
+    const most = Math.abs(to - from) / (from < to ? 64 : 40);
     return { at, ticks: log ? logTicks(10 ** a, 10 ** b, most) : ticks(a, b, most) };
   }
   function ticks(low, high, most) {
@@ -390,7 +392,9 @@
     }
     const before = document.activeElement;
     const panel = find("record");
-    const close = make("button", { type: "button", onclick: () => { panel.hidden = true; before.focus(); } }, "close");
+    const shut = () => { panel.hidden = true; before.focus(); };
+    const close = make("button", { type: "button", onclick: shut }, "close");
+    panel.onkeydown = (event) => { if (event.key === "Escape") shut(); };
     panel.replaceChildren(make("h3", {}, "Record"), close, list);
     panel.hidden = false;
     panel.focus();
@@ -439,8 +443,9 @@
       head();
       update();
       document.querySelector(`[data-sort="${CSS.escape(column.name)}"]`).focus();
-    } }, titled(column) + (sorted ? (state.down ? " ▼" : " ▲") : ""));
-    return make("th", { scope: "col", "aria-sort": sorted ? (state.down ? "descending" : "ascending") : "none" }, button);
+    } }, column.name + (sorted ? (state.down ? " ▼" : " ▲") : ""));
+    return make("th", { scope: "col", class: column.number ? "number" : "text", "aria-sort": sorted ? (state.down ? "descending" : "ascending") : "none" }, button,
+      make("small", {}, column.unit === "1" ? "" : column.unit));
   }
   function filter(column) {
     const box = make("input", { type: "text", value: state.filters.get(column.name) ?? "", "data-filter": column.name,
@@ -484,6 +489,26 @@
     figure(rows);
     table(rows);
   }
+  for (const button of document.querySelectorAll("button.show")) {
+    button.addEventListener("click", () => {
+      pickView("attempts");
+      state.filters.set(button.dataset.column, button.dataset.asked);
+      state.shown.add(button.dataset.column);
+      controls();
+      update();
+      find("section-table").scrollIntoView();
+      find("rows").focus({ preventScroll: true });
+    });
+  }
+  // a folded part is not printed, so it is opened for the paper
+  const folded = [];
+  addEventListener("beforeprint", () => {
+    folded.push(...document.querySelectorAll("main details:not([open]):not(#filters *)"));
+    for (const one of folded) one.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const one of folded.splice(0)) one.open = false;
+  });
   pickView(views[0].name);
   let width = find("figure").clientWidth;
   addEventListener("resize", () => {
