@@ -177,8 +177,8 @@ def test_a_swept_batch_is_not_divided_by_a_fixed_one():
 def test_a_side_that_never_finished_is_said():
     alone = ours_over(frame(rows("torch", 100, peer="timm")), "timm")
     assert alone == [
-        "ours over timm: Mixer-XXS/4 infer float32: no ratio, nothing of ours was timed "
-        "alike and finished"
+        "ours over timm: Mixer-XXS/4 infer float32: no ratio, nothing of ours was "
+        "timed alike and finished"
     ]
     (line,) = ours_over(frame(rows("torch", 100)), "timm")
     assert line == "ours over timm: no ratio, no row of timm's code finished"
