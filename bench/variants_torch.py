@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -140,7 +141,13 @@ def first_call(variant: str, step: Callable[[], None]) -> Compiling:
 
 
 def compilations() -> int:
-    """Graphs that dynamo has compiled in this process."""
+    """Graphs that dynamo has compiled in this process.
+
+    None before it is imported. An eager step needs no such import, which takes longer
+    than most windows and would stand between the warm-up and the first block.
+    """
+    if "torch._dynamo" not in sys.modules:
+        return 0
     return int(_counters()["stats"]["unique_graphs"])
 
 

@@ -60,7 +60,7 @@ def ours(models: pd.DataFrame) -> pd.DataFrame:
 
 
 def other_side(row: pd.Series[Any], models: pd.DataFrame) -> Ratio | None:
-    """`row` over its counterpart among model rows; None where it has none.
+    """`row` over its counterpart among model rows; None where nobody was timed alike.
 
     A peer's counterpart, and that of our row beside a peer, is the other author in the
     same framework; otherwise it is the other framework.
@@ -71,6 +71,7 @@ def other_side(row: pd.Series[Any], models: pd.DataFrame) -> Ratio | None:
     for name in (*key_columns("img_per_sec_core"), *_IDENTITY):
         value = plain(row[name])
         same &= models[name].isna() if value is None else equal(models, name, value)
+    same &= equal(models, "batch_rule", row["batch_rule"])
     if row["batch_rule"] == "fixed":
         same &= equal(models, "batch_size", row["batch_size"])
     same &= models["img_per_sec_core"].notna() & models["peer"].isna()
@@ -79,8 +80,18 @@ def other_side(row: pd.Series[Any], models: pd.DataFrame) -> Ratio | None:
     else:
         same &= equal(models, "framework", row["framework"])
     twins = _trained_alike(row, models[same])
-    found = twins.drop_duplicates(["framework", "variant", "batch_size"])
-    return _ratio(row, found.iloc[0]) if len(found) == 1 else None
+    found = twins[~twins["speed_attempts"].map(str).duplicated()]
+    if len(found) > 1:
+        return Ratio(None, None, None, _several(found), str(found["framework"].iloc[0]))
+    return None if found.empty else _ratio(row, found.iloc[0])
+
+
+def _several(found: pd.DataFrame) -> str:
+    """Why none of several rows is taken: the choice would decide the ratio."""
+    names = ("environment_id", "batch_size", "variant", "device", "sweep_max")
+    differ = [name for name in names if found[name].nunique(dropna=False) > 1]
+    words = f", which differ in {', '.join(differ)}" if differ else ""
+    return f"{len(found)} rows to divide by{words}; keep one with --where"
 
 
 def _trained_alike(row: pd.Series[Any], twins: pd.DataFrame) -> pd.DataFrame:

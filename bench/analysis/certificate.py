@@ -82,18 +82,19 @@ def certify(one: Row, other: Row) -> str:
     return _same_error(one, other, ours, others)
 
 
-def shared_outputs(repetitions: Sequence[Any]) -> list[float] | None:
+def shared_outputs(repetitions: Sequence[Any], dtype: str) -> list[float] | None:
     """The outputs that all repetitions of a cell agree on; None where one has others.
 
     It is the same program on the same numbers: they differ by no more than sums in no
-    fixed order do, to the rounding of the narrowest dtype.
+    fixed order do. More, and the first one's certificate would not be the others'.
     """
+    limit = LOGITS if dtype in _WIDE else NARROW_LOSS
     found = [_as_outputs(values) for values in repetitions]
     first = found[0]
     for other in found:
         if first is None or other is None or len(first) != len(other):
             return None
-        if not np.abs(first - other).max() <= NARROW_LOSS * np.abs(first).max():
+        if not np.abs(first - other).max() <= limit * np.abs(first).max():
             return None
     return None if first is None else first.tolist()
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from bench.analysis.certificate import SAME, certify, shared_outputs
 from bench.analysis.contrast import LEVEL, Contrast, contrast, holm
 from bench.analysis.key import equal, need, plain, require_one_key
 from bench.analysis.stats import MIN_REPETITIONS
@@ -40,6 +41,10 @@ _FACTS = (
     *("git_dirty", "batch_rule", "batch_size", "variant", "layout"),
 )
 _MAPS = ("environment", "hardware")
+_OUTPUTS = ("probe_outputs", "probe_reference")
+_PROGRAMS = {"framework", "peer", "variant"}
+"""Sides that differ in one of these ran two programs: only a certificate says that
+both computed the same."""
 _FIELDS = {item.name: item for item in dataclasses.fields(Cell)}
 
 
@@ -94,6 +99,7 @@ class _Pair:
     cell: str
     a: pd.DataFrame
     b: pd.DataFrame
+    two_programs: bool
 
 
 def compare(
@@ -144,7 +150,7 @@ def _speed(rows: pd.DataFrame) -> pd.DataFrame:
     need(rows, _NEEDS, "a comparison")
     timed = equal(rows, "source", "measured") & rows["mode"].isin(SPEED_MODES)
     kept = rows[timed.astype(bool)]
-    wide = [name for name in NESTED if name not in _MAPS]
+    wide = [name for name in NESTED if name not in (*_MAPS, *_OUTPUTS)]
     return kept.drop(columns=wide, errors="ignore").astype(object)  # fast to walk
 
 
@@ -154,7 +160,8 @@ def _paired(
     """Cells of both sides, and the names of those on one side only."""
     sides = [_by_cell(rows, across) for rows in (a, b)]
     shared = [name for name in sides[0] if name in sides[1]]
-    pairs = [_Pair(name, sides[0][name], sides[1][name]) for name in shared]
+    two = not _PROGRAMS.isdisjoint(across)
+    pairs = [_Pair(name, sides[0][name], sides[1][name], two) for name in shared]
     only_a = [name for name in sides[0] if name not in sides[1]]
     only_b = [name for name in sides[1] if name not in sides[0]]
     return pairs, (only_a, only_b)
@@ -271,7 +278,18 @@ def _fault(
     if all(precision) and precision[0] != precision[1]:
         given = " and ".join("/".join(names) for names in precision)
         return f"computed in different precision: {given}"
-    return ""
+    return _uncertified(*done) if pair.two_programs else ""
+
+
+def _uncertified(a: pd.DataFrame, b: pd.DataFrame) -> str:
+    """Why a ratio of two programs would mean nothing; empty if both did the same."""
+    rows = []
+    for part in (a, b):
+        row = {str(name): plain(value) for name, value in part.iloc[0].items()}
+        outputs = [plain(one) for one in part["probe_outputs"]]
+        rows.append({**row, "probe_outputs": shared_outputs(outputs, row["dtype"])})
+    verdict = certify(*rows)
+    return "" if verdict == SAME else f"no certificate: {verdict}"
 
 
 def _verdict(

@@ -164,7 +164,7 @@ _SUMMARISED = tuple(
             *_MEDIANS_OF_SPEED,
             *_MEDIANS_OF_TRAINING,
             *("batch_size", "git_dirty", "attempt_id", "samples", "cores", "fewshot"),
-            "probe_outputs",
+            *("dtype", "probe_outputs"),
         )
     )
 )
@@ -265,10 +265,11 @@ def newest(rows: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
 
 def _summarise_speed(part: pd.DataFrame) -> dict[str, Any]:
     low, high = _interval(part)
+    outputs, dtype = _listed(part["probe_outputs"]), part["dtype"].iloc[0]
     return {
         **{name: _median(part[name]) for name in _MEDIANS_OF_SPEED},
         "batch_size": _agreed(part["batch_size"]),
-        "probe_outputs": shared_outputs(_listed(part["probe_outputs"])),
+        "probe_outputs": shared_outputs(outputs, dtype),
         "git_dirty": bool(equal(part, "git_dirty", True).any()),
         "n": len(part),
         "low": low,

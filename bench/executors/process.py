@@ -23,7 +23,7 @@ from bench.executors.ceiling import ceiling_of
 from bench.executors.work import failure, perform
 from bench.specs import Bandwidth, Cell, Effort, Limit, OwnCore, Parent, WorkItem
 
-_OF_PILOT = ("sweep", "batch_knee", "ms_per_image_batch1")
+_OF_PILOT = ("sweep", "batch_knee")
 
 
 class Process:

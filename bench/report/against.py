@@ -19,14 +19,14 @@ def ours_over(rows: pd.DataFrame, peer: str) -> list[str]:
     for mode in SPEED_MODES:
         models = best_variants(model_rows(rows, mode))
         for _, row in models[equal(models, "peer", peer)].iterrows():
-            ratio = other_side(row, models)
-            if ratio is not None:
-                lines.append(f"ours over {peer}: {_line(row, ratio)}")
-    return lines
+            lines.append(f"ours over {peer}: {_line(row, other_side(row, models))}")
+    return lines or [f"ours over {peer}: no ratio, no row of {peer}'s code finished"]
 
 
-def _line(row: Mapping[str, Any] | pd.Series[Any], ratio: Ratio) -> str:
+def _line(row: Mapping[str, Any] | pd.Series[Any], ratio: Ratio | None) -> str:
     what = f"{row['model']} {row['mode']} {row['dtype']}"
+    if ratio is None:
+        return f"{what}: no ratio, nothing of ours was timed alike and finished"
     sides = f"ours {ratio.other}, theirs {row['framework']} {row['variant']}"
     if ratio.value is None:
         return f"{what}: no ratio, {ratio.certificate} ({sides})"

@@ -28,6 +28,10 @@ _PARALLEL = {
     "intra_op": "sharing each batch",
     "replica": "each with a batch of its own",
 }
+_TRACK = {
+    "protocol": "protocol track (each framework's default build for every family)",
+    "tuned": "tuned track (of each model the fastest build tried)",
+}
 
 
 def citation(rows: pd.DataFrame) -> str:
@@ -41,14 +45,15 @@ def citation(rows: pd.DataFrame) -> str:
         _said(timed, "mode", _MODE),
         _said(timed, "batch_rule", _BATCH),
         _said(timed, "input", _INPUT),
-        _with(timed, "track", "{} track"),
+        _said(timed, "track", _TRACK),
         _with(timed, "dtype", "{}") + _computed_in(timed),
         _with(timed, "layout", "layout {}"),
         _with(timed, "variant", "built as {}"),
     ]
     how = ", ".join(part for part in parts if part)
     return (
-        f"img/sec/core: {how}; {_statistics(timed)}. "
+        f"img/sec/core: images per second {_divided(timed)}; {how}; "
+        f"compilation and warm-up apart; {_statistics(timed)}. "
         f"{_device(timed)}. {_software(rows)}."
     )
 
@@ -87,12 +92,17 @@ def _statistics(timed: pd.DataFrame) -> str:
     return f"{value}; {level} interval of order statistics over processes{also}"
 
 
-def _device(timed: pd.DataFrame) -> str:
+def _divided(timed: pd.DataFrame) -> str:
+    """What the device's whole rate is divided by."""
     cores = "/".join(f"{count:g}" for count in sorted(set(timed["cores"].dropna())))
     kind = ", ".join(_values(timed["core_kind"]))
     share = _said(timed, "parallelism", _PARALLEL)
+    return f"over {cores} x {kind}" + (f" {share}" if share else "")
+
+
+def _device(timed: pd.DataFrame) -> str:
     names = dict.fromkeys([*_values(timed["machine"]), *_values(timed["device_name"])])
-    return f"{', '.join(names)}, {cores} x {kind}" + (f" {share}" if share else "")
+    return ", ".join(names)
 
 
 def _software(rows: pd.DataFrame) -> str:

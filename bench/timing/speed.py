@@ -52,11 +52,15 @@ def measure_cell(
     check_variant(cell, host.device_kind)
     precision = checked_precision(backend, cell.dtype)
     rig = _Rig(cell, backend, effort, clock)
-    curve = rig.pilots(sweep=cell.batch_size == "auto" and item.picked_batch is None)
+    swept = cell.batch_size == "auto" and item.picked_batch is None
+    curve = rig.sweep() if swept else []
     chosen = _chosen(item, curve)
     if item.role == "pilot":
         return {**_curve_columns(curve), "batch_rule": "auto", "batch_size": chosen}
     values, window = rig.report(chosen)
+    # Last, so that what is reported is the first that this process has run.
+    timed = (item.role, cell.mode) == ("cell", "infer")
+    latency_s = rig.latency(chosen, window, curve) if timed else None
     if cell.mode == "train":
         values["probe_outputs"] += rig.untrained()
     values["probe_reference"] = rig.reference()
@@ -67,6 +71,7 @@ def measure_cell(
         **_facts(rig.spec, host),
         **values,
         **_curve_columns(curve),
+        "ms_per_image_batch1": None if latency_s is None else 1e3 * latency_s,
         **shares,
         "batch_rule": "auto" if cell.batch_size == "auto" else "fixed",
         "batch_size": chosen,
@@ -167,13 +172,10 @@ def _facts(spec: ModelSpec, host: machine.Machine) -> dict[str, Any]:
 
 
 def _curve_columns(curve: list[Pilot]) -> dict[str, Any]:
-    """The pilot sweep; a lone pilot at batch 1 is a latency and no sweep."""
-    step_s = curve[0].step_s if curve else None
-    swept = len(curve) > 1
+    """The pilot sweep, where there was one."""
     return {
-        "ms_per_image_batch1": None if step_s is None else 1e3 * step_s,
-        "sweep": [dataclasses.asdict(pilot) for pilot in curve] if swept else None,
-        "batch_knee": batch.knee(curve) if swept else None,
+        "sweep": [dataclasses.asdict(pilot) for pilot in curve] or None,
+        "batch_knee": batch.knee(curve) if curve else None,
     }
 
 
@@ -240,10 +242,14 @@ class _Rig:
         workload.barrier()
         return workload.outputs()
 
-    def pilots(self, *, sweep: bool) -> list[Pilot]:
-        """The whole sweep, or batch 1 alone: the latency, which training has not."""
-        if not sweep:
-            return [self.pilot(1)] if self.cell.mode == "infer" else []
+    def latency(self, size: int, window: Window, curve: list[Pilot]) -> float | None:
+        """Seconds of a step at batch 1: the window's, the sweep's, or a short one's."""
+        if size == 1:
+            return window.step_s
+        return (curve[0] if curve else self.pilot(1)).step_s
+
+    def sweep(self) -> list[Pilot]:
+        """The pilot over batch sizes, batch 1 first."""
         on_host = self.backend.device_kind == "cpu"
         return batch.sweep(
             self.pilot,

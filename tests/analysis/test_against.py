@@ -158,6 +158,32 @@ def test_ours_over_a_peer_has_the_interval_the_right_way_round():
     assert "no ratio, logits differ" in ours_over(found, "timm")[0]
 
 
+def test_the_other_side_is_never_chosen_among_several():
+    """Two versions of torch: which of them was divided by would decide the ratio."""
+    two = [rows("torch", 50), rows("torch", 40, environment_id="older")]
+    found = ratios(rows("jax", 100), *two)["jax", "ours"]
+    assert found.value is None
+    assert found.certificate == (
+        "2 rows to divide by, which differ in environment_id; keep one with --where"
+    )
+    assert "none to torch: 2 rows" in comparison_table(frame(rows("jax", 100), *two))
+
+
+def test_a_swept_batch_is_not_divided_by_a_fixed_one():
+    swept = rows("torch", 50, batch_rule="auto")
+    assert set(ratios(rows("jax", 100), swept).values()) == {None}
+
+
+def test_a_side_that_never_finished_is_said():
+    alone = ours_over(frame(rows("torch", 100, peer="timm")), "timm")
+    assert alone == [
+        "ours over timm: Mixer-XXS/4 infer float32: no ratio, nothing of ours was "
+        "timed alike and finished"
+    ]
+    (line,) = ours_over(frame(rows("torch", 100)), "timm")
+    assert line == "ours over timm: no ratio, no row of timm's code finished"
+
+
 def test_the_table_says_why_there_is_no_ratio():
     wrong = [value + 0.1 for value in LOGITS]
     text = comparison_table(

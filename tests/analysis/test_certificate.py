@@ -139,8 +139,15 @@ def test_narrow_training_needs_its_logits_and_agrees_in_the_loss_as_far_as_it_ro
     ],
 )
 def test_outputs_count_where_every_repetition_has_them(last, kept):
-    found = shared_outputs([list(LOGITS), list(LOGITS), last])
+    found = shared_outputs([list(LOGITS), list(LOGITS), last], "float32")
     assert found == (list(LOGITS) if kept else None)
+
+
+def test_a_repetition_differs_by_no_more_than_its_dtype_rounds():
+    """In float32 a thousandth is another GELU; in bfloat16 it is one rounding."""
+    given = [list(LOGITS), list(LOGITS * 1.001)]
+    assert shared_outputs(given, "float32") is None
+    assert shared_outputs(given, "bfloat16") == list(LOGITS)
 
 
 # Planted in real networks ----------------------------------------------------------

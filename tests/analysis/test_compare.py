@@ -35,6 +35,7 @@ BASE = {
     "batch_size": 8,
     "git_sha": "aaaaaaaaaaaa",
     "git_dirty": False,
+    "probe_outputs": [0.5, -1.0, 2.0],
 }
 STEADY = (100.0, 100.1, 99.9, 100.2, 99.8)
 NOISY = (80.0, 120.0, 95.0, 105.0, 100.0)
@@ -188,6 +189,35 @@ def test_machines_are_compared_when_that_is_the_question():
 def test_frameworks_are_compared_when_that_is_the_question():
     found = compare(side(), side(scaled(2.0), framework="jax"), varied=["framework"])
     assert only(found).verdict == "faster" and "torch" not in only(found).cell
+
+
+@pytest.mark.parametrize(
+    ("theirs", "reason"),
+    [
+        ({"probe_outputs": None}, "outputs not recorded"),
+        ({"probe_outputs": [0.5, -1.0, 2.1]}, "logits differ"),
+        ({"macs": 5.0}, "macs: None and 5"),
+        ({"machine_id": "m2", "machine": "EPYC"}, "machine_id: m1 and m2"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("framework", "jax"), ("peer", "timm"), ("variant", "compile")],
+)
+def test_two_programs_without_a_certificate_have_no_ratio(
+    column, value, theirs, reason
+):
+    other = side(scaled(2.0), **{column: value, **theirs})
+    cell = only(compare(side(), other, varied=[column, "machine"]))
+    assert (cell.verdict, cell.ratio, cell.low) == ("invalid", None, None)
+    assert cell.reason.startswith(f"no certificate: {reason}")
+
+
+def test_a_repetition_that_computed_something_else_loses_the_ratio():
+    stray = side(STEADY[4:], framework="jax", probe_outputs=[0.5, -1.0, 2.001])
+    other = pd.concat([side(STEADY[:4], framework="jax"), stray], ignore_index=True)
+    cell = only(compare(side(), other, varied=["framework"]))
+    assert cell.verdict == "invalid" and "every repetition" in cell.reason
 
 
 def _told(found: Comparison):

@@ -114,7 +114,7 @@ Mixer-S/4  jax          1.23         1,384  n=1, within-run only  50.0 (10.0)   
 [2] measured, Xeon 8481C, vcpu, throughput not measured, 32 px, float32, trained on fractals, tested on fractals
 ViT-S/4    jax             —             —                     —  25.0 (10.0)     0.0123  —
 
-[1] img/sec/core: forward passes, batch picked by a pilot sweep and measured afresh, inputs resident on the device, protocol track, float32, layout NHWC, built as jit; median over n=1 fresh processes of each one's median block; no interval with fewer than 5 processes. Xeon 8481C, 2 x vcpu sharing each batch. jax 0.10.2, python 3.11.9; commit 0123456789ab.
+[1] img/sec/core: images per second over 2 x vcpu sharing each batch; forward passes, batch picked by a pilot sweep and measured afresh, inputs resident on the device, protocol track (each framework's default build for every family), float32, layout NHWC, built as jit; compilation and warm-up apart; median over n=1 fresh processes of each one's median block; no interval with fewer than 5 processes. Xeon 8481C. jax 0.10.2, python 3.11.9; commit 0123456789ab.
 
 [2] img/sec/core: not measured.
 
@@ -129,6 +129,13 @@ def _five(model: str, rate: float) -> list[dict]:
         infer(model, rate + r, repetition=r, samples=one)
         for r, one in enumerate(samples)
     ]
+
+
+def test_the_sentence_says_the_level_that_its_processes_reach():
+    five = comparison_table(frame(*_five("Mixer-S/4", 100.0)))
+    assert "; 93.75 % interval of order statistics" in five
+    both = [*_five("Mixer-S/4", 100.0), infer("Mixer-S/4", 105.0, repetition=5)]
+    assert "; 95 % interval of order statistics" in comparison_table(frame(*both))
 
 
 def test_the_interval_needs_five_processes():

@@ -129,7 +129,7 @@ def test_columns_agree_with_each_other():
     assert values["compile_s"] == 0.5
     assert values["peak_memory_bytes"] == GIB
     assert values["effective_precision"] == "float32"
-    assert backend.built == [1, 16]
+    assert backend.built == [16, 1]  # what is reported comes first
     assert kinds(values) == []
 
 
@@ -151,6 +151,22 @@ def test_training_counts_three_forward_passes_and_has_no_latency():
     assert backend.built == [16]
 
 
+def test_an_anchor_costs_its_window_alone():
+    values, backend = measured(role="anchor", batch_size=16)
+    assert (values["ms_per_image_batch1"], backend.built) == (None, [16])
+
+
+def test_a_window_at_batch_1_is_its_own_latency():
+    values, backend = measured(batch_size=1)
+    assert values["ms_per_image_batch1"] == 1e3 * values["step_s"]
+    assert backend.built == [1]
+
+
+def test_training_has_no_latency_after_a_sweep_either():
+    values, _ = measured(mode="train", sweep_max=16)
+    assert values["sweep"] and values["ms_per_image_batch1"] is None
+
+
 def test_an_automatic_batch_is_swept_picked_and_measured_again():
     values, backend = measured()
     # rates rise by 38, 24, 13, 7, 4 and then 1.9 and 1 %
@@ -165,7 +181,7 @@ def test_an_automatic_batch_is_swept_picked_and_measured_again():
 
 def test_the_pick_of_an_earlier_repetition_is_not_swept_again():
     values, backend = measured(picked_batch=64)
-    assert backend.built == [1, 64]
+    assert backend.built == [64, 1]
     assert values["batch_rule"] == "auto"
     assert values["batch_size"] == 64
     assert values["sweep"] is None
@@ -321,7 +337,9 @@ cell = Cell(mode=mode, model="Mixer-XXS/4", framework=framework, image_size=8,
             num_classes=3, batch_size=4, device="cpu")
 values = measure_cell(WorkItem(cell=cell, effort=Effort(window_s=0.3)),
                       backend.load(framework, "cpu"))
-heavy = {"pandas", "pyarrow", "scipy", "sklearn", "matplotlib"} & set(sys.modules)
+# dynamo takes seconds to import, and would be imported just before the window
+heavy = {"pandas", "pyarrow", "scipy", "sklearn", "matplotlib", "torch._dynamo"}
+heavy &= set(sys.modules)
 print(json.dumps([values, sorted(heavy)]))
 """
 
@@ -338,8 +356,10 @@ def test_a_real_cell_in_a_fresh_process(framework, mode):
     )
     assert done.returncode == 0, done.stderr
     values, heavy = json.loads(done.stdout.splitlines()[-1])
-    # scipy comes with jax itself; the rest would be ours
-    assert set(heavy) <= ({"scipy"} if framework == "jax" else set())
+    # scipy comes with jax, dynamo with torch's optimisers; the rest would be ours
+    theirs = {"scipy"} if framework == "jax" else set()
+    theirs |= {"torch._dynamo"} if mode == "train" else set()
+    assert set(heavy) <= theirs
     assert values["variant"] == {"jax": "jit", "torch": "eager"}[framework]
     assert (values["compile_s"] is None) == (framework == "torch")
     assert values["img_per_sec"] > 0
