@@ -49,7 +49,7 @@ def finish(summary: runner.Summary, plots: Path | None) -> int:
         return 1
     frame = results.read_results([summary.out, "published"], samples=True)
     measured = frame[frame["attempt_id"].isin(summary.attempts)]
-    print("\n\n".join(_print.comparison(measured, "table")))
+    print(_print.comparison(measured, "table"))
     print()
     for study in sorted(set(measured["study"])):
         rows = summary.out / summary.machine / f"{study}.parquet"
@@ -90,7 +90,7 @@ def _draw(frame: pd.DataFrame, folder: Path) -> None:
     from bench.plots import gallery
 
     measured = frame[frame["source"] == "measured"]
-    text = "\n\n".join(_print.comparison(measured, "github"))
+    text = _print.comparison(measured, "github")
     drawn = gallery.draw_all(frame, folder)
     page = folder / "table.md"
     page.write_text(text + "\n", encoding="utf-8")
