@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from bench import forecast, ordering, results, runner
+from bench import asked, forecast, ordering, results, runner
 from bench.cli import _print
 from bench.specs import Study
 from bench.units import duration, percent, significant
@@ -34,6 +34,7 @@ def measure(
             executor=executor,
             retry_failed=retry_failed,
             reuse=reuse,
+            command=asked.line(sys.argv[1:]),
             on_start=shown.start,
             on_item=shown.item,
             on_wait=_print.note,

@@ -81,7 +81,7 @@ def rests_on(side: Evidence) -> list[str]:
             kinds.setdefault(finding.about, []).append(finding)
         parts = [_told(about, where, alike) for about, alike in kinds.items()]
         lines.append(f"{where}: {'. '.join(parts)}.")
-    note = side.verdict != "untested" and side.note
+    note = "" if side.verdict == "untested" else side.note
     return [*lines, f"Left out: {note}."] if note else lines
 
 
