@@ -21,7 +21,7 @@ DATA = ("csv", "json")
 
 _RATE = record.SCHEMA.field("img_per_sec_core").metadata[b"unit"].decode()
 _DAYS = record.SCHEMA.field("core_days_measured").metadata[b"unit"].decode()
-_UNITS = {
+_UNITS: dict[str, str] = {
     "image_size": "px",
     "batch_size": "image",
     "img_per_sec_core_low": _RATE,
