@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench import record
+from bench import asked, record
 from bench.errors import ResultsError
 from bench.specs import Cell
 
@@ -51,6 +51,8 @@ def to_schema(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
     for item in schema:  # null: what an old file lacks, or meant otherwise
         if item.name in changed:
             columns.append(pa.nulls(table.num_rows, item.type))
+        elif item.name == "command" and item.name in table.schema.names:
+            columns.append(_commands(table))
         elif item.name in table.schema.names:
             columns.append(table[item.name].cast(item.type))
         elif (
@@ -60,6 +62,16 @@ def to_schema(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
         else:
             columns.append(pa.nulls(table.num_rows, item.type))
     return pa.table(columns, schema=schema)
+
+
+def _commands(table: pa.Table) -> pa.ChunkedArray:
+    """The commands, less the output folders that rows told until version 9."""
+    column = table["command"].cast(pa.string()).combine_chunks().dictionary_encode()
+    words = [
+        text and asked.without_places(text) for text in column.dictionary.to_pylist()
+    ]
+    found = pa.array(words, pa.string()).take(column.indices)
+    return pa.chunked_array([found])
 
 
 def _default(table: pa.Table, item: pa.Field) -> pa.Array:

@@ -152,7 +152,7 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("git_sha", pa.string(), "", "commit of the code, or null"),
     ("git_dirty", pa.bool_(), "", "uncommitted changes"),
     ("executor", pa.string(), "", "process (a fresh one per attempt) or inline"),
-    ("command", pa.string(), "", "command line that asked for it"),
+    ("command", pa.string(), "", "command line that asks for it, less output folders"),
     ("predicted_s", pa.float64(), "s", "forecast of finished_at - started_at"),
     ("predicted_core_days", pa.float64(), "core-day", "forecast of core_days_measured"),
     ("predicted_from", pa.string(), "", "same cell, same step or probe; null: none"),

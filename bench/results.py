@@ -221,12 +221,36 @@ def read(
             continue
         path = Path(name)
         if path.is_dir():
-            reading = read_files(sorted(path.rglob("*.parquet")), schema)
+            files, closed = _files_below(path)
+            reading = read_files(files, schema)
             tables.append(reading.table)
-            aside += reading.set_aside
+            aside += [*closed, *reading.set_aside]
         else:
             tables.append(_read_one(path, schema))
     return Reading(once(pa.concat_tables(tables or [schema.empty_table()])), aside)
+
+
+def _files_below(folder: Path) -> tuple[list[Path], list[str]]:
+    """Its parquet files, and a line for each folder inside that may not be read.
+
+    Listing alone would find a folder without read right empty, and so no rows.
+    """
+    closed: list[str] = []
+
+    def tell(error: OSError) -> None:
+        if isinstance(error, PermissionError):
+            message = _cannot("read", Path(error.filename), error)
+            if Path(error.filename) == folder:
+                raise ResultsError(message) from error
+            closed.append(message)
+
+    found = [
+        Path(parent) / name
+        for parent, _, names in os.walk(folder, onerror=tell)
+        for name in names
+        if name.endswith(".parquet")
+    ]
+    return sorted(found), closed
 
 
 def read_files(files: Iterable[Path], schema: pa.Schema = record.SCHEMA) -> Reading:
@@ -275,7 +299,14 @@ def read_each(paths: Iterable[str | os.PathLike[str]]) -> Reading:
     """Every row behind `paths` as often as it stands there: for a merge to compare."""
     tables, aside = [], []
     for path in map(Path, paths):
-        for file in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
+        if path.name == "published" and not path.exists():
+            raise ResultsError(
+                "published: these rows ship with mixer-bench and stand beside any file "
+                "that is read; leave the word out"
+            )
+        files, closed = _files_below(path) if path.is_dir() else ([path], [])
+        aside += closed
+        for file in files:
             try:
                 tables.append(_read_one(file))
             except ResultsError as error:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shlex
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +15,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench import (
+    asked,
+    checkpoints,
+    executors,
+    forecast,
+    machine,
+    models,
+    results,
+    studies,
+)
 from bench import backend as backends
-from bench import checkpoints, executors, forecast, machine, models, results, studies
 from bench.errors import StudyError
 from bench.history import History
 from bench.lineage import Lineage, check_files
@@ -65,6 +72,7 @@ def run_study(
     executor: str = "process",
     retry_failed: bool = False,
     reuse: str = "strict",
+    command: str | None = None,
     on_start: Callable[[Plan], None] = lambda plan: None,
     on_item: Callable[[Progress], None] = lambda progress: None,
     on_wait: Callable[[str], None] = lambda message: None,
@@ -78,6 +86,7 @@ def run_study(
         retry_failed: run only the items whose last attempt failed.
         reuse: which finished rows stand: `strict` (same hardware and environment),
             `machine` (same hardware) or `any`.
+        command: the command line that the rows tell; else `run` with a study's path.
         on_start, on_item, on_wait: called with the plan, after each item, and while
             another process holds the device.
 
@@ -94,6 +103,7 @@ def run_study(
     plan = make_plan(
         made, folder, executor=executor, retry_failed=retry_failed, reuse=reuse
     )
+    plan = dataclasses.replace(plan, command=command or _command(study))
     on_start(plan)
     summary = Summary(made, plan.host.name, folder, reused=len(plan.reused))
     try:
@@ -105,6 +115,10 @@ def run_study(
     history = _history(folder, plan.host, plan.environments, reuse)
     summary.attempts = history.attempts({cell.cell_id for cell in made.every_cell})
     return summary
+
+
+def _command(study: str | Study) -> str | None:
+    return None if isinstance(study, Study) else asked.line(["run", study])
 
 
 # Planning --------------------------------------------------------------------
@@ -127,6 +141,8 @@ class Plan:
     known: list[forecast.Row]
     """Finished rows of this machine: what forecasts are made from."""
     sitting_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    command: str | None = None
+    """What a stranger runs to measure the same; null where no command line asked."""
 
 
 def make_plan(
@@ -325,7 +341,7 @@ def _row(
         "executor": plan.executor,
         "precision_goal": item.effort.precision,
         "window_goal_s": item.effort.window_s,
-        "command": shlex.join(["mixer-bench", *sys.argv[1:]]),
+        "command": plan.command,
         "batch_rule": "auto" if item.cell.batch_size == "auto" else "fixed",
         **_predicted(forecast.forecast(item, plan.known)),
         **values,

@@ -62,13 +62,25 @@ def call(capsys, *arguments):
 
 
 def test_nothing_changed_is_0_and_slower_is_1(capsys, here):
-    code, out, _ = call(capsys, "compare", "a", "a")
+    write(here / "c", "three")
+    code, out, _ = call(capsys, "compare", "a", "c")
     assert code == 0 and "1 same; 0 regressions beyond 2 %" in out
     assert "same code, versions, flags and machine" in out
     code, out, _ = call(capsys, "compare", "a", "b")
     assert code == 1 and "1 slower; 1 regression beyond 2 %" in out
     assert out.index("git_sha") < out.index("slower")
     assert call(capsys, "compare", "b", "a")[0] == 0
+
+
+@pytest.mark.parametrize("sides", [("a", "a"), ("both", "b"), ("a", "both")])
+def test_a_row_on_both_sides_is_refused(capsys, here, sides):
+    call(capsys, "merge", "a", "b", "-o", "both.parquet")
+    names = ["both.parquet@environment_id=e1" if n == "both" else n for n in sides]
+    if sides == ("both", "b"):
+        names[0] = "both.parquet@environment_id=e2"
+    code, out, err = call(capsys, "compare", *names)
+    assert (code, out) == (2, "") and len(err.splitlines()) == 1
+    assert "A and B share 5 of B's 5 attempts" in err and "apart, as in" in err
 
 
 def test_the_accepted_slowdown_decides_the_exit_code(capsys, here):

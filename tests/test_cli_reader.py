@@ -215,8 +215,18 @@ def test_a_pivot_has_a_column_for_each_value(capsys, two_dtypes):
     )
     assert code == 0
     head, line = out.strip().splitlines()[:2]
-    assert head == "group,model,dtype bfloat16,dtype float32"
-    assert line == ",Mixer-B/16,8.16,5.10"
+    rate = "(image/s/core)"
+    assert (
+        head
+        == f"group,mode,model,dtype bfloat16 {rate},dtype float32 {rate},attempt_ids"
+    )
+    cells = line.split(",")
+    assert cells[:3] == ["", "infer", "Mixer-B/16"]
+    assert [float(cell) for cell in cells[3:5]] == [
+        pytest.approx(8.16),
+        pytest.approx(5.1),
+    ]
+    assert len(cells[5].split(";")) == 10
 
 
 NO_PIVOT = [

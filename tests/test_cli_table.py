@@ -27,8 +27,9 @@ def test_a_selection_is_one_comparison_table(capsys):
     )
     rows = json.loads(out)["rows"]
     assert code == 0 and {row["model"].split("-")[0] for row in rows} == {"Mixer"}
-    jft = [r for r in rows if "trained on JFT-300M" in r["comparable rows"]]
-    scores = [float(row["top-1 % (chance)"]) for row in jft]
+    jft = [row for row in rows if row["pretrain_dataset"] == "JFT-300M"]
+    assert all("trained on JFT-300M" in row["group"] for row in jft)
+    scores = [row["top1"] for row in jft]
     assert scores == sorted(scores, reverse=True)
     assert all(row["attempt_ids"][0].startswith("published:") for row in rows)
 
@@ -48,10 +49,14 @@ def test_bibtex_alone(capsys):
     assert keys == ["tolstikhin2021mixer", "rw2019timm"]
 
 
-def test_without_a_selection_the_papers_tables_stand_as_printed(capsys):
+def test_without_a_selection_the_papers_tables_and_the_rest_are_one_document(capsys):
+    _, out, _ = call(capsys, "published", "--format", "json")
+    rows = json.loads(out)["rows"]  # it parses: several tables, one document
+    tables = [row.get("table") for row in rows]
+    assert tables.count("mixer-table2") == 10 and tables.count("mixer-table3") == 26
     _, out, _ = call(capsys, "published", "--format", "csv")
-    first = out.split("\n\n")[0].splitlines()
-    assert next(csv.reader(first))[1:3] == ["model", "ImNet top-1"]
+    lines = list(csv.DictReader(out.splitlines()))
+    assert len(lines) == len(rows) and len({len(line) for line in lines}) == 1
 
 
 BAD = [
@@ -60,6 +65,7 @@ BAD = [
     (["--where", "family=resnext"], "no row has family=resnext; present: attention"),
     (["--where", "family=vit", "--where", "family=mixer"], "family is given twice"),
     (["--where", "image_size=big"], "image_size=big: give a number"),
+    (["--format", "xml"], "--format: unknown format 'xml'; known: table, github"),
     (["--sort", "speed"], "--sort: unknown column 'speed'"),
     (["--layout", "ieee"], "--layout: unknown layout 'ieee'; known: comparison, paper"),
     (["--layout", "paper"], "no finished measured row"),

@@ -46,7 +46,7 @@ LAYERS = [
     ["specs"],
     ["identity"],
     ["compile_cache"],
-    ["units", "errors", "cores", "hlo", "_shipped"],
+    ["units", "errors", "cores", "hlo", "asked", "_shipped"],
 ]
 FRAMEWORK_PACKAGES = {
     "jax": "_jax.py",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -96,3 +99,38 @@ def test_damaged_files_in_a_folder_are_set_aside_and_a_named_one_refused(tmp_pat
     assert found.rows == 1 and len(found.set_aside) == 2
     with pytest.raises(ResultsError, match="not a parquet file"):
         merging.merge([a / "bad.parquet"], tmp_path / "d.parquet")
+
+
+def test_the_published_rows_need_no_merging(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    a = write(tmp_path / "a", "A", "1")
+    with pytest.raises(ResultsError, match=r"ship with.*leave the word out"):
+        merging.merge([str(a), "published"], tmp_path / "new.parquet")
+    assert not (tmp_path / "new.parquet").exists()
+
+
+@pytest.mark.parametrize("closed", ["results", "results/A/s"])
+def test_a_folder_without_read_right_is_not_an_empty_one(closed, tmp_path, monkeypatch):
+    write(tmp_path / "results", "A", "1")
+    write(tmp_path / "results", "B", "2")
+    listing = os.scandir
+
+    def scandir(path):  # root, as in a container, may read anything
+        if Path(path) == tmp_path / closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    if closed == "results":
+        with pytest.raises(ResultsError, match=r"results: cannot read: Permission den"):
+            results.read(tmp_path / "results")
+        return
+    for reading in (
+        results.read(tmp_path / "results"),
+        results.read_each([tmp_path / "results"]),
+    ):
+        assert reading.table["attempt_id"].to_pylist() == ["2"]
+        (message,) = reading.set_aside
+        assert message.startswith(
+            f"{tmp_path / closed}: cannot read: Permission denied"
+        )

@@ -132,6 +132,7 @@ def compare(
             pd.concat([pair.a, pair.b]), "img_per_sec_core", across=tuple(across)
         )
         _require_one_environment(pair)
+        _require_apart(pair)
     cells = [pair for pair in pairs if not pair.cell.startswith(_ANCHOR)]
     anchors = [pair for pair in pairs if pair.cell.startswith(_ANCHOR)]
     return Comparison(
@@ -212,6 +213,17 @@ def _require_one_environment(pair: _Pair) -> None:
                 f"({', '.join(found)}); keep one, "
                 f"as in {side}@environment_id={found[0]}"
             )
+
+
+def _require_apart(pair: _Pair) -> None:
+    """Refuse rows that stand on both sides: a thing is the same as itself, always."""
+    both = set(pair.a["attempt_id"].dropna()) & set(pair.b["attempt_id"].dropna())
+    if both:
+        raise ResultsError(
+            f"{pair.cell}: A and B share {len(both)} of B's {len(pair.b)} attempts; "
+            "no row can speak for both sides; give two files, or choose rows of one "
+            "apart, as in A@git_sha=1a2b"
+        )
 
 
 # Judging ---------------------------------------------------------------------

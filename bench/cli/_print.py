@@ -148,20 +148,20 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in row.items()} for row in plain.to_dict("records")]
 
 
-def comparison(
-    rows: pd.DataFrame,
-    fmt: str,
-    baseline: str | None = None,
-    sort: str = "img_per_sec_core",
-) -> list[str]:
+def comparison(rows: pd.DataFrame, fmt: str) -> str:
     """The comparison tables that rows allow: inference first, then training."""
-    from bench.report import tables
+    from bench.report.tables import comparison_grids
 
-    return [table(grid, fmt) for grid in tables.comparison_grids(rows, baseline, sort)]
+    return tables(comparison_grids(rows), fmt)
 
 
 def table(grid: Grid, fmt: str) -> str:
     """A table, as wide as the terminal allows."""
+    return tables([grid], fmt)
+
+
+def tables(grids: Sequence[Grid], fmt: str) -> str:
+    """Tables below each other; as data, one document."""
     from bench.report import markup
 
-    return markup.render(grid, fmt, width(PIPED))
+    return markup.render_all(grids, fmt, width(PIPED))

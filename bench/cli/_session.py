@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from bench import forecast, ordering, results, runner
+from bench import asked, forecast, ordering, results, runner
 from bench.cli import _print
 from bench.specs import Study
 from bench.units import duration, percent, significant
@@ -34,6 +34,7 @@ def measure(
             executor=executor,
             retry_failed=retry_failed,
             reuse=reuse,
+            command=asked.line(sys.argv[1:]),
             on_start=shown.start,
             on_item=shown.item,
             on_wait=_print.note,
@@ -49,7 +50,7 @@ def finish(summary: runner.Summary, plots: Path | None) -> int:
         return 1
     frame = results.read_results([summary.out, "published"], samples=True)
     measured = frame[frame["attempt_id"].isin(summary.attempts)]
-    print("\n\n".join(_print.comparison(measured, "table")))
+    print(_print.comparison(measured, "table"))
     print()
     for study in sorted(set(measured["study"])):
         rows = summary.out / summary.machine / f"{study}.parquet"
@@ -90,7 +91,7 @@ def _draw(frame: pd.DataFrame, folder: Path) -> None:
     from bench.plots import gallery
 
     measured = frame[frame["source"] == "measured"]
-    text = "\n\n".join(_print.comparison(measured, "github"))
+    text = _print.comparison(measured, "github")
     drawn = gallery.draw_all(frame, folder)
     page = folder / "table.md"
     page.write_text(text + "\n", encoding="utf-8")

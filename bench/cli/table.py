@@ -14,6 +14,8 @@ from bench.errors import ResultsError, StudyError, unknown
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.report.markup import Grid
+
 LAYOUTS = ("comparison", "paper")
 
 
@@ -55,37 +57,47 @@ def command(
     Measured and imported rows stand in one table, in groups of their own: every group
     is of one source, and no ratio spans two.
     """
-    if layout not in LAYOUTS:
-        raise StudyError(f"--layout: {unknown('layout', layout, LAYOUTS)}")
-    if layout == "paper" and (baseline or sort):
-        raise StudyError("--layout paper: takes neither --baseline nor --sort")
-    _check_pivot(pivot, value, baseline or sort or layout != "comparison")
-    given = (pivot, baseline, sort, layout != "comparison", format != "table")
-    if bib and any(given):
+    _check(format, layout, pivot, value, baseline or sort)
+    if bib and any((pivot, baseline, sort, layout != "comparison", format != "table")):
         raise StudyError("--bib: prints BibTeX alone; give it with rows and --where")
     if baseline is not None:
         baseline = models.canonical_name(baseline)
     frame = _rows(rows, where or [])
     if bib:
-        parts = [_bibtex(frame)]
-    elif pivot is not None:
-        parts = _pivoted(frame, pivot, value or "img_per_sec_core", format)
-    elif layout == "paper":
-        from bench.report.layout import layout_table
-
-        parts = [layout_table(frame, format)]
-    elif where or sort:
-        parts = _print.comparison(frame, format, baseline, sort or "img_per_sec_core")
-    else:
-        parts = _as_they_stand(frame, format, baseline)
-    if not parts:
-        raise ResultsError(f"{', '.join(rows)}: no rows; nothing to tabulate")
-    print("\n\n".join(parts))
-    if bib:
+        print(_bibtex(frame))
         return
-    measured = frame[frame["source"] == "measured"]
-    for line in _print.drift_lines(measured):
+    if pivot is not None:
+        grids = _pivoted(frame, pivot, value or "img_per_sec_core")
+    elif layout == "paper":
+        grids = _in_the_papers_layout(frame)
+    else:
+        grids = _side_by_side(frame, bool(where or sort), baseline, sort)
+    if not grids:
+        raise ResultsError(f"{', '.join(rows)}: no rows; nothing to tabulate")
+    print(_print.tables(grids, format))
+    for line in _print.drift_lines(frame[frame["source"] == "measured"]):
         _print.note(line)
+
+
+def _check(
+    fmt: str, layout: str, pivot: str | None, value: str | None, ranked: str | None
+) -> None:
+    """Refuse what cannot go together, before anything is read."""
+    from bench.report import markup
+    from bench.report import pivot as pivots
+
+    if fmt not in markup.FORMATS:
+        raise StudyError(f"--format: {unknown('format', fmt, markup.FORMATS)}")
+    if layout not in LAYOUTS:
+        raise StudyError(f"--layout: {unknown('layout', layout, LAYOUTS)}")
+    if layout == "paper" and ranked:
+        raise StudyError("--layout paper: takes neither --baseline nor --sort")
+    if value is not None and pivot is None:
+        raise StudyError(f"--value: {value}: goes with --pivot COLUMN")
+    if pivot is not None and (ranked or layout != "comparison"):
+        raise StudyError("--pivot: takes neither --baseline, --sort nor --layout")
+    if pivot is not None:
+        pivots.check(pivot, value or "img_per_sec_core")
 
 
 def _rows(names: list[str], where: list[str]) -> pd.DataFrame:
@@ -99,42 +111,44 @@ def _rows(names: list[str], where: list[str]) -> pd.DataFrame:
     return select.where(frame, wanted, "--where")
 
 
-def _check_pivot(pivot: str | None, value: str | None, other: object) -> None:
-    if value is not None and pivot is None:
-        raise StudyError(f"--value: {value}: goes with --pivot COLUMN")
-    if pivot is not None and other:
-        raise StudyError("--pivot: takes neither --baseline, --sort nor --layout")
-
-
-def _pivoted(frame: pd.DataFrame, column: str, value: str, fmt: str) -> list[str]:
+def _pivoted(frame: pd.DataFrame, column: str, value: str) -> list[Grid]:
     """Inference with all that was trained, then training steps."""
-    from bench.report import pivot
+    from bench.report.pivot import pivot_grid
 
     stepped = frame["mode"].eq("train").fillna(False).astype(bool)
     if value != "img_per_sec_core" or stepped.all():
         mode = "train" if stepped.all() else "infer"
-        return [_print.table(pivot.pivot_grid(frame, column, value, mode), fmt)]
-    grids = [pivot.pivot_grid(frame[~stepped], column, value, "infer")]
+        return [pivot_grid(frame, column, value, mode)]
+    grids = [pivot_grid(frame[~stepped], column, value, "infer")]
     if stepped.any():
-        grids.append(pivot.pivot_grid(frame[stepped], column, value, "train"))
-    return [_print.table(grid, fmt) for grid in grids]
+        grids.append(pivot_grid(frame[stepped], column, value, "train"))
+    return grids
 
 
-def _as_they_stand(frame: pd.DataFrame, fmt: str, baseline: str | None) -> list[str]:
-    """The paper's tables as printed, then measured and imported rows, grouped apart."""
-    from bench.report import paper
+def _in_the_papers_layout(frame: pd.DataFrame) -> list[Grid]:
+    from bench.report.layout import layout_grid
+
+    return [layout_grid(frame)]
+
+
+def _side_by_side(
+    frame: pd.DataFrame, chosen: bool, baseline: str | None, sort: str | None
+) -> list[Grid]:
+    """The paper's tables as printed, unless rows of them were chosen; then the rest."""
+    from bench.report import paper, tables
 
     printed = frame["source"] == "published"
     published, others = frame[printed], frame[~printed]
+    if chosen:
+        published, others = frame[:0], frame
     if baseline is not None and not len(others):
         raise StudyError(
             "--baseline: the paper's tables are printed as they stand; "
             "give it with measured rows, or choose rows with --where"
         )
-    parts = []
-    if len(published):
-        parts += [paper.paper_table(published, number, fmt) for number in (2, 3)]
-    return parts + _print.comparison(others, fmt, baseline)
+    papers = [paper.paper_grid(published, n) for n in (2, 3) if len(published)]
+    rest = tables.comparison_grids(others, baseline, sort or "img_per_sec_core")
+    return [*papers, *rest]
 
 
 def _bibtex(frame: pd.DataFrame) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench import machine, results, runner
+from bench import asked, machine, results, runner
 from bench.backend import check_framework
 from bench.cli import _print
 from bench.errors import MissingPackage, ResultsError, StudyError, unknown
@@ -114,7 +115,13 @@ def _measured(cells: list[Finished], out: Path, rows: str) -> pd.DataFrame:
             repetitions=5,
             effort=_effort(mode_cells[0]),
         )
-        runner.run_study(study, out=folder, on_item=_progress, on_wait=_print.note)
+        runner.run_study(
+            study,
+            out=folder,
+            command=asked.line(sys.argv[1:]),
+            on_item=_progress,
+            on_wait=_print.note,
+        )
     _print.note(f"new rows in {folder}")
     return results.read_results(folder, samples=True)
 

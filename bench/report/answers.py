@@ -63,22 +63,13 @@ def verdict(side: Evidence) -> str:
 def said(side: Evidence) -> str:
     """The verdict, and where it holds if places disagree; else why there is none."""
     if side.verdict == "untested":
-        return ": ".join(part for part in (side.verdict, _why_open(side)) if part)
+        return ": ".join(part for part in (side.verdict, side.note) if part)
     told = {where: verdict_of(f) for where, f in by_where(side.findings).items()}
     parts = []
     for word in ("contradicted", "supported"):
         places = [where for where, each in told.items() if each == word]
         parts += [f"{word} on {'; '.join(places)}"] if places else []
     return " / ".join(parts)
-
-
-def _why_open(side: Evidence) -> str:
-    """Why numbers give no verdict; without numbers, why there are none."""
-    if not side.findings:
-        return side.note
-    if all(finding.low is None for finding in side.findings):
-        return "too few runs for an interval; give five"
-    return "no interval lies wholly on one side"
 
 
 def rests_on(side: Evidence) -> list[str]:
@@ -90,7 +81,7 @@ def rests_on(side: Evidence) -> list[str]:
             kinds.setdefault(finding.about, []).append(finding)
         parts = [_told(about, where, alike) for about, alike in kinds.items()]
         lines.append(f"{where}: {'. '.join(parts)}.")
-    note = side.findings and side.note
+    note = "" if side.verdict == "untested" else side.note
     return [*lines, f"Left out: {note}."] if note else lines
 
 

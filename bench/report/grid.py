@@ -1,11 +1,14 @@
 """A table before it is written: columns, groups of rows, sentences below.
 
-Cells are text already: nothing rounds, guesses a type or drops a character.
+Cells are text already: nothing rounds, guesses a type or drops a character. Beside them
+stand the same lines as numbers, for the formats of programs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 DASH = "—"
 
@@ -21,14 +24,9 @@ class Column:
     title: str
     text: bool = False
     optional: bool = False
-    """Left out for people where it holds dashes alone; data formats keep it."""
-    data_only: bool = False
-    """Kept for programs; a note tells people what it holds."""
-
-    @property
-    def name(self) -> str:
-        """The title, or `model` for the blank first heading of a paper's table."""
-        return self.title or "model"
+    """Left out where it holds dashes alone."""
+    told: bool = False
+    """Left out, as the heading or a note tells what it holds."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,8 @@ class Group:
 
     heading: str
     rows: list[list[str]]
-    behind: list[list[str]] = field(default_factory=list)
-    """For each row the attempts that it is made of; json carries them."""
+    facts: list[dict[str, Any]] = field(default_factory=list)
+    """For each row its numbers and attempts, by name: what csv and json hold."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +46,10 @@ class Grid:
     columns: list[Column]
     groups: list[Group]
     notes: list[str] = field(default_factory=list)
-    group_title: str = "group"
-    """Name of the column that holds the headings in csv and json."""
     cites: list[str] = field(default_factory=list)
     """Keys of the papers behind published rows; latex cites them."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Units of facts whose names are not those of record columns."""
 
 
 def for_people(grid: Grid) -> Grid:
@@ -60,7 +58,7 @@ def for_people(grid: Grid) -> Grid:
     kept = [
         place
         for place, column in enumerate(grid.columns)
-        if not column.data_only
+        if not column.told
         and not (column.optional and all(row[place] == DASH for row in rows))
     ]
     groups = [

@@ -18,6 +18,7 @@ from bench.analysis.join import model_rows
 from bench.analysis.key import by_key, equal, plain
 from bench.errors import UserError
 from bench.report.citation import citation
+from bench.report.facts import ids, speed
 from bench.report.markup import DASH, Column, Grid, Group, render
 from bench.units import percent, significant
 
@@ -32,6 +33,11 @@ _ONE_LINE = (
 
 def layout_table(rows: pd.DataFrame, fmt: str = "table") -> str:
     """Table 3 of the paper, filled from measured rows."""
+    return render(layout_grid(rows), fmt)
+
+
+def layout_grid(rows: pd.DataFrame) -> Grid:
+    """The same before it is written."""
     models = ours(model_rows(rows[equal(rows, "source", "measured")]))
     if models.empty:
         raise UserError(
@@ -46,11 +52,13 @@ def layout_table(rows: pd.DataFrame, fmt: str = "table") -> str:
         start=1,
     ):
         ranked = part.sort_values(_SORT, ascending=_ORDER, kind="stable")
-        lines = [_line(rows, tested) for rows in _by_lineage(ranked)]
-        groups.append(Group(f"[{number}] {_heading(key)}", lines))
+        alike = list(_by_lineage(ranked))
+        lines = [_line(rows, tested) for rows in alike]
+        told = [_facts(rows, tested) for rows in alike]
+        groups.append(Group(f"[{number}] {_heading(key)}", lines, told))
         notes.append(f"[{number}] {citation(part)}")
     notes += _evaluations(models) + _without_mean(models)
-    return render(Grid(_columns(models, tested), groups, notes, "pre-training"), fmt)
+    return Grid(_columns(models, tested), groups, notes)
 
 
 def _descendants(models: pd.DataFrame) -> pd.DataFrame:
@@ -123,12 +131,16 @@ def _one_track(models: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def _columns(models: pd.DataFrame, tested: list[tuple[str, str]]) -> list[Column]:
+def _names(tested: list[tuple[str, str]]) -> list[str]:
+    """The test sets by name, with the split where one name has two."""
     sets = [name for name, _ in tested]
-    accuracies = [
-        f"{name} {split} top-1" if sets.count(name) > 1 else f"{name} top-1"
-        for name, split in tested
+    return [
+        f"{name} {split}" if sets.count(name) > 1 else name for name, split in tested
     ]
+
+
+def _columns(models: pd.DataFrame, tested: list[tuple[str, str]]) -> list[Column]:
+    accuracies = [f"{name} top-1" for name in _names(tested)]
     kinds = [str(kind) for kind in models["core_kind"].dropna().unique()]
     cost = f"{kinds[0]} core-days" if len(kinds) == 1 else "core-days"
     titles = ["Image size", "Pre-Train Epochs", *(accuracies or ["top-1"])]
@@ -143,13 +155,40 @@ def _heading(key: Mapping[str, Any]) -> str:
     return ", ".join([*words, str(key["machine"]), str(key["dtype"])])
 
 
+_MEANS = ("real_top1", "avg5_top1")
+_IS = (
+    *("source", "machine", "core_kind", "dtype", "track", "pretrain_dataset", "model"),
+    *("framework", "variant", "image_size", "batch_size", "epochs"),
+)
+
+
+def _means(rows: list[dict[str, Any]]) -> dict[str, float | None]:
+    """ReaL and Avg 5, each from the row of the line that has it."""
+    return {
+        name: next((one[name] for one in rows if one[name] is not None), None)
+        for name in _MEANS
+    }
+
+
+def _facts(rows: list[dict[str, Any]], tested: list[tuple[str, str]]) -> dict[str, Any]:
+    """The numbers of a line, and every attempt behind it."""
+    row = rows[0]
+    top1 = {_test_set(one): one["top1"] for one in rows}
+    names = [f"top1 {name}" for name in _names(tested)]
+    return {
+        **{name: row[name] for name in _IS},
+        **dict(zip(names, map(top1.get, tested), strict=True)),
+        **_means(rows),
+        **speed(row),
+        **{name: row[name] for name in ("core_days", "core_days_kind")},
+        "attempt_ids": ids(rows),
+    }
+
+
 def _line(rows: list[dict[str, Any]], tested: list[tuple[str, str]]) -> list[str]:
     row = rows[0]
     top1 = {_test_set(one): one["top1"] for one in rows}
-    means = [
-        next((one[name] for one in rows if one[name] is not None), None)
-        for name in ("real_top1", "avg5_top1")
-    ]
+    means = _means(rows).values()
     accuracies = [top1.get(one) for one in tested] or [None]
     mark = "(‡)" if row["core_days_kind"] == "extrapolated" else ""
     cost, rate = row["core_days"], row["img_per_sec_core"]

@@ -1,21 +1,20 @@
-"""A table with group headings and notes, written in the formats people paste.
+"""Tables with group headings and notes, written in the formats people paste.
 
-Cells are text already: nothing here rounds, guesses a type or drops a character.
+Cells are text already: nothing here rounds, guesses a type or drops a character. What
+programs read is written by `bench.report.data`.
 """
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import itertools
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tabulate import tabulate
 
 from bench.errors import UserError, unknown
+from bench.report.data import DATA, document
 from bench.report.grid import DASH as DASH
 from bench.report.grid import Best as Best
 from bench.report.grid import Column as Column
@@ -31,11 +30,19 @@ def render(grid: Grid, fmt: str, width: int | None = None) -> str:
     `width` is for `table` alone: where the whole is wider, each group stands on its own
     with the columns that it needs, and long text is broken.
     """
+    return render_all([grid], fmt, width)
+
+
+def render_all(grids: Sequence[Grid], fmt: str, width: int | None = None) -> str:
+    """Several tables below each other; as data, one document with the lines of all."""
     if fmt not in FORMATS:
         raise UserError(unknown("table format", fmt, FORMATS))
+    if fmt in DATA:
+        return document(grids, fmt)
+    shown = [for_people(grid) for grid in grids]
     if fmt == "table" and width is not None:
-        return within(for_people(grid), width)
-    return FORMATS[fmt](grid if fmt in _DATA else for_people(grid))
+        return "\n\n".join(within(grid, width) for grid in shown)
+    return "\n\n".join(_WRITERS[fmt](grid) for grid in shown)
 
 
 def _github(grid: Grid) -> str:
@@ -136,43 +143,14 @@ def _html_rows(grid: Grid, sides: Mapping[bool, str]) -> Iterator[str]:
         yield "</tbody>"
 
 
-def _csv(grid: Grid) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([grid.group_title, *(column.name for column in grid.columns)])
-    for group in grid.groups:
-        writer.writerows([group.heading, *row] for row in group.rows)
-    return out.getvalue().rstrip("\n")
-
-
-def _json(grid: Grid) -> str:
-    titles = [column.name for column in grid.columns]
-    rows: list[dict[str, object]] = [
-        {grid.group_title: group.heading, **dict(zip(titles, row, strict=True))}
-        for group in grid.groups
-        for row in group.rows
-    ]
-    behind = [attempts for group in grid.groups for attempts in group.behind]
-    if behind:
-        rows = [
-            {**row, "attempt_ids": attempts}
-            for row, attempts in zip(rows, behind, strict=True)
-        ]
-    made = {"rows": rows, "notes": grid.notes}
-    return json.dumps(made, ensure_ascii=False, indent=2)
-
-
-FORMATS: dict[str, Callable[[Grid], str]] = {
+_WRITERS: dict[str, Callable[[Grid], str]] = {
     "table": plain,
     "github": _github,
     "latex": _latex,
     "html": _html,
-    "csv": _csv,
-    "json": _json,
 }
 
-_DATA = ("csv", "json")
-"""Formats for programs: every column, always."""
+FORMATS = (*_WRITERS, *DATA)
 
 _LATEX = {
     "\\": r"\textbackslash{}",

@@ -80,6 +80,11 @@ def paper_table(rows: pd.DataFrame, number: int, fmt: str = "github") -> str:
     Cells are the printed text. Table 3 marks extrapolated core-days with (‡) and rows
     by personal communication with (☎); Table 2 prints no marks.
     """
+    return render(paper_grid(rows, number), fmt)
+
+
+def paper_grid(rows: pd.DataFrame, number: int) -> Grid:
+    """The same before it is written; its facts hold numbers beside the printed text."""
     if number not in _LAYOUTS:
         raise UserError(f"unknown paper table {number}; known: 2, 3")
     layout = _LAYOUTS[number]
@@ -94,14 +99,35 @@ def paper_table(rows: pd.DataFrame, number: int, fmt: str = "github") -> str:
         Group(
             text,
             [_cells(row, layout) for _, row in part.iterrows()],
-            [[str(name)] for name in part["attempt_id"]],
+            [_facts(row, layout) for _, row in part.iterrows()],
         )
         for regime, text in layout.headings
         for part in [mine[equal(mine, "regime", regime)]]
     ]
     columns = [Column("", text=True), *(Column(title) for title, _ in layout.columns)]
-    grid = Grid(columns, groups, list(layout.notes), "pre-training", cited(mine))
-    return render(grid, fmt)
+    return Grid(columns, groups, list(layout.notes), cited(mine))
+
+
+_IS = (
+    *("source", "table", "machine", "core_kind", "model", "printed_model"),
+    *("pretrain_dataset", "image_size"),
+)
+_FROM = ("core_days_halfwidth", "accuracy_source", "citation", "run_id")
+
+
+def _facts(row: pd.Series[Any], layout: _Layout) -> dict[str, Any]:
+    """The numbers of a line, the text printed for each, and where they are from."""
+    values = {str(name): plain(value) for name, value in row.items()}
+    guessed = values["core_days_extrapolated"] is not None
+    values["core_days_kind"] = "extrapolated" if guessed else "measured"
+    values["core_days"] = values[f"core_days_{values['core_days_kind']}"]
+    printed = {k: None if v == DASH else v for k, v in dict(row["printed"]).items()}
+    found = {name: values[name] for name in _IS}
+    for _, name in layout.columns:
+        text = {f"{name}_printed": printed[name]} if name in printed else {}
+        found |= {name: values[name], **text}
+    found |= {name: values[name] for name in ("core_days_kind", *_FROM)}
+    return {**found, "attempt_ids": [str(row["attempt_id"])]}
 
 
 def _cells(row: pd.Series[Any], layout: _Layout) -> list[str]:

@@ -14,6 +14,8 @@ import pandas as pd
 from bench.analysis.join import model_rows
 from bench.analysis.key import key_columns, plain
 from bench.errors import UserError, unknown
+from bench.report.data import unit_of
+from bench.report.facts import ids
 from bench.report.markup import DASH, Column, Grid, Group
 from bench.report.tables import core_days_text, rate_text, top1_text
 from bench.report.varying import setting, title_of, varying_settings
@@ -32,38 +34,67 @@ PIVOTS = (
 """Settings whose values can be columns."""
 
 
+def check(column: str, value: str) -> None:
+    """Refuse an unknown column or value."""
+    if column not in PIVOTS:
+        raise UserError(f"--pivot: {unknown('column', column, PIVOTS)}")
+    if value not in VALUES:
+        raise UserError(f"--value: {unknown('number', value, VALUES)}")
+
+
 def pivot_grid(rows: pd.DataFrame, column: str, value: str, mode: str) -> Grid:
     """One number of each model under each value of `column`.
 
     Raises:
         UserError: an unknown column or value, nothing to show, or two rows for a cell.
     """
-    if column not in PIVOTS:
-        raise UserError(f"--pivot: {unknown('column', column, PIVOTS)}")
-    if value not in VALUES:
-        raise UserError(f"--value: {unknown('number', value, VALUES)}")
+    check(column, value)
     models = model_rows(rows, mode)
     models = models[models[value].notna()]
     if models.empty:
         raise UserError(f"--pivot {column}: no row has {value}; choose another --value")
     by = _telling(models, column, value)
     heads = list(dict.fromkeys(_word(one) for one in models[column]))
-    lines: dict[tuple[str, ...], dict[str, str]] = {}
+    lines: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
     for row in _records(models):
         cells = lines.setdefault(tuple(_word(row[name]) for name in by), {})
         head = _word(row[column])
         if head in cells:
             raise UserError(_twice(column, head, [str(row[name]) for name in by]))
-        cells[head] = VALUES[value](row)
+        cells[head] = row
     columns = [
         Column(title_of(name), text=name in ("model", "framework")) for name in by
     ]
-    columns += [Column(f"{title_of(column)} {head}") for head in heads]
+    columns += [Column(_title(column, head)) for head in heads]
+    write, ranked = VALUES[value], sorted(lines.items())
     made = [
-        [*line, *(cells.get(head, DASH) for head in heads)]
-        for line, cells in sorted(lines.items())
+        [*line, *(write(cells[h]) if h in cells else DASH for h in heads)]
+        for line, cells in ranked
     ]
-    return Grid(columns, [Group("", made)], _notes(column, value))
+    told = [_facts(cells, by, heads, column, value) for _, cells in ranked]
+    units = {_title(column, head): unit_of(value) for head in heads}
+    group = Group("", made, told)
+    return Grid(columns, [group], _notes(column, value), units=units)
+
+
+def _facts(
+    cells: dict[str, dict[str, Any]],
+    by: list[str],
+    heads: list[str],
+    column: str,
+    value: str,
+) -> dict[str, Any]:
+    """The numbers of a line, null where nothing was measured, and their attempts."""
+    first = next(iter(cells.values()))
+    numbers = {
+        _title(column, h): cells[h][value] if h in cells else None for h in heads
+    }
+    alike = {name: first[name] for name in ("mode", *by)}
+    return {**alike, **numbers, "attempt_ids": ids(cells.values())}
+
+
+def _title(column: str, head: str) -> str:
+    return f"{title_of(column)} {head}"
 
 
 def _telling(models: pd.DataFrame, column: str, value: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -202,10 +201,6 @@ def _off(share: float | None) -> str | None:
     return None if share is None else f"{percent(share)} %"
 
 
-_PLACES = re.compile(r"\s(?:--out|-o|--plots)(?:=|\s+)(?:'[^']*'|\S+)")
-"""Where a run put its files, which is nobody else's place."""
-
-
 def commands(rows: pd.DataFrame, own: Sequence[str]) -> str:
     """What measures these rows again, and what redraws this page, tables, figures.
 
@@ -213,18 +208,11 @@ def commands(rows: pd.DataFrame, own: Sequence[str]) -> str:
         rows: record rows.
         own: the commands that make this page, its tables and its figures.
     """
-    again = [_without_places(one) for one in rows["command"]]
-    known = rows.assign(command=pd.Series(again, rows.index, dtype=object))
-    groups = known.groupby(["command", "git_sha"], dropna=False, sort=False)
+    groups = rows.groupby(["command", "git_sha"], dropna=False, sort=False)
     lines = [f"{run}   # {len(part):,} records, commit {word(sha)[:12]}"
              for (run, sha), part in groups if plain(run)]  # fmt: skip
     measured = heading("To measure again") + code(lines) if lines else ""
     return measured + heading("This page, its tables and its figures") + code(own)
-
-
-def _without_places(command: Any) -> str | None:
-    known = plain(command)
-    return None if known is None else _PLACES.sub("", str(known))
 
 
 def _day(value: Any) -> str:

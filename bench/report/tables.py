@@ -19,6 +19,7 @@ from bench.errors import UserError, unknown
 from bench.report.baseline import no_ratio_notes, with_ratio
 from bench.report.bib import cited
 from bench.report.citation import citation
+from bench.report.facts import facts
 from bench.report.failures import failure_notes
 from bench.report.failures import failures_table as failures_table
 from bench.report.markup import DASH, Best, Column, Grid, Group, render
@@ -33,8 +34,6 @@ from bench.report.varying import (
 )
 from bench.specs import SPEED_MODES
 from bench.units import decimals_for, percent, significant
-
-"""Few-shot accuracy is shown at the paper's number of images per class."""
 
 _OTHER = "other_side"
 _FULL = "full_recipe"
@@ -126,15 +125,15 @@ def _grid(models: pd.DataFrame, baseline: str | None, sort: str) -> Grid:
     for number, (key, part) in enumerate(_by_group(models), start=1):
         ranked, best = _sorted(part, sort), _best(part)
         lines = [_line(row, varying, baseline, best, extra) for row in ranked]
-        behind = [_attempts(row) for row in ranked]
-        groups.append(Group(f"[{number}] {_heading(key, part, shared)}", lines, behind))
+        told = [facts(row, varying, baseline) for row in ranked]
+        groups.append(Group(f"[{number}] {_heading(key, part, shared)}", lines, told))
         sentence = citation(part)
         marks[sentence] = marks.get(sentence, "") + f"[{number}]"
     notes = [f"{mark} {sentence}" for sentence, mark in marks.items()]
     notes += settings_notes(models, varying) + no_ratio_notes(models, baseline)
     notes += _notes(models, extra)
     columns = _columns(models, varying, shared, baseline, extra)
-    return Grid(columns, groups, notes, "comparable rows", cited(models))
+    return Grid(columns, groups, notes, cited(models))
 
 
 def _columns(
@@ -149,9 +148,9 @@ def _columns(
         Column("model", text=True),
         Column("framework", text=True),
         *(Column(extra[name], text=True) for name in extra if name == "variant"),
-        Column("px", data_only="image_size" in shared),
-        Column("batch", optional=True, data_only="batch_size" in shared),
-        *(Column(title_of(name), data_only=name in quiet) for name in varying),
+        Column("px", told="image_size" in shared),
+        Column("batch", optional=True, told="batch_size" in shared),
+        *(Column(title_of(name), told=name in quiet) for name in varying),
         *(Column(name, optional=True) for name in ("params (M)", "img/sec/core")),
         Column("interval", optional=True),
         *([Column(f"vs {baseline}")] if baseline else []),
@@ -232,12 +231,6 @@ def _best(part: pd.DataFrame) -> BestOf:
 
 def _emphasised(text: str, row: Mapping[str, Any], name: str, best: BestOf) -> str:
     return Best(text) if name in best and row[name] == best[name] else text
-
-
-def _attempts(row: Mapping[str, Any]) -> list[str]:
-    """Every attempt behind a line: of its training, then of its timing."""
-    lists = (row["train_attempts"], row["speed_attempts"])
-    return [str(name) for found in lists for name in found or ()]
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:

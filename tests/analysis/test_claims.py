@@ -97,8 +97,14 @@ def shuffled(model: str, none: float, patch: float, everything: float) -> list[d
     return [
         row
         for kind, score in kinds.items()
-        for row in trained(model, score, shuffle=kind, data_examples=1000)
-    ]
+        for row in trained(
+            model,
+            score,
+            shuffle=kind,
+            data_examples=1000,
+            eval_preprocess="16 px" + f", {kind} shuffled" * (kind != "none"),
+        )
+    ]  # as a run records them
 
 
 WOBBLY = (-0.3, -0.1, 0.0, 0.1, 0.3)
@@ -260,6 +266,17 @@ def test_fewer_than_five_repetitions_leave_a_claim_untested_and_say_so():
     assert found.verdict == "untested"
     assert "n=4, an interval needs 5" in found.findings[0].text
     assert found.findings[0].low is None
+    assert found.note == "too few runs, an interval needs 5"
+
+
+def test_intervals_that_cross_the_bar_are_the_reason_given():
+    found = evidence(
+        "equal-size-speed",
+        timed("Mixer-B/16", 101, WOBBLY),
+        timed("ViT-B/16", 100, WOBBLY),
+        timed("Mixer-XS/4", 1),
+    )
+    assert found.note.startswith("no interval lies on one side; demo sizes are no")
 
 
 def test_a_token_mlp_for_each_channel_that_gains_nothing_supports_the_shared_one():

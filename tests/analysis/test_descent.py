@@ -10,7 +10,7 @@ import pytest
 from bench.analysis.descent import FIVE, avg5, task_of
 from bench.analysis.join import model_rows
 from bench.record import table
-from bench.report.layout import layout_table
+from bench.report.layout import layout_grid, layout_table
 from bench.results import to_frame
 
 BASE = {
@@ -228,12 +228,12 @@ def test_the_five_are_known_by_their_usual_names(name, task):
 
 
 def test_one_lineage_is_one_line_with_a_column_for_each_test_set():
-    import csv
-
     rows = frame(root(), child("digits", 0.6), child("letters", 0.25), infer())
-    (line,) = csv.DictReader(layout_table(rows, "csv").splitlines())
-    assert line["pre-training"] == "[1] Pre-trained on fractals, A, float32"
-    told = {key: line[key] for key in list(line)[2:]}
+    grid = layout_grid(rows)
+    ((group, (line,)),) = [(group.heading, group.rows) for group in grid.groups]
+    assert group == "[1] Pre-trained on fractals, A, float32"
+    titles = [column.title for column in grid.columns]
+    told = dict(zip(titles[1:], line[1:], strict=True))
     assert told == {
         "framework": "jax",
         "Image size": "32",
@@ -249,5 +249,5 @@ def test_one_lineage_is_one_line_with_a_column_for_each_test_set():
 
 def test_two_results_of_one_set_are_two_lines():
     rows = frame(root(), child(), child(total_steps=7, top1=0.3, cell_id="d"))
-    text = layout_table(rows, "csv")
+    text = layout_table(rows, "github")
     assert "60.00" in text and "30.00" in text and text.count("Mixer-XS/4") == 2

@@ -11,7 +11,7 @@ import pytest
 from bench.errors import UserError
 from bench.record import table
 from bench.report.bib import bibtex, cited
-from bench.report.layout import layout_table
+from bench.report.layout import layout_grid, layout_table
 from bench.results import read_published, to_frame
 
 BASE = {
@@ -48,7 +48,26 @@ def frame(*rows: dict) -> pd.DataFrame:
 
 
 def lines(rows: pd.DataFrame) -> list[dict[str, str]]:
-    return list(csv.DictReader(layout_table(rows, "csv").splitlines()))
+    grid = layout_grid(rows)
+    titles = [column.title or "model" for column in grid.columns]
+    return [
+        {"pre-training": group.heading, **dict(zip(titles, cells, strict=True))}
+        for group in grid.groups
+        for cells in group.rows
+    ]
+
+
+def test_data_holds_numbers_and_every_attempt_behind_a_line():
+    rows = frame(
+        {**TRAIN, "model": "Mixer-S/16", "attempt_id": "t"},
+        {**SPEED, "model": "Mixer-S/16", "attempt_id": "s"},
+    )
+    (line,) = csv.DictReader(layout_table(rows, "csv").splitlines())
+    assert float(line["top1 photos"]) == 0.654321
+    assert float(line["img_per_sec_core (image/s/core)"]) == 12.5
+    assert float(line["core_days (core-day)"]) == 0.25
+    assert line["avg5_top1"] == "" and line["core_kind"] == "vcpu"
+    assert line["attempt_ids"].split(";") == ["t", "s"]
 
 
 def test_the_columns_are_those_of_table_3_and_missing_parts_are_dashes():

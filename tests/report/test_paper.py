@@ -85,24 +85,56 @@ def published():
     return read_published()
 
 
-@pytest.mark.parametrize("number", [2, 3])
-def test_csv_has_every_printed_cell(published, number):
-    titles, rows = _golden(number)
-    first, *found = csv.reader(paper_table(published, number, "csv").splitlines())
-    assert first == ["pre-training", *titles]
-    assert found == rows
+_FACTS = {
+    "ImNet top-1": "top1",
+    "ReaL top-1": "real_top1",
+    "Avg 5 top-1": "avg5_top1",
+    "VTAB-1k 19 tasks": "vtab19",
+    "Throughput img/sec/core": "img_per_sec_core",
+    "TPUv3 core-days": "core_days",
+}
+
+
+def _as_number(printed: str, name: str) -> float | None:
+    """`76.44` as 0.7644, `0.41k(‡)` as 410: what a program reads for a printed cell."""
+    if printed == "—":
+        return None
+    if name == "core_days":
+        return 1000 * float(printed.replace("(‡)", "").removesuffix("k"))
+    return float(printed) / (1 if name == "img_per_sec_core" else 100)
 
 
 @pytest.mark.parametrize("number", [2, 3])
-def test_json_has_every_printed_cell(published, number):
+def test_json_has_the_number_of_every_printed_cell(published, number):
     titles, rows = _golden(number)
-    found = json.loads(paper_table(published, number, "json"))["rows"]
-    attempts = [row.pop("attempt_ids") for row in found]
-    assert {len(ids) for ids in attempts} == {1}
-    assert {name for ids in attempts for name in ids} <= set(published["attempt_id"])
-    assert found == [
-        dict(zip(["pre-training", *titles], row, strict=True)) for row in rows
-    ]
+    made = json.loads(paper_table(published, number, "json"))
+    assert made["units"]["core_days"] == "core-day"
+    for line, (heading, *cells) in zip(made["rows"], rows, strict=True):
+        printed = dict(zip(titles, cells, strict=True))
+        assert line["group"] == heading
+        assert line["printed_model"] == printed["model"].removesuffix(" (☎)")
+        assert len(line["attempt_ids"]) == 1
+        guessed = line["core_days_kind"] == "extrapolated"
+        assert number == 2 or guessed is ("(‡)" in printed["TPUv3 core-days"])
+        for title, name in _FACTS.items():
+            if title in printed:
+                number_ = _as_number(printed[title], name)
+                assert line[name] == pytest.approx(number_), (line, name)
+                text = printed[title].replace("(‡)", "")
+                assert line[f"{name}_printed"] == (None if text == "—" else text)
+    ids = {name for line in made["rows"] for name in line["attempt_ids"]}
+    assert ids <= set(published["attempt_id"]) and len(ids) == len(rows)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_csv_is_the_same_lines_with_units_in_the_header(published, number):
+    found = list(csv.DictReader(paper_table(published, number, "csv").splitlines()))
+    rows = json.loads(paper_table(published, number, "json"))["rows"]
+    for line, told in zip(found, rows, strict=True):
+        assert float(line["core_days (core-day)"]) == told["core_days"]
+        assert line["top1"] == str(told["top1"])
+        assert line["attempt_ids"].split(";") == told["attempt_ids"]
+        assert line["vtab19" if number == 2 else "pretrain_epochs"] is not None
 
 
 @pytest.mark.parametrize("number", [2, 3])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 
@@ -13,7 +12,7 @@ from bench.analysis.join import model_rows
 from bench.errors import UserError
 from bench.record import table
 from bench.report.citation import citation
-from bench.report.tables import comparison_table, failures_table
+from bench.report.tables import comparison_grid, comparison_table, failures_table
 from bench.results import read_published, to_frame
 
 BASE = {
@@ -73,7 +72,14 @@ def frame(*rows: dict, samples: bool = True) -> pd.DataFrame:
 
 
 def lines(rows: pd.DataFrame, **asked) -> list[dict[str, str]]:
-    return list(csv.DictReader(comparison_table(rows, "csv", **asked).splitlines()))
+    """Each line's cells by their titles, also those that a heading or a note tells."""
+    grid = comparison_grid(rows, **asked)
+    titles = [column.title for column in grid.columns]
+    return [
+        {"comparable rows": group.heading, **dict(zip(titles, cells, strict=True))}
+        for group in grid.groups
+        for cells in group.rows
+    ]
 
 
 def probe(accuracy: float, baseline: str | None, seed: int = 0) -> dict:
@@ -348,6 +354,26 @@ def test_the_best_of_each_group_is_bold_and_of_no_other():
         "github",
     )
     assert re.findall(r"\*\*([\d.]+)\*\*", text) == ["200", "9.00"]
+
+
+def test_data_holds_numbers_with_their_intervals_units_and_probes():
+    fewshot = [probe(0.4, None), probe(0.6, None, seed=1), probe(0.7, "raw_pixels")]
+    rows = frame(
+        *_five("Mixer-S/4", 1384.25),
+        infer("ViT-S/4", 692.125),
+        pretrain("Mixer-S/4", 0.5, fewshot=fewshot),
+    )
+    made = json.loads(comparison_table(rows, "json", baseline="ViT-S/4"))
+    line = next(row for row in made["rows"] if row["model"] == "Mixer-S/4")
+    rate = line["img_per_sec_core"]
+    assert rate == pytest.approx(1386.25)
+    assert line["img_per_sec_core_low"] < rate < line["img_per_sec_core_high"]
+    assert line["n"] == 5 and line["over ViT-S/4"] == pytest.approx(rate / 692.125)
+    assert (line["top1"], line["chance"], line["core_days"]) == (0.5, 0.1, 0.0123)
+    assert line["fewshot5_digits"] == 0.5 and line["fewshot5_digits_raw_pixels"] == 0.7
+    assert line["pretrain_dataset"] == "fractals" and line["group"].startswith("[1]")
+    units = [made["units"][name] for name in ("img_per_sec_core_low", "core_days")]
+    assert units == ["image/s/core", "core-day"]
 
 
 def test_every_line_names_the_attempts_behind_it():

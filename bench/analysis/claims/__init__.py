@@ -23,6 +23,7 @@ from bench.analysis.claims.evidence import (
 )
 from bench.analysis.claims.points import PAPER_SIZE, Point, points_of
 from bench.analysis.key import equal
+from bench.analysis.stats import MIN_REPETITIONS
 
 __all__ = ["CLAIMS", "Answer", "Claim", "Evidence", "answer"]
 
@@ -36,6 +37,7 @@ class Claim:
     name: str
     statement: str
     to_test: str
+    """A line for a shell, with what it needs or tells as its comment."""
     figure: str | None = None
     """Drawn from measured rows."""
     test: Test | None = None
@@ -81,6 +83,8 @@ class Answer:
     measured: Evidence
 
 
+_STUDY = "mixer-bench run studies/claims.yaml  # needs ImageNet, accelerators"
+
 CLAIMS = (
     Claim(
         "equal-size-speed",
@@ -94,7 +98,7 @@ CLAIMS = (
     Claim(
         "equal-accuracy-speed",
         "At equal accuracy Mixer is faster than ResNet and ViT",
-        "pretrain three sizes of each family, five seeds, and time them (infer)",
+        _STUDY,
         "throughput",
         accuracy.equal_accuracy,
         one_size=True,
@@ -103,8 +107,7 @@ CLAIMS = (
     Claim(
         "competitive-accuracy",
         "Mixer comes close to ViT, and the gap shrinks with pre-training data",
-        "pretrain Mixer and ViT of one size at three values of data_examples, "
-        "five seeds",
+        _STUDY,
         "data_scale",
         accuracy.gap,
         one_size=True,
@@ -112,14 +115,14 @@ CLAIMS = (
     Claim(
         "pareto",
         "Mixer is on the frontier of accuracy against pre-training cost",
-        "pretrain several sizes of each family, five seeds",
+        _STUDY,
         "pareto",
         paper_figure="pareto",
     ),
     Claim(
         "data-hunger",
         "Mixer gains more from more data than ResNet, which saturates first",
-        "pretrain Mixer and BiT at three values of data_examples, five seeds",
+        _STUDY,
         "data_scale",
         accuracy.hunger,
         one_size=True,
@@ -129,8 +132,8 @@ CLAIMS = (
     Claim(
         "resolution-cost",
         "A larger image slows Mixer about as much as it has more patches",
-        "time one model at two sizes: mixer-bench time Mixer-B/16 --image-size 448, "
-        "and at 224",
+        "mixer-bench time Mixer-B/16 --image-size 224; "
+        "mixer-bench time Mixer-B/16 --image-size 448",
         "resolution",
         speed.resolution,
         paper_figure="resolution",
@@ -146,7 +149,7 @@ CLAIMS = (
     Claim(
         "tied-token-mixing",
         "One token MLP shared by all channels saves memory and loses no accuracy",
-        "pretrain Mixer with tied_token_mixing: [true, false], five seeds",
+        _STUDY,
         test=accuracy.tying,
         untied=True,
         published_note="appendix A says so in words and prints no numbers",
@@ -155,7 +158,7 @@ CLAIMS = (
         "shuffle-invariance",
         "Shuffled patches and pixels leave Mixer as it is; any shuffling hurts ResNet "
         "more",
-        "pretrain Mixer and BiT with shuffle: [none, patch_pixel, global], five seeds",
+        _STUDY,
         "shuffling",
         accuracy.shuffling,
         scale=False,
@@ -165,8 +168,8 @@ CLAIMS = (
     Claim(
         "unit-structure",
         "First token-mixing units show structure in space, deep ones little",
-        "draw the units of a checkpoint, which says how structured each layer's are: "
-        "mixer-bench weights Mixer-B_16.npz",
+        "mixer-bench weights Mixer-B_16.npz  # any checkpoint: how structured each "
+        "layer's units are",
         published_note="figures 5 to 7 are pictures without numbers",
     ),
 )
@@ -217,7 +220,17 @@ def _note(
         return "no measured rows given"
     left_out = "demo sizes are no evidence for a claim about scale" if demo else ""
     if findings:
-        return left_out
+        reasons = (_undecided(findings), left_out)
+        return "; ".join(reason for reason in reasons if reason)
     if claim.test is None and claim.name != "pareto":
         return "no column of a row can say"
     return left_out or "no measured rows that can be compared"
+
+
+def _undecided(findings: list[Finding]) -> str:
+    """Why numbers that can be compared give no verdict; empty where one is given."""
+    if verdict_of(findings) != "untested":
+        return ""
+    if all(finding.low is None for finding in findings):
+        return f"too few runs, an interval needs {MIN_REPETITIONS}"
+    return "no interval lies on one side"
