@@ -266,7 +266,7 @@ def too_little(data: Data, form: str) -> str:
     """Why no curve is tried at all; empty if one is."""
     need, have = forms.count(form) + 1, len(data.sizes)
     if have < need:
-        return f"{have} sizes of x, {form} needs {need}"
+        return f"{have} size{'s' * (have != 1)} of x, {form} needs {need}"
     if (data.error <= 0).any():
         return "a run without any error: its logarithm is not defined"
     if form == "saturating" and (data.error >= data.error_0).any():
