@@ -94,9 +94,9 @@ def lines(
     if done.empty:
         return []
     varying = _varying(done, columns, x, y, group)
-    telling = _telling(done, varying)
+    named = telling(done, varying)
     return [
-        _line(newest(part), x, y, varying, telling)
+        _line(newest(part), x, y, varying, named)
         for _, part in done.groupby(columns, dropna=False, sort=False)
     ]
 
@@ -133,12 +133,17 @@ def _varying(
     return [*always, *(n for n in differ if n not in (*always, "family"))]
 
 
-def _telling(rows: pd.DataFrame, varying: list[str]) -> list[str]:
-    """The first of the columns that tell all curves apart: a label with no echo."""
+def telling(
+    rows: pd.DataFrame, varying: Sequence[str], always: Sequence[str] = _ALWAYS
+) -> list[str]:
+    """The first of the columns that tell all curves apart: a label with no echo.
+
+    Those of `always` stand in every label.
+    """
     kept: list[str] = []
     for name in varying:
         more = [*kept, name]
-        if name in _ALWAYS or len(rows[more].drop_duplicates()) > len(
+        if name in always or len(rows[more].drop_duplicates()) > len(
             rows[kept].drop_duplicates()
         ):
             kept = more
@@ -146,7 +151,7 @@ def _telling(rows: pd.DataFrame, varying: list[str]) -> list[str]:
 
 
 def _line(
-    part: pd.DataFrame, x: str, y: str, varying: list[str], telling: list[str]
+    part: pd.DataFrame, x: str, y: str, varying: list[str], named: list[str]
 ) -> Line:
     first = part.iloc[0]
     facts = {name: plain(first[name]) for name in varying}
@@ -165,7 +170,7 @@ def _line(
     return Line(
         label=", ".join(
             _word(name, facts[name])
-            for name in telling
+            for name in named
             if facts[name] is not None or name in _ALWAYS
         ),
         facts=facts,
