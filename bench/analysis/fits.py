@@ -98,7 +98,7 @@ class Fit:
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     scatter: np.ndarray | None = field(default=None, compare=False)
     """Squared 95 % half-widths of the curve's theta from the scatter of single runs: no
-    interval is narrower, however alike five curves happen to be."""
+    interval is narrower. Null for a form that needs no such floor."""
 
     @property
     def n(self) -> str:
@@ -120,7 +120,6 @@ class Fit:
         chances = [chance for chance, _ in found]
         drawn = np.array([error for _, error in found]).T
         assert self.curve is not None  # only an identified fit has draws
-        assert self.scatter is not None
         least = scatter.of_log_error(self.curve, x, self.scatter)
         each = zip(self.curve.error(x).tolist(), drawn, least, strict=True)
         n = self.resampled
@@ -156,8 +155,9 @@ def with_draws(data: Data, made: Fit, draws: int = DRAWS) -> Fit:
     if made.resampled < MIN_REPETITIONS:
         return made
     resampled = tuple(_resampled(data, made, draws))
-    found = scatter.of_theta(data.x, made.curve, made.spread or 0.0)
-    assert found is not None  # where it is flat the fit was refused
+    found = None
+    if made.form in scatter.SELECTED:
+        found = scatter.of_theta(data.x, made.curve, made.spread or 0.0)
     intervals = _intervals(made.curve, resampled, made.resampled, found)
     return replace(made, draws=resampled, intervals=intervals, scatter=found)
 
@@ -364,7 +364,7 @@ def _resampled(data: Data, made: Fit, draws: int) -> Iterator[Draw]:
 
 
 def _intervals(
-    curve: Curve, draws: Sequence[Draw], n: int, least: np.ndarray
+    curve: Curve, draws: Sequence[Draw], n: int, least: np.ndarray | None
 ) -> dict[str, tuple[float, float]]:
     found = [(draw.chance, draw.curve.parameters) for draw in draws if draw.curve]
     if not found:

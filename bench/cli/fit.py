@@ -179,7 +179,7 @@ def _tables(
 
 
 def _fits_grid(found: Found, x: str) -> Grid:
-    from bench.analysis.forms import EQUATIONS, SHORTFALL
+    from bench.analysis.forms import EQUATIONS, HELD
     from bench.report.markup import Column, Grid, Group
 
     titles = ("c", "eps_inf", "alpha", "held-out error", "straight line's")
@@ -202,7 +202,7 @@ def _fits_grid(found: Found, x: str) -> Grid:
         "error: the largest x predicted from the others, |log(predicted / observed)|; "
         "a straight line through log error against log x beside it.",
     ]
-    notes += [SHORTFALL[form] for form in used if form in SHORTFALL]
+    notes.append(" ".join(HELD[form] for form in used))
     if several and len(several) < len(found):
         alone = _print.counted(len(found) - len(several), "more curve")
         notes.append(f"{alone} with runs at one x alone: nothing to fit.")

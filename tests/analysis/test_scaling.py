@@ -194,10 +194,11 @@ def test_bad_input_is_one_line(arguments, message, tmp_path, capsys):
     assert message in err and len(err.strip().splitlines()) == 1
 
 
-def test_the_verb_says_how_often_the_saturating_intervals_hold(tmp_path, capsys):
+def test_the_verb_says_how_often_the_intervals_of_each_form_hold(tmp_path, capsys):
     file = tmp_path / "rows.parquet"
     write(table(rows(subsets=1)), file)
-    app._run(["fit", str(file), "--form", "saturating"])
-    assert "held the true curve in 91 to 98 %" in capsys.readouterr().out
-    app._run(["fit", str(file), "--form", "power"])
-    assert "simulated" not in capsys.readouterr().out
+    app._run(["fit", str(file), "--form", "saturating", "--format", "github"])
+    assert "the true curve in 93 to 100 %" in capsys.readouterr().out
+    app._run(["fit", str(file), "--form", "power", "--format", "github"])
+    said = capsys.readouterr().out
+    assert "the power form's 95 % intervals" in said and "saturating" not in said
