@@ -35,7 +35,7 @@ def to_schema(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
         ResultsError: the file is not ours, or newer than this code.
     """
     metadata = table.schema.metadata or {}
-    if _VERSION_KEY not in metadata:
+    if not metadata.get(_VERSION_KEY, b"").isdigit():
         raise ResultsError(
             f"{path}: a parquet file, but not of mixer-bench (no schema version); "
             "allowed are files written by mixer-bench run or time"

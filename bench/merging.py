@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench import results
@@ -35,24 +35,27 @@ def merge(paths: Sequence[str | os.PathLike[str]], out: Path) -> Merged:
     reading = results.read_each(paths)
     if not reading.table.num_rows:
         raise ResultsError(f"{', '.join(map(str, paths))}: no rows; nothing to merge")
-    refuse_conflicts(reading.table)
+    refuse_conflicts(reading)
     merged = results.once(reading.table)
     results.write(merged, out)
     twice = reading.table.num_rows - merged.num_rows
     return Merged(merged.num_rows, twice, reading.set_aside)
 
 
-def refuse_conflicts(table: pa.Table) -> None:
+def refuse_conflicts(reading: results.Reading) -> None:
     """One attempt is one row: two that differ were edited, or are no attempts."""
+    table = reading.table
     counts = table["attempt_id"].drop_null().value_counts()
     again = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
-    first: dict[str, dict[str, Any]] = {}
-    for row in table.filter(pc.is_in(table["attempt_id"], again)).to_pylist():
-        kept = first.setdefault(row["attempt_id"], row)
+    chosen = pc.is_in(table["attempt_id"], again)
+    files = itertools.compress(reading.files, chosen.to_pylist())
+    first: dict[str, tuple[str, dict[str, Any]]] = {}
+    for file, row in zip(files, table.filter(chosen).to_pylist(), strict=True):
+        home, kept = first.setdefault(row["attempt_id"], (file, row))
         differ = differing(row, kept)
         if differ:
             raise ResultsError(
-                f"attempt {row['attempt_id']} stands for two different rows: they "
+                f"{file}: attempt {row['attempt_id']} stands otherwise in {home}: they "
                 f"differ in {', '.join(differ[:5])}; keep the file that you trust"
             )
 

@@ -39,6 +39,8 @@ class Reading:
 
     table: pa.Table
     set_aside: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    """Where each row stands; of `read_each` alone."""
 
 
 # Writing ---------------------------------------------------------------------
@@ -297,7 +299,7 @@ def _read_one(path: Path, schema: pa.Schema = record.SCHEMA) -> pa.Table:
 
 def read_each(paths: Iterable[str | os.PathLike[str]]) -> Reading:
     """Every row behind `paths` as often as it stands there: for a merge to compare."""
-    tables, aside = [], []
+    tables, aside, files = [], [], []
     for path in map(Path, paths):
         if path.name == "published" and not path.exists():
             raise ResultsError(
@@ -309,11 +311,12 @@ def read_each(paths: Iterable[str | os.PathLike[str]]) -> Reading:
         for file in files:
             try:
                 tables.append(_read_one(file))
+                files += [str(file)] * tables[-1].num_rows
             except ResultsError as error:
                 if not path.is_dir():
                     raise
                 aside.append(str(error))
-    return Reading(pa.concat_tables(tables or [record.table([])]), aside)
+    return Reading(pa.concat_tables(tables or [record.table([])]), aside, files)
 
 
 def write(table: pa.Table, out: Path) -> None:

@@ -36,7 +36,7 @@ def timed(model="Mixer-B/16", side=224, rate=400.0, mode="train", family="mixer"
             "cell_id": f"{model} {side}",
             "repetition": repetition,
             "img_per_sec_core": rate * (1 + 0.01 * (repetition - 2)),
-            "samples": [4 / rate] * 3,
+            "samples": [4 / (rate * (1 + 0.01 * (repetition - 2)))] * 3,
         }
         for repetition in range(5)
     ]
@@ -140,7 +140,27 @@ def test_a_time_buys_epochs_or_a_share(budget):
     assert share["affordable_epochs"] is None
     assert share["affordable_share"] == pytest.approx(0.5)
     _, out, _ = budget(rows, *both)
-    assert "27.0 epochs" in out and "0.500 of the run" in out
+    assert "27.0 [26.4, 27.5] epochs" in out
+    assert "0.500 [0.490, 0.510] of the run" in out
+    assert epochs["affordable_epochs_low"] == pytest.approx(0.98 * 43_200 / whole)
+    assert share["affordable_share_high"] == pytest.approx(0.51)
+
+
+def test_a_run_that_was_published_stands_beside_its_published_cost(budget):
+    _, out, _ = budget(timed(), "--run", "Mixer-B/16:JFT-300M:7", "--format", "json")
+    (found,) = json.loads(out)
+    assert found["published_core_days"] == 80
+    implied = 7 * 303e6 / 80 / 86_400
+    assert found["tpuv3_cores_estimate"] == pytest.approx(400 / implied)
+    _, out, _ = budget(timed(), "--run", "Mixer-B/16:JFT-300M:8", "--format", "json")
+    assert json.loads(out)[0]["published_core_days"] is None
+
+
+def test_the_table_shows_what_was_printed_and_whose_cores(budget):
+    _, out, _ = budget(timed())
+    assert "Xeon, 2 gpu, torch, float32, protocol track" in out
+    line = next(one for one in out.splitlines() if "300  224" in one)
+    assert " 10‡ " in line and "10.0" not in line
 
 
 BAD = [

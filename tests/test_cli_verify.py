@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import random
 import re
@@ -42,8 +43,9 @@ class Rig:
 
     def run(self, item):
         self.items.append(item)
-        if item.cell.mode == "pretrain":
-            return {"status": "ok", "top1": self.top1, "n_eval": 540}
+        if item.cell.mode in ("pretrain", "finetune"):
+            left = {"weights_sha256": "of no weights"}
+            return {"status": "ok", "top1": self.top1, "n_eval": 540, **left}
         rate = 100 * (self.factor if item.cell.model in self.slower else 1)
         rate *= 1 + self.random.gauss(0, self.noise)
         both = {"img_per_sec": 2 * rate, "img_per_sec_core": rate}
@@ -175,6 +177,89 @@ def test_power_is_the_share_of_planted_slowdowns_that_are_found():
         assert share == pytest.approx(said, abs=0.2)
     # At the edge of what counts one in forty is called slower, inside it fewer.
     assert called(0.02, 1.0)[0] <= 0.01
+
+
+PARENT = dataclasses.replace(LEARNT, seed=1)
+CHILD = Cell(
+    mode="finetune",
+    model="Mixer-XXS/4",
+    framework="torch",
+    image_size=16,
+    dataset="digits",
+    batch_size=8,
+    total_steps=1,
+    init=PARENT.label,
+    parent_cell_id=PARENT.cell_id,
+)
+
+
+@pytest.fixture
+def family(tmp_path, monkeypatch):
+    """Rows of a fine-tuning and of the pre-training that it starts from."""
+    monkeypatch.chdir(tmp_path)
+    study = Study(name="family", question="?", cells=(PARENT, CHILD))
+    use(monkeypatch, Rig())
+    runner.run_study(study, out=tmp_path / "rows")
+    return tmp_path / "rows"
+
+
+def test_a_fine_tuning_is_verified_after_its_pre_training(capsys, family, monkeypatch):
+    rig = use(monkeypatch, Rig())
+    rows = read_results(family, samples=True)
+    alone = rows[rows["mode"] == "finetune"]
+    (child,) = [o for o in verify.finished(rows, "m") if o.cell.mode == "finetune"]
+    assert child.parent == PARENT and child.obstacle == ""
+    assert "not in the file" in verify.finished(alone, "m")[0].obstacle
+    code, out, _ = call(
+        capsys, "verify", family, "--sample", 2, "--format", "json", "--out", "new"
+    )
+    assert [one["verdict"] for one in cells_of(out)] == ["agreed"] * 2, out
+    assert code == 0 and [i.cell.mode for i in rig.items] == ["pretrain", "finetune"]
+
+
+def test_where_nothing_can_be_compared_the_answer_is_no(capsys, here, monkeypatch):
+    rig = use(monkeypatch, Rig())
+    monkeypatch.setattr(verify, "PROTOCOL", -1)
+    code, out, err = call(capsys, "verify", "rows", "--format", "json")
+    assert {one["verdict"] for one in cells_of(out)} == {"not comparable here"}
+    assert code == 1 and "nothing was verified" in err and rig.items == []
+
+
+def test_cells_that_can_be_measured_here_are_drawn_first(here):
+    rows = read_results("rows", samples=True)
+    found = verify.finished(rows, "another machine")
+    assert sum(not one.obstacle for one in found) == 1
+    for seed in range(5):
+        first, *rest = verify.sample(found, 3, 1.0, seed).cells
+        assert first.obstacle == "" and len(rest) == 2 and all(o.obstacle for o in rest)
+
+
+def test_what_is_missing_here_is_no_difference(capsys, here, monkeypatch):
+    class Lacking(Rig):
+        def run(self, item):
+            return {
+                "status": "failed",
+                "error_class": "DataError",
+                "error_message": "data_dir: imagenet: no such folder",
+            }
+
+    use(monkeypatch, Lacking())
+    code, out, _ = call(capsys, "verify", "rows", "--sample", 2, "--format", "json")
+    found = cells_of(out)
+    assert code == 1 and {o["verdict"] for o in found} == {"not comparable here"}
+    assert all("no such folder" in one["reason"] for one in found)
+
+
+def test_time_for_no_cell_is_refused_before_anything_runs(capsys, here, monkeypatch):
+    rig = use(monkeypatch, Rig())
+    rows = read_results("rows", samples=True)
+    long = [
+        dataclasses.replace(one, seconds=1800.0)
+        for one in verify.finished(rows, rows["machine_id"].iloc[0])
+    ]
+    monkeypatch.setattr(verify, "finished", lambda *a: long)
+    code, out, err = call(capsys, "verify", "rows", "--hours", "0.1")
+    assert (code, out, rig.items) == (2, "", []) and "shortest takes 0.5 h" in err
 
 
 BAD = [

@@ -1,4 +1,7 @@
-"""Imported rows: what timm writes and what a column map says, and nothing mixed."""
+"""Imported rows: what timm writes and what a column map says, and nothing mixed.
+
+Lines of timm's own files are as they stand in its repository.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 
 import pytest
 
-from bench import imports
+from bench import imports, timm_results
 from bench.analysis.key import keys
 from bench.cli import app
 from bench.errors import ResultsError, StudyError
@@ -59,7 +62,11 @@ def test_timms_benchmark_keeps_our_models_alone(capsys, here):
         *("import", "b.csv", "--from", "timm", *WHO, "-o", "new/b.parquet"),
         *("--set", "cores=1", "--set", "core_kind=gpu", "--set", "dtype=amp"),
     )
-    assert code == 0 and "3 rows" in out and "1 lines left out" in err
+    assert (
+        code == 0
+        and "3 rows" in out
+        and "1 line left out: no model of ours (resnet50)" in err
+    )
     rows = read(here / "new" / "b.parquet").table.to_pylist()
     mixer, vit, bit = rows
     assert [row["model"] for row in rows] == ["Mixer-B/16", "ViT-B/16", "BiT-R50x1"]
@@ -74,15 +81,15 @@ def test_timms_benchmark_keeps_our_models_alone(capsys, here):
 
 def test_without_cores_there_is_no_rate_per_core(here):
     made = imports.origin("timm", "c", [])
-    (row,) = imports.read_timm(here / "t.csv", made).rows
+    (row,) = timm_results.read(here / "t.csv", made).rows
     assert (row["mode"], row["img_per_sec"]) == ("train", 4696.33)
     assert row["img_per_sec_core"] is None
 
 
 def test_timms_accuracies_become_shares(here):
-    found = imports.read_timm(here / "a.csv", imports.origin("timm", "c", []))
+    found = timm_results.read(here / "a.csv", imports.origin("timm", "c", []))
     (row,) = found.rows
-    assert row["top1"] == pytest.approx(0.76616) and found.left_out == 1
+    assert row["top1"] == pytest.approx(0.76616) and len(found.strangers) == 1
     assert row["eval_dataset"] == "ImageNet" and row["image_size"] == 224
 
 
@@ -102,7 +109,7 @@ def test_any_csv_by_a_map(capsys, here):
 
 def test_the_same_file_twice_is_the_same_rows(here):
     made = imports.origin("timm", "c", [])
-    one, two = (imports.read_timm(here / "b.csv", made).rows for _ in range(2))
+    one, two = (timm_results.read(here / "b.csv", made).rows for _ in range(2))
     assert one == two
     assert len({row["attempt_id"] for row in one}) == 3
 
@@ -127,7 +134,7 @@ BAD = [
     (swapped("b.csv", "no.csv"), "no such file"),
     (swapped("b.csv", "junk.csv"), "cannot be read as text"),
     (swapped("b.csv", "empty.csv"), "holds no rows"),
-    (swapped("b.csv", "x.csv"), "not a CSV of timm"),
+    (swapped("b.csv", "x.csv"), "not a result of timm"),
     (swapped("timm", "excel"), "unknown format 'excel'; known: timm, csv"),
     (swapped("timm-rtx4090", "measured"), "not measured or published"),
     (swapped("timm-rtx4090", "Two Words"), "one lower-case word"),
@@ -159,12 +166,69 @@ def test_bad_input_is_one_line_exit_2(arguments, message, capsys, here):
     assert out == "" and sorted(here.rglob("*")) == before
 
 
+def table_of(here, text, *arguments, name="t.csv"):
+    (here / name).write_text(text)
+    mapping = imports.column_map(["net=model", "acc=top1%", "rate=img_per_sec"])
+    made = imports.origin("lab", "log", ["mode=infer", *arguments])
+    return imports.read_csv(here / name, made, mapping)
+
+
+def test_per_cents_become_shares_by_the_map_or_by_their_sign(here):
+    rows = table_of(here, "net,acc,rate\na,76.4,1\nb,76.4 %,2\nc,,3\n").rows
+    assert [row["top1"] for row in rows] == [pytest.approx(0.764)] * 2 + [None]
+    with pytest.raises(StudyError, match="unknown field 'img_per_sec%'"):
+        imports.column_map(["rate=img_per_sec%"])
+
+
+def test_numbers_of_a_sheet_with_semicolons_are_not_taken_for_thousands(here):
+    with pytest.raises(
+        ResultsError, match=r"t.csv:2: img_per_sec='1,5'.*decimal point"
+    ):
+        table_of(here, "net;acc;rate\na;76.4;1,5\n")
+    with pytest.raises(ResultsError, match=r"img_per_sec='1,5'"):
+        table_of(here, 'net,acc,rate\na,76.4,"1,5"\n')
+
+
+def test_lines_of_one_setting_are_neither_averaged_nor_dropped(here):
+    twice = "net,acc,rate\na,76.4,100\na,76.4,100\n"
+    assert table_of(here, twice).twice == 1
+    with pytest.raises(ResultsError, match=r"csv:3: the same setting as .*csv:2 \(a, "):
+        table_of(here, twice.replace("100\na", "200\na"))
+    numbered = "net,acc,rate,run\na,76.4,100,0\na,76.4,200,1\n"
+    (here / "n.csv").write_text(numbered)
+    mapping = imports.column_map(["net=model", "rate=img_per_sec", "run=repetition"])
+    made = imports.origin("lab", "log", ["mode=infer"])
+    assert len(imports.read_csv(here / "n.csv", made, mapping).rows) == 2
+
+
+def test_rates_are_above_0_and_counts_whole(here):
+    for rate in ("0", "-3"):
+        with pytest.raises(ResultsError, match="must be above 0"):
+            table_of(here, f"net,acc,rate\na,76.4,{rate}\n")
+    made = imports.origin("lab", "log", ["mode=infer", "batch_size=256.0"])
+    assert made.fixed["batch_size"] == 256
+    with pytest.raises(ResultsError, match="does not fit int64"):
+        imports.origin("lab", "log", ["batch_size=2.5"])
+    with pytest.raises(StudyError, match="batch_size is given twice"):
+        imports.origin("lab", "log", ["batch_size=8", "batch_size=16"])
+
+
+def test_two_dtypes_of_one_file_are_two_sets_of_rows(here):
+    ids = [
+        table_of(here, "net,acc,rate\na,76.4,1\n", f"dtype={dtype}").rows[0][
+            "attempt_id"
+        ]
+        for dtype in ("float32", "bfloat16")
+    ]
+    assert ids[0] != ids[1]
+
+
 NOT_OURS = ["resnet50", "vit_base_patch16_clip_224", "mixer_x9_224", "gmixer_24_224"]
 
 
 @pytest.mark.parametrize("name", NOT_OURS)
 def test_other_networks_are_not_taken_for_ours(name):
-    assert imports.timm_model(name) is None
+    assert timm_results.model(name) is None
 
 
 def test_a_bad_source_is_refused():

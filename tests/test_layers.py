@@ -22,6 +22,7 @@ LAYERS = [
     ["studies", "forecast", "merging", "folding", "checking", "plots", "report"],
     ["anchors", "inits", "study_values", "history"],
     ["results", "checkpoints"],
+    ["timm_results"],
     ["feasible", "imports"],
     ["published", "machine", "devices"],
     [
@@ -42,7 +43,7 @@ LAYERS = [
     ],
     ["models", "data", "peers"],
     ["analysis", "recipes", "yaml_strict"],
-    ["conform", "record", "variants"],
+    ["conform", "record", "variants", "sheets"],
     ["specs"],
     ["identity"],
     ["compile_cache"],

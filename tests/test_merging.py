@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench import merging, record, results
+from bench.analysis import verify
 from bench.cli import app
 from bench.errors import ResultsError
 
@@ -39,7 +41,10 @@ def test_one_id_with_two_contents_is_refused(tmp_path):
     a = write(tmp_path / "a", "A", "1", top1=0.5)
     b = write(tmp_path / "b", "A", "1", top1=0.6)
     out = tmp_path / "c.parquet"
-    with pytest.raises(ResultsError, match=r"attempt 1 stands for two .* in top1"):
+    with pytest.raises(
+        ResultsError,
+        match=r"b.*1.parquet: attempt 1 stands otherwise in .*a.*1.parquet.* in top1",
+    ):
         merging.merge([a, b], out)
     assert not out.exists()
 
@@ -59,36 +64,75 @@ def test_nothing_is_overwritten_and_nothing_is_made_of_nothing(tmp_path):
         merging.merge([tmp_path / "absent"], tmp_path / "d.parquet")
 
 
-def old_file(path, version, lacking):
-    """A file as an older version wrote it: its number, and without later columns."""
-    table = record.table([{**ROW, "attempt_id": f"v{version}"}])
-    kept = table.drop_columns(lacking)
-    marked = kept.replace_schema_metadata({"mixer_bench_schema": str(version)})
-    pq.write_table(marked, path)
-    return path
+OLDER = Path(__file__).parent / "older"
+"""One row of each schema version, as the code of that version wrote it: 1, 4, 7, 8 and
+9 were measured, 2, 3, 5 and 6 are such a row in the schema of their day."""
+VERSIONS = range(1, record.SCHEMA_VERSION + 1)
 
 
-LATER = {
-    1: ["compile_cached", "executor", "sitting_id", "attention_kernel", "peer"],
-    4: ["attention_kernel", "peer", "predicted_s"],
-    6: ["predicted_s", "predicted_core_days", "predicted_from"],
-    7: ["product_dtype"],
-}
+def older(version):
+    return OLDER / f"v{version}.parquet"
 
 
-@pytest.mark.parametrize("version", LATER)
-def test_older_schemas_are_raised(version, tmp_path):
-    old = old_file(tmp_path / "old.parquet", version, LATER[version])
-    new = write(tmp_path / "new", "B", "n")
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_file_of_every_version_is_raised_with_its_values(version, tmp_path):
     out = tmp_path / "both.parquet"
-    merging.merge([old, new], out)
-    table = pq.read_table(out)
-    assert (
-        table.schema.metadata[b"mixer_bench_schema"]
-        == str(record.SCHEMA_VERSION).encode()
+    new = write(tmp_path / "new", "B", "n")
+    assert merging.merge([older(version), new], out).rows == 2
+    merged = pq.read_table(out)
+    assert merged.column_names == list(record.COLUMNS)
+    version_of = merged.schema.metadata[b"mixer_bench_schema"]
+    assert version_of == str(record.SCHEMA_VERSION).encode()
+    before, after = pq.read_table(older(version)), merged.slice(0, 1)
+    lost = {*before.column_names} - {*merged.column_names}
+    assert before.schema.metadata[b"mixer_bench_schema"] == str(version).encode()
+    assert lost == set()
+    for name in set(before.column_names) - set(record.CHANGED_MEANING):
+        (old,), (raised,) = before[name].to_pylist(), after[name].to_pylist()
+        assert contained(old, raised), name
+
+
+def contained(old, raised):
+    """Every value of the old row; a nested one may have gained fields."""
+    if isinstance(old, dict):
+        return all(contained(old[name], raised[name]) for name in old)
+    if isinstance(old, list):
+        both = zip(old, raised, strict=True)
+        return all(contained(*one) for one in both)
+    return old == raised or repr(old) == repr(raised)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_cell_of_an_old_row_is_the_cell_of_today(version):
+    (row,) = results.read(older(version)).table.to_pylist()
+    assert verify.cell_of(row).cell_id == row["cell_id"]
+
+
+def test_files_of_all_versions_merge_and_a_second_time_add_nothing(tmp_path):
+    out = tmp_path / "all.parquet"
+    assert merging.merge([OLDER], out).rows == len(VERSIONS)
+    again = merging.merge([OLDER, out], tmp_path / "again.parquet")
+    assert (again.rows, again.twice) == (len(VERSIONS), len(VERSIONS))
+
+
+@pytest.mark.parametrize(
+    "version, message", [("10", "version 10.*up"), ("x", "not of")]
+)
+def test_a_file_of_the_future_is_refused_in_one_line(
+    version, message, tmp_path, capsys
+):
+    table = pq.read_table(older(9))
+    future = tmp_path / "future.parquet"
+    version = str(record.SCHEMA_VERSION + 1) if version == "10" else version
+    message = message.replace("10", version)
+    pq.write_table(
+        table.replace_schema_metadata({"mixer_bench_schema": version}), future
     )
-    assert set(table.column_names) == set(record.COLUMNS)
-    assert all(table[name][0].as_py() is None for name in LATER[version])
+    out = tmp_path / "out.parquet"
+    assert app._run(["merge", str(future), "-o", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1 and re.search(message, said)
+    assert not out.exists()
 
 
 def test_damaged_files_in_a_folder_are_set_aside_and_a_named_one_refused(tmp_path):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +34,10 @@ PRETRAIN_PX = budgets.IMAGE_SIZE
 """Every paper's run was pre-trained at this side; larger sides were fine-tuned."""
 
 _UNITS = {"m": 60.0, "h": 3600.0, "d": SECONDS_PER_DAY, "w": 7 * SECONDS_PER_DAY}
+
+
+Ends = tuple[float, float | None, float | None]
+"""A value, and the ends of its interval; null with fewer than five processes."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,9 @@ class Rate:
     image_size: int = PRETRAIN_PX
     batch_size: float | None = None
     """Null where the repetitions differ in it."""
+    machine_id: str | None = None
+    variant: str | None = None
+    """On the tuned track: how the step was built."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +105,25 @@ class Cost:
     tpu_low: float | None
     tpu_high: float | None
 
-    def wall_days(self, devices: float) -> float:
-        """Days on `devices`, if they scale without loss."""
-        return self.core_days / (self.rate.cores * devices)
+    def wall_days(self, devices: float) -> Ends:
+        """Days on `devices`, if they scale without loss, and their interval."""
+        return self._each(lambda days: days / (self.rate.cores * devices))
+
+    def affordable(self, seconds: float, devices: float) -> Ends:
+        """Epochs of the run's data set, or shares of an own run, that a time allows.
+
+        The inverse of `wall_days`: its own wall time buys the run. The interval is
+        that of the rate, least first.
+        """
+        whole = (self.run.epochs or 1.0) * seconds / SECONDS_PER_DAY
+        cores = self.rate.cores * devices
+        made = self._each(lambda days: whole * cores / days)
+        return made[0], made[2], made[1]
+
+    def _each(self, of: Callable[[float], float]) -> Ends:
+        """A figure of the core-days and of both ends of their interval."""
+        ends = [None if end is None else of(end) for end in (self.low, self.high)]
+        return of(self.core_days), ends[0], ends[1]
 
 
 def core_days(images: float, img_per_sec_core: float) -> float:
@@ -240,7 +263,10 @@ def _positive(text: str) -> float | None:
 
 
 def train_rates(rows: pd.DataFrame) -> list[Rate]:
-    """The fastest training rate of each model and side, by machine, framework, ..."""
+    """The fastest training rate of each model and side, by machine, framework, ...
+
+    A tuned rate is of the best of its variants, which it names.
+    """
     kept = (
         equal(rows, "status", "ok")
         & equal(rows, "source", "measured")
@@ -251,7 +277,8 @@ def train_rates(rows: pd.DataFrame) -> list[Rate]:
     best: dict[tuple[Any, ...], Rate] = {}
     for row in speed_rows(rows[kept]).to_dict("records"):
         made = _rate({str(k): plain(v) for k, v in row.items()})
-        where = (made.machine, made.framework, made.dtype, made.track)
+        whose = made.machine, made.machine_id
+        where = (*whose, made.framework, made.dtype, made.track)
         key = (*where, made.model, made.image_size)
         if key not in best or made.value > best[key].value:
             best[key] = made
@@ -269,6 +296,8 @@ def _rate(row: Mapping[str, Any]) -> Rate:
         n=int(row["n"]),
         image_size=int(row["image_size"]),
         batch_size=row["batch_size"],
+        machine_id=row["machine_id"],
+        variant=row["variant"] if row["track"] == "tuned" else None,
     )
 
 
@@ -310,12 +339,6 @@ def _why(run: Run, rates: Sequence[Rate]) -> str:
         return "training not timed here"
     timed = ", ".join(map(str, sides))
     return f"timed at {timed} px; the run trains at {run.image_size}"
-
-
-def affordable(cost: Cost, seconds: float, devices: float) -> float:
-    """Epochs of the run's data set, or shares of an own run, that the time allows."""
-    full = cost.wall_days(devices) * SECONDS_PER_DAY
-    return seconds / full * (cost.run.epochs or 1.0)
 
 
 def seconds_of(text: str) -> float:

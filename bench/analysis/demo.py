@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SIZES = ("XXS", "XS", "R14", "R26")
+SIZES = ("XXXS", "XXS", "XS", "R14", "R26")
 NOTE = "demo scale: shows that the pipeline works, not which family is better"
 
 

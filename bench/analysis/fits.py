@@ -15,11 +15,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import stdtrit
 
-from bench.analysis import forms, huber
+from bench.analysis import forms, huber, scatter
 from bench.analysis.forms import Curve
-from bench.analysis.resample import LEVEL, of_parameters, student_positive, weights
+from bench.analysis.resample import of_parameters, student_positive, weights
 from bench.analysis.stats import MIN_REPETITIONS
 
 DRAWS = 400
@@ -97,6 +96,9 @@ class Fit:
     draws: tuple[Draw, ...] = ()
     """One for each resample; empty with fewer than five curves to resample."""
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    scatter: np.ndarray | None = field(default=None, compare=False)
+    """Squared 95 % half-widths of the curve's theta from the scatter of single runs: no
+    interval is narrower. Null for a form that needs no such floor."""
 
     @property
     def n(self) -> str:
@@ -118,8 +120,10 @@ class Fit:
         chances = [chance for chance, _ in found]
         drawn = np.array([error for _, error in found]).T
         assert self.curve is not None  # only an identified fit has draws
-        both = zip(self.curve.error(x).tolist(), drawn, strict=True)
-        ends = [student_positive(e, one, chances, self.resampled) for e, one in both]
+        least = scatter.of_log_error(self.curve, x, self.scatter)
+        each = zip(self.curve.error(x).tolist(), drawn, least, strict=True)
+        n = self.resampled
+        ends = [student_positive(e, one, chances, n, at) for e, one, at in each]
         low, high = np.array(ends).T
         return low, high
 
@@ -151,8 +155,11 @@ def with_draws(data: Data, made: Fit, draws: int = DRAWS) -> Fit:
     if made.resampled < MIN_REPETITIONS:
         return made
     resampled = tuple(_resampled(data, made, draws))
-    intervals = _intervals(made.curve, resampled, made.resampled)
-    return replace(made, draws=resampled, intervals=intervals)
+    found = None
+    if made.form in scatter.SELECTED:
+        found = scatter.of_theta(data.x, made.curve, made.spread or 0.0)
+    intervals = _intervals(made.curve, resampled, made.resampled, found)
+    return replace(made, draws=resampled, intervals=intervals, scatter=found)
 
 
 def _refused(made: Fit, reason: str, held: HeldOut | None = None) -> Fit:
@@ -266,7 +273,7 @@ def too_little(data: Data, form: str) -> str:
     """Why no curve is tried at all; empty if one is."""
     need, have = forms.count(form) + 1, len(data.sizes)
     if have < need:
-        return f"{have} sizes of x, {form} needs {need}"
+        return f"{have} size{'s' * (have != 1)} of x, {form} needs {need}"
     if (data.error <= 0).any():
         return "a run without any error: its logarithm is not defined"
     if form == "saturating" and (data.error >= data.error_0).any():
@@ -288,7 +295,7 @@ def _unidentified(data: Data, form: str, solutions: list[_Solution]) -> str:
         ):
             shown = "c" if name == "fall" else name
             return f"{shown} runs to the edge of its range: no optimum inside"
-    errors = _standard_errors(data, best)
+    errors = _half_widths(data, best)
     if errors is None:
         return "the parameters trade off exactly: only some combination is determined"
     if theta[1] <= errors[1]:
@@ -298,18 +305,10 @@ def _unidentified(data: Data, form: str, solutions: list[_Solution]) -> str:
     return _rival(data, solutions)
 
 
-def _standard_errors(data: Data, best: _Solution) -> np.ndarray | None:
-    """Half-widths at 95 % from the curvature at the optimum; None where it is flat."""
-    theta = np.array(best.curve.theta)
-    slopes = forms.slopes(theta, np.log(data.x / best.curve.centre), data.error_0)
-    norms = np.linalg.norm(slopes, axis=0)
-    values = np.linalg.svd(slopes / norms, compute_uv=False)
-    if not values[-1] > 1e-7 * values[0]:
-        return None
-    freedom = max(len(data) - len(theta), 1)
-    scaled = np.linalg.inv((slopes / norms).T @ (slopes / norms))
-    half = float(stdtrit(freedom, 0.5 + LEVEL / 2)) * best.scale
-    return np.asarray(half * np.sqrt(np.diag(scaled)) / norms)
+def _half_widths(data: Data, best: _Solution) -> np.ndarray | None:
+    """At 95 %, from the curvature at the optimum; None where it is flat."""
+    found = scatter.of_theta(data.x, best.curve, best.scale)
+    return None if found is None else np.asarray(np.sqrt(np.diag(found)))
 
 
 def _rival(data: Data, solutions: list[_Solution]) -> str:
@@ -365,9 +364,10 @@ def _resampled(data: Data, made: Fit, draws: int) -> Iterator[Draw]:
 
 
 def _intervals(
-    curve: Curve, draws: Sequence[Draw], n: int
+    curve: Curve, draws: Sequence[Draw], n: int, least: np.ndarray | None
 ) -> dict[str, tuple[float, float]]:
     found = [(draw.chance, draw.curve.parameters) for draw in draws if draw.curve]
     if not found:
         return {}
-    return of_parameters(curve.parameters, found, n, offset="eps_inf")
+    narrowest = scatter.of_parameters(curve, least)
+    return of_parameters(curve.parameters, found, n, "eps_inf", narrowest)

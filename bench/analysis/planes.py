@@ -16,7 +16,7 @@ import pandas as pd
 
 from bench.analysis.join import SETTINGS, newest
 from bench.analysis.key import ACCURACIES, key_columns, need, plain, require_one_key
-from bench.analysis.scaling import BEHIND, trained
+from bench.analysis.scaling import BEHIND, telling, trained
 from bench.analysis.surface import Plane
 from bench.errors import ResultsError, unknown
 from bench.units import training_flop
@@ -104,7 +104,7 @@ def _columns(data: str, size: str, y: str, group: Sequence[str]) -> list[str]:
 
 def _naming(rows: pd.DataFrame, by: Sequence[str]) -> list[str]:
     differ = [name for name in by if rows[name].nunique(dropna=False) > 1]
-    return list(dict.fromkeys((*_SHOWN, *differ)))
+    return telling(rows, list(dict.fromkeys((*_SHOWN, *differ))), _SHOWN)
 
 
 def _label(part: pd.DataFrame, named: Sequence[str]) -> str:

@@ -94,9 +94,15 @@ def interval(
 
 
 def student(
-    estimate: float, values: Sequence[float] | Values, chances: Sequence[float], n: int
+    estimate: float,
+    values: Sequence[float] | Values,
+    chances: Sequence[float],
+    n: int,
+    least: float = 0.0,
 ) -> tuple[float, float]:
     """Student's 95 % interval of an estimate on the spread of its n resampled units.
+
+    Its half-width is at least `least`.
 
     Resamples of a few curves never leave the range of these curves, so that even their
     extremes end too early: of five normal values they hold 0.92 instead of 0.95. The
@@ -105,17 +111,21 @@ def student(
     found = np.asarray(values, float)
     mean = np.average(found, weights=chances)
     spread = math.sqrt(np.average((found - mean) ** 2, weights=chances) * n / (n - 1))
-    half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * spread
+    half = max(float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * spread, least)
     return estimate - half, estimate + half
 
 
 def student_positive(
-    estimate: float, values: Sequence[float] | Values, chances: Sequence[float], n: int
+    estimate: float,
+    values: Sequence[float] | Values,
+    chances: Sequence[float],
+    n: int,
+    least: float = 0.0,
 ) -> tuple[float, float]:
     """The same on the logarithm; a resample at 0 counts as a millionth."""
     floor = 1e-6 * estimate
     logs = np.log(np.maximum(np.asarray(values, float), floor))
-    low, high = student(math.log(estimate), logs, chances, n)
+    low, high = student(math.log(estimate), logs, chances, n, least)
     return math.exp(low), math.exp(high)
 
 
@@ -124,22 +134,24 @@ def of_parameters(
     drawn: Sequence[tuple[float, Mapping[str, float]]],
     n: int,
     offset: str,
+    least: Mapping[str, float] | None = None,
 ) -> dict[str, tuple[float, float]]:
     """Student's interval of each parameter, from (chance, parameters) of resamples.
 
     All but `offset`, which may be 0 and is never below, keep their sign: theirs is on
-    the logarithm of the absolute value.
+    the logarithm of the absolute value. `least` holds the least half-width of each.
     """
     chances = [chance for chance, _ in drawn]
     made = {}
     for name, value in estimates.items():
         found = np.array([values[name] for _, values in drawn])
+        narrowest = (least or {}).get(name, 0.0)
         if name == offset:
-            low, high = student(value, found, chances, n)
+            low, high = student(value, found, chances, n, narrowest)
             low = max(low, 0.0)
         else:
             sign = math.copysign(1, value)
-            ends = student_positive(abs(value), abs(found), chances, n)
+            ends = student_positive(abs(value), abs(found), chances, n, narrowest)
             low, high = sorted(sign * end for end in ends)
         made[name] = low, high
     return made

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench.analysis import fits, resample
+from bench.analysis import fits
 from bench.analysis.contrast import holm
 from bench.analysis.fits import Data, Fit
-from bench.analysis.forms import FORMS, Curve
+from bench.analysis.forms import FORMS
 from bench.analysis.join import SETTINGS, newest
 from bench.analysis.key import (
     ACCURACIES,
@@ -52,8 +52,6 @@ _OF_THE_FAMILY = (
     *("schedule", "warmup_steps", "weight_decay", "clip_norm"),
 )
 """Each family is trained by its own recipe; in these two rivals may differ."""
-REACH = 10.0
-"""A crossing is sought from the smallest size to this many times the largest."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +94,9 @@ def lines(
     if done.empty:
         return []
     varying = _varying(done, columns, x, y, group)
-    telling = _telling(done, varying)
+    named = telling(done, varying)
     return [
-        _line(newest(part), x, y, varying, telling)
+        _line(newest(part), x, y, varying, named)
         for _, part in done.groupby(columns, dropna=False, sort=False)
     ]
 
@@ -135,12 +133,17 @@ def _varying(
     return [*always, *(n for n in differ if n not in (*always, "family"))]
 
 
-def _telling(rows: pd.DataFrame, varying: list[str]) -> list[str]:
-    """The first of the columns that tell all curves apart: a label with no echo."""
+def telling(
+    rows: pd.DataFrame, varying: Sequence[str], always: Sequence[str] = _ALWAYS
+) -> list[str]:
+    """The first of the columns that tell all curves apart: a label with no echo.
+
+    Those of `always` stand in every label.
+    """
     kept: list[str] = []
     for name in varying:
         more = [*kept, name]
-        if name in _ALWAYS or len(rows[more].drop_duplicates()) > len(
+        if name in always or len(rows[more].drop_duplicates()) > len(
             rows[kept].drop_duplicates()
         ):
             kept = more
@@ -148,7 +151,7 @@ def _telling(rows: pd.DataFrame, varying: list[str]) -> list[str]:
 
 
 def _line(
-    part: pd.DataFrame, x: str, y: str, varying: list[str], telling: list[str]
+    part: pd.DataFrame, x: str, y: str, varying: list[str], named: list[str]
 ) -> Line:
     first = part.iloc[0]
     facts = {name: plain(first[name]) for name in varying}
@@ -167,7 +170,7 @@ def _line(
     return Line(
         label=", ".join(
             _word(name, facts[name])
-            for name in telling
+            for name in named
             if facts[name] is not None or name in _ALWAYS
         ),
         facts=facts,
@@ -231,122 +234,7 @@ def seed_means(data: Data, x: float) -> fits.Runs:
     return np.array([at.error[unit == one].mean() for one in np.unique(unit)])
 
 
-# Crossings -------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """Where the error of `second` falls under that of `first`, and stays there."""
-
-    first: str
-    second: str
-    x: float | None
-    """Null if it does not, up to `REACH` times the largest size."""
-    low: float | None
-    high: float | None
-    """Interval over resamples; an end is null where resamples have no crossing."""
-    share: float | None
-    """Resamples with a crossing; null without resamples."""
-    inside: bool
-    """The crossing lies inside the sizes that both were trained at."""
-
-
-def crossing(first: Line, second: Line, fit_1: Fit, fit_2: Fit) -> Crossing:
-    """The size at which `second` overtakes `first`, from two identified fits.
-
-    Both are resampled alike: the same subsets and seeds are drawn for both.
-    Two sides of different seeds are drawn independently.
-    """
-    assert fit_1.curve is not None and fit_2.curve is not None
-    sizes = np.concatenate([first.data.sizes, second.data.sizes])
-    grid = np.geomspace(sizes.min(), REACH * sizes.max(), 400)
-    x = _crossed(fit_1.curve, fit_2.curve, grid)
-    overlap = min(first.data.sizes[-1], second.data.sizes[-1])
-    start = max(first.data.sizes[0], second.data.sizes[0])
-    inside = x is not None and bool(start <= x <= overlap)
-    pairs = list(_drawn_alike(first.data, second.data, fit_1, fit_2))
-    if not pairs:
-        return Crossing(first.label, second.label, x, None, None, None, inside)
-    # Never overtaken counts as beyond the grid, always ahead as before it.
-    chances = [chance for chance, _, _ in pairs]
-    drawn = np.array([_placed(a, b, grid) for _, a, b in pairs])
-    n = min(fit_1.resampled, fit_2.resampled)
-    low, high = resample.interval(drawn, chances, n)
-    crossed = (drawn > 0) & np.isfinite(drawn)
-    return Crossing(
-        first.label,
-        second.label,
-        x,
-        low if 0 < low < math.inf else None,
-        high if 0 < high < math.inf else None,
-        float(np.average(crossed, weights=chances)),
-        inside,
-    )
-
-
-def _drawn_alike(
-    one: Data, two: Data, fit_1: Fit, fit_2: Fit
-) -> Iterator[tuple[float, Curve, Curve]]:
-    """Curves of both in one resample: of the same seeds where they share them."""
-    designs = [
-        {*zip(side.subset_seed.tolist(), side.seed.tolist(), strict=True)}
-        for side in (one, two)
-    ]
-    sides = [fit_1.draws, fit_2.draws]
-    if designs[0] != designs[1]:
-        rng = np.random.default_rng(0)
-        sides = [_at_random(side, rng) for side in sides if side]
-    if len(sides) == 2:
-        for a, b in zip(*sides, strict=True):
-            if a.curve and b.curve:
-                yield a.chance, a.curve, b.curve
-
-
-def _at_random(
-    draws: tuple[fits.Draw, ...], rng: np.random.Generator
-) -> tuple[fits.Draw, ...]:
-    """Equally likely draws in random order: two independent sides may be paired."""
-    chances = np.array([draw.chance for draw in draws])
-    picked = rng.choice(len(draws), 2 * fits.DRAWS, p=chances / chances.sum())
-    return tuple(fits.Draw(1.0, draws[at].curve) for at in picked)
-
-
-def _placed(first: Curve, second: Curve, grid: np.ndarray) -> float:
-    found = _crossed(first, second, grid)
-    if found is not None:
-        return found
-    end = grid[-1:]
-    return 0.0 if second.error(end)[0] < first.error(end)[0] else math.inf
-
-
-def _crossed(first: Curve, second: Curve, grid: np.ndarray) -> float | None:
-    """The last change of sign, if `second` is ahead after it."""
-    ahead = np.log(first.error(grid) / second.error(grid))
-    changes = np.flatnonzero((ahead[:-1] <= 0) & (ahead[1:] > 0))
-    if not len(changes) or (ahead[changes[-1] + 1 :] <= 0).any():
-        return None
-    at = changes[-1]
-    share = -ahead[at] / (ahead[at + 1] - ahead[at])
-    return float(np.exp((1 - share) * np.log(grid[at]) + share * np.log(grid[at + 1])))
-
-
-def crossings(found: Sequence[tuple[Line, Sequence[Fit]]]) -> Iterator[Crossing]:
-    """Every pair of two families under one key, each way round that overtakes."""
-    for (one, fits_1), (two, fits_2) in _rivals(found):
-        best_1, best_2 = chosen(fits_1), chosen(fits_2)
-        if best_1 is None or best_2 is None:
-            continue
-        forward = crossing(one, two, best_1, best_2)
-        backward = crossing(two, one, best_2, best_1)
-        yield backward if forward.x is None and backward.x is not None else forward
-
-
-def _rivals(
-    found: Sequence[tuple[Line, Sequence[Fit]]],
-) -> Iterator[tuple[tuple[Line, Sequence[Fit]], tuple[Line, Sequence[Fit]]]]:
-    for a, b in itertools.combinations(found, 2):
-        if a[0].family != b[0].family and alike(a[0], b[0]):
-            yield a, b
+# Paired differences ----------------------------------------------------------
 
 
 def alike(one: Line, other: Line) -> bool:
@@ -356,9 +244,6 @@ def alike(one: Line, other: Line) -> bool:
         for line in (one, other)
     ]
     return one.key == other.key and rest[0] == rest[1]
-
-
-# Paired differences ----------------------------------------------------------
 
 
 @dataclass(frozen=True)

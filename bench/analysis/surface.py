@@ -148,7 +148,8 @@ def too_little(plane: Plane) -> str:
     for name, side in sides:
         have = len(np.unique(side))
         if have < MIN_SIDE:
-            return f"{have} {name}, the surface needs {MIN_SIDE}"
+            shown = name.removesuffix("s") if have == 1 else name
+            return f"{have} {shown}, the surface needs {MIN_SIDE}"
     points = len(set(zip(plane.size.tolist(), plane.data.tolist(), strict=True)))
     if points <= len(NAMES):
         return f"{points} points of size and data, five parameters need 6"

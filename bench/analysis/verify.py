@@ -33,6 +33,8 @@ MIN_POWER = 0.8
 MAX_CHANGE = 0.05
 """A rate within this of the recorded one is the same."""
 _STRATA = ("mode", "framework", "family")
+_ABSENT = ("MissingPackage", "DataError", "WeightsError", "ParentFailed")
+"""Errors of an attempt that lacked what it needs here."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Finished:
     """What measuring it again will take, by its own record."""
     obstacle: str = ""
     """Why it cannot be measured again here; empty if it can."""
+    parent: Cell | None = None
+    """The pretrain cell that a finetune cell starts from; it is run again, too."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +72,34 @@ def finished(rows: pd.DataFrame, machine_id: str) -> list[Finished]:
     need(rows, ("cell_id", "source", "status", "role", "machine_id"), "verify")
     kept = equal(rows, "source", "measured") & equal(rows, "status", "ok")
     kept &= ~equal(rows, "role", "anchor")
-    groups = rows[kept].groupby(["cell_id", "machine_id", "environment_id"], sort=True)
-    return [_finished(part, machine_id) for _, part in groups]
+    known = rows[kept]
+    groups = known.groupby(["cell_id", "machine_id", "environment_id"], sort=True)
+    return [_finished(part, known, machine_id) for _, part in groups]
 
 
-def _finished(part: pd.DataFrame, machine_id: str) -> Finished:
-    row = {str(k): plain(v) for k, v in part.iloc[-1].items()}
+def _finished(part: pd.DataFrame, known: pd.DataFrame, machine_id: str) -> Finished:
+    row = _last(part)
     cell = cell_of(row)
-    took = (part["finished_at"] - part["started_at"]).dropna()
-    each = float(took.dt.total_seconds().median()) if len(took) else 60.0
     repeats = MIN_REPETITIONS if cell.mode in SPEED_MODES else 1
-    return Finished(cell, part, each * repeats, _obstacle(row, cell, machine_id))
+    made = Finished(cell, part, _took(part) * repeats, _obstacle(row, cell, machine_id))
+    if cell.parent_cell_id is None or made.obstacle:
+        return made
+    parents = known[equal(known, "cell_id", cell.parent_cell_id)]
+    if parents.empty:
+        lack = "the pretrain cell that it starts from is not in the file"
+        return dataclasses.replace(made, obstacle=lack)
+    parent, seconds = cell_of(_last(parents)), made.seconds + _took(parents)
+    return dataclasses.replace(made, parent=parent, seconds=seconds)
+
+
+def _last(part: pd.DataFrame) -> dict[str, Any]:
+    return {str(k): plain(v) for k, v in part.iloc[-1].items()}
+
+
+def _took(part: pd.DataFrame) -> float:
+    """Median seconds of an attempt."""
+    took = (part["finished_at"] - part["started_at"]).dropna()
+    return float(took.dt.total_seconds().median()) if len(took) else 60.0
 
 
 def _obstacle(row: Mapping[str, Any], cell: Cell, machine_id: str) -> str:
@@ -110,20 +131,13 @@ def cell_of(row: Mapping[str, Any]) -> Cell:
 def sample(found: Sequence[Finished], size: int, hours: float, seed: int) -> Sample:
     """At most `size` cells that fit into `hours`, spread over mode, framework, family.
 
-    Strata take turns in random order, and so do the cells inside each.
+    Strata take turns in random order, and so do the cells inside each. Cells that
+    cannot be measured here come last: they fill what the others leave.
     """
     rng = random.Random(seed)
-    strata: dict[tuple[Any, ...], list[Finished]] = {}
-    for one in found:
-        facts = tuple(plain(one.rows.iloc[0][name]) for name in _STRATA)
-        strata.setdefault(facts, []).append(one)
-    queues = list(strata.values())
-    rng.shuffle(queues)
-    for queue in queues:
-        rng.shuffle(queue)
     picked: list[Finished] = []
     left, too_long = hours * 3600, 0
-    for one in _in_turn(queues):
+    for one in _drawn(found, rng):
         if len(picked) == size:
             break
         cost = 0.0 if one.obstacle else one.seconds
@@ -133,6 +147,20 @@ def sample(found: Sequence[Finished], size: int, hours: float, seed: int) -> Sam
         left -= cost
         picked.append(one)
     return Sample(picked, len(found), too_long)
+
+
+def _drawn(found: Sequence[Finished], rng: random.Random) -> Iterator[Finished]:
+    for able in (True, False):
+        strata: dict[tuple[Any, ...], list[Finished]] = {}
+        for one in found:
+            if able is not bool(one.obstacle):
+                facts = tuple(plain(one.rows.iloc[0][name]) for name in _STRATA)
+                strata.setdefault(facts, []).append(one)
+        queues = list(strata.values())
+        rng.shuffle(queues)
+        for queue in queues:
+            rng.shuffle(queue)
+        yield from _in_turn(queues)
 
 
 @dataclass(frozen=True)
@@ -198,13 +226,19 @@ def _draft(
     rows = measured[equal(measured, "cell_id", again(one).cell_id)]
     done = rows[equal(rows, "status", "ok")]
     if done.empty:
-        said = [str(v) for v in rows["error_message"].dropna().unique()]
-        reason = f"it fails here: {'; '.join(said) or 'it was not measured'}"
-        word: Verdict = "differs" if len(rows) else "not comparable here"
-        return Checked(label, word, reason), None
+        return _failed(label, rows), None
     if one.cell.mode in SPEED_MODES:
         return _speed(label, one.rows, done, effect)
     return _accuracy(one, done, siblings), None
+
+
+def _failed(label: str, rows: pd.DataFrame) -> Checked:
+    """No new value: what is missing here says nothing about the record."""
+    said = [str(v) for v in rows["error_message"].dropna().unique()]
+    reason = f"it fails here: {'; '.join(said) or 'it was not measured'}"
+    absent = rows["error_class"].isin(_ABSENT).fillna(False).all()
+    word: Verdict = "not comparable here" if absent else "differs"
+    return Checked(label, word, reason)
 
 
 def _speed(

@@ -95,7 +95,11 @@ def _table(found: Found, fmt: str, x: str, size: str) -> str:
         "others, mean |log(predicted / observed)|; in brackets that of a plane through "
         "log error.",
     ]
-    lines = [_line(grid, fit) for grid, fit in found]
+    several = [one for one in found if min(one[1].sizes, one[1].datas) > 1]
+    if several and len(several) < len(found):
+        alone = _print.counted(len(found) - len(several), "more grid")
+        notes.append(f"{alone} with one model size or one data size: nothing to fit.")
+    lines = [_line(grid, fit) for grid, fit in several or found]
     return _print.table(Grid(columns, [Group("", lines)], notes), fmt)
 
 

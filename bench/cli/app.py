@@ -67,7 +67,7 @@ EXAMPLES = {
         "mixer-bench import benchmark.csv --from timm --source timm-a100 "
         "--citation 'timm 1.0, results' -o theirs.parquet",
         "mixer-bench import lab.csv --map name=model --map rate=img_per_sec_core "
-        "--source lab --citation 'our log' -o lab.parquet",
+        "--set mode=infer --source lab --citation 'our log' -o lab.parquet",
     ],
     "merge": ["mixer-bench merge results/a results/b -o both.parquet"],
     "status": [

@@ -12,12 +12,12 @@ import typer
 from bench import models, results
 from bench.cli import _print
 from bench.errors import StudyError, UserError, unknown
-from bench.units import duration, significant
+from bench.units import SECONDS_PER_DAY, duration, significant
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.analysis.budget import Cost, Rate, Run, Unpriced
+    from bench.analysis.budget import Cost, Ends, Rate, Run, Unpriced
 
 FORMATS = ("table", "github", "json", "csv")
 DASH = "—"
@@ -60,6 +60,7 @@ def command(
     rates = costing.train_rates(frame)
     published = costing.published_runs(frame)
     missing: list[Unpriced] = []
+    asked = [costing.with_published(run, published) for run in asked]
     if recipe is not None:
         made, missing = _of_recipe(recipe, rates, published, side)
         asked += made
@@ -176,12 +177,14 @@ def _shown(
 
 
 def _facts(one: Cost, devices: float, seconds: float | None) -> dict[str, Any]:
-    from bench.analysis.budget import affordable
-
     run, rate = one.run, one.rate
-    bought = None if seconds is None else affordable(one, seconds, devices)
+    wall, wall_low, wall_high = one.wall_days(devices)
+    bought: Ends = (math.nan, None, None)
+    if seconds is not None:
+        bought = one.affordable(seconds, devices)
     return {
         "machine": rate.machine,
+        "machine_id": rate.machine_id,
         "framework": rate.framework,
         "dtype": rate.dtype,
         "track": rate.track,
@@ -190,19 +193,32 @@ def _facts(one: Cost, devices: float, seconds: float | None) -> dict[str, Any]:
         "train_img_per_sec_core": rate.value,
         "rate_image_size": rate.image_size,
         "rate_batch_size": rate.batch_size,
+        "rate_variant": rate.variant,
         "n": rate.n,
         "core_days_extrapolated": one.core_days,
         "core_days_low": one.low,
         "core_days_high": one.high,
         "devices": devices,
-        "wall_days": one.wall_days(devices),
+        "wall_days": wall,
+        "wall_days_low": wall_low,
+        "wall_days_high": wall_high,
         "tpuv3_cores_estimate": one.tpu_cores,
         "tpuv3_cores_low": one.tpu_low,
         "tpuv3_cores_high": one.tpu_high,
-        "affordable_epochs": bought if run.epochs else None,
-        "affordable_share": bought and bought / (run.epochs or 1),
+        **_bought_facts(run, bought),
         "why_none": None,
     }
+
+
+def _bought_facts(run: Run, bought: Ends) -> dict[str, Any]:
+    """Of `--budget`: epochs of a data set, and shares of the run."""
+    names = [f"affordable_{{}}{end}" for end in ("", "_low", "_high")]
+    facts: dict[str, Any] = {}
+    for name, value in zip(names, bought, strict=True):
+        known = None if value is None or math.isnan(value) else value
+        facts[name.format("epochs")] = known if run.epochs else None
+        facts[name.format("share")] = known and known / (run.epochs or 1.0)
+    return facts
 
 
 def _run_facts(run: Run) -> dict[str, Any]:
@@ -240,7 +256,8 @@ def _table(
     groups: dict[str, list[list[str]]] = {}
     for one in found:
         rate = one.rate
-        where = f"{rate.machine}, {rate.core_kind}, {rate.framework}, {rate.dtype}"
+        cores = f"{rate.cores:g} {rate.core_kind}"
+        where = f"{rate.machine}, {cores}, {rate.framework}, {rate.dtype}"
         heading = f"{where}, {rate.track} track"
         groups.setdefault(heading, []).append(_line(one, devices, seconds))
     for lack in missing:
@@ -256,7 +273,8 @@ def _notes(missing: list[Unpriced]) -> list[str]:
     notes = [
         "Extrapolated from the rate of a resident batch at the side that the run "
         "trains at: no data wait, evaluation or checkpoint, and devices that scale "
-        "without loss. ‡ the authors extrapolated it too.",
+        "without loss. Of several rates of a model the fastest. ‡ the authors "
+        "extrapolated it too.",
         "TPUv3 cores per core is an estimate: the rate here over the one behind the "
         "published core-days, whose rounding is in its interval.",
     ]
@@ -276,7 +294,8 @@ def _start(run: Run) -> list[str]:
 
 def _published(run: Run) -> str:
     mark = "‡" if run.extrapolated else ""
-    return DASH if run.published is None else significant(run.published) + mark
+    # As it is printed: a rounded 10 is no 10.0.
+    return DASH if run.published is None else f"{run.published:,g}{mark}"
 
 
 def _line(one: Cost, devices: float, seconds: float | None) -> list[str]:
@@ -286,7 +305,7 @@ def _line(one: Cost, devices: float, seconds: float | None) -> list[str]:
         significant(rate.value),
         significant(one.core_days),
         _ends(one.low, one.high, rate.n),
-        duration(86_400 * one.wall_days(devices)),
+        duration(SECONDS_PER_DAY * one.wall_days(devices)[0]),
         _published(run),
         _estimate(one),
         *([_bought(one, seconds, devices)] if seconds else []),
@@ -295,16 +314,18 @@ def _line(one: Cost, devices: float, seconds: float | None) -> list[str]:
 
 
 def _bought(one: Cost, seconds: float, devices: float) -> str:
-    from bench.analysis.budget import affordable
-
-    amount = significant(affordable(one, seconds, devices))
-    return f"{amount} epochs" if one.run.epochs else f"{amount} of the run"
+    value, *ends = one.affordable(seconds, devices)
+    text = significant(value)
+    if ends[0] is not None and ends[1] is not None:
+        text += f" [{significant(ends[0])}, {significant(ends[1])}]"
+    return f"{text} epochs" if one.run.epochs else f"{text} of the run"
 
 
 def _rate_used(one: Cost) -> str:
     rate, note = one.rate, one.run.note
     batch = "" if rate.batch_size is None else f", batch {rate.batch_size:g}"
-    return f"{rate.image_size} px{batch}" + (f"; {note}" if note else "")
+    variant = "" if rate.variant is None else f", {rate.variant}"
+    return f"{rate.image_size} px{batch}{variant}" + (f"; {note}" if note else "")
 
 
 def _ends(low: float | None, high: float | None, n: int) -> str:

@@ -14,8 +14,9 @@ from bench.errors import ResultsError, StudyError, unknown
 from bench.units import significant
 
 if TYPE_CHECKING:
+    from bench.analysis.crossing import Crossing
     from bench.analysis.fits import Fit
-    from bench.analysis.scaling import Crossing, Difference, Line
+    from bench.analysis.scaling import Difference, Line
     from bench.report.markup import Grid
 
     Found = list[tuple[Line, list[Fit]]]
@@ -52,7 +53,7 @@ def command(
     format: Annotated[str, typer.Option(help="table, github, json or csv.")] = "table",
 ) -> int:
     """Fit error against data; say what identifies nothing; exit 1 if no curve does."""
-    from bench.analysis import scaling
+    from bench.analysis import crossing, scaling
 
     if format not in FORMATS:
         raise StudyError(f"--format: {unknown('format', format, FORMATS)}")
@@ -76,7 +77,7 @@ def command(
             "run a study with mode: pretrain first"
         )
     found = [(line, scaling.fit_line(line, forms)) for line in lines]
-    crossings = list(scaling.crossings(found))
+    crossings = list(crossing.crossings(found))
     differences = scaling.differences(lines)
     print(_shown(found, crossings, differences, format, x))
     return 0 if any(one.curve for _, fits in found for one in fits) else 1
@@ -178,7 +179,7 @@ def _tables(
 
 
 def _fits_grid(found: Found, x: str) -> Grid:
-    from bench.analysis.forms import EQUATIONS, SHORTFALL
+    from bench.analysis.forms import EQUATIONS, HELD
     from bench.report.markup import Column, Grid, Group
 
     titles = ("c", "eps_inf", "alpha", "held-out error", "straight line's")
@@ -187,9 +188,10 @@ def _fits_grid(found: Found, x: str) -> Grid:
         *map(Column, ("sizes", "runs", *titles)),
         Column("why not", text=True),
     ]
+    several = [one for one in found if len(one[0].data.sizes) > 1]
     groups = [
         Group(line.label, [_fit_line(line, one) for one in fits])
-        for line, fits in found
+        for line, fits in several or found
     ]
     used = dict.fromkeys(one.form for _, fits in found for one in fits)
     notes = [
@@ -200,7 +202,10 @@ def _fits_grid(found: Found, x: str) -> Grid:
         "error: the largest x predicted from the others, |log(predicted / observed)|; "
         "a straight line through log error against log x beside it.",
     ]
-    notes += [SHORTFALL[form] for form in used if form in SHORTFALL]
+    notes.append(" ".join(HELD[form] for form in used))
+    if several and len(several) < len(found):
+        alone = _print.counted(len(found) - len(several), "more curve")
+        notes.append(f"{alone} with runs at one x alone: nothing to fit.")
     return Grid(columns, groups, notes)
 
 
@@ -213,8 +218,17 @@ def _fit_line(line: Line, one: Fit) -> list[str]:
         f"{one.runs} ({one.n})",
         *(_parameter(one, name) for name in ("c", "eps_inf", "alpha")),
         *(DASH if value is None else f"{value:.3f}" for value in errors),
-        one.refused,
+        one.refused or _no_interval(one),
     ]
+
+
+def _no_interval(one: Fit) -> str:
+    from bench.analysis.stats import MIN_REPETITIONS
+
+    if one.intervals:
+        return ""
+    curves = _print.counted(one.resampled, "curve")
+    return f"no interval: {curves} of seeds, {MIN_REPETITIONS} needed"
 
 
 def _parameter(one: Fit, name: str) -> str:
@@ -234,27 +248,41 @@ def _cross(crossings: list[Crossing]) -> Grid:
     columns += [
         Column("at x"),
         Column("95 % interval"),
-        Column("in the data", text=True),
+        Column("where none", text=True),
     ]
     lines = [
         [
             one.first,
             one.second,
-            "not up to 10 x the data" if one.x is None else significant(one.x),
+            DASH if one.x is None else significant(one.x),
             _ends(one),
-            DASH if one.x is None else "yes" if one.inside else "no: extrapolated",
+            _where_none(one),
         ]
         for one in crossings
     ]
-    return Grid(columns, [Group("", lines)])
+    note = "Sought between the sizes that both were trained at; nothing is said beyond."
+    return Grid(columns, [Group("", lines)], [note])
+
+
+def _where_none(one: Crossing) -> str:
+    if one.x is not None:
+        return ""
+    if one.ahead is None:
+        return "no range of x that both were trained at"
+    which = "first" if one.ahead == one.first else "second"
+    low, high = significant(one.start), significant(one.end)
+    return f"not from {low} to {high}: the {which} is ahead throughout"
 
 
 def _ends(one: Crossing) -> str:
     if one.share is None:
-        return "fewer than five curves"
+        return "none: fewer than five curves" if one.ahead or one.x else DASH
+    crossed = f"{100 * one.share:.0f} % of resamples cross"
+    if one.x is None:
+        return crossed
     low = "before the data" if one.low is None else significant(one.low)
-    high = "never" if one.high is None else significant(one.high)
-    return f"{low} – {high} ({100 * one.share:.0f} % of resamples cross)"
+    high = "beyond the data" if one.high is None else significant(one.high)
+    return f"{low} – {high} ({crossed})"
 
 
 def _diff(differences: list[Difference]) -> Grid:

@@ -7,22 +7,30 @@ from typing import Annotated
 
 import typer
 
-from bench import imports, record, results
+from bench import imports, record, results, timm_results
 from bench.cli import _print
 from bench.errors import StudyError, unknown
 
+FORMATS = ("timm", "csv")
+_NAMED = 3
+"""Models named of those that were left out."""
+
 
 def command(
-    file: Annotated[Path, typer.Argument(help="A CSV file.")],
+    file: Annotated[Path, typer.Argument(help="A CSV; with --from timm also JSON.")],
     source: Annotated[str, typer.Option(help="One word for the origin.")],
     citation: Annotated[str, typer.Option(help="Paper, file or page to cite.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="New parquet file.")],
     from_: Annotated[
-        str, typer.Option("--from", help="timm (its results or benchmark CSV) or csv.")
+        str,
+        typer.Option("--from", help="timm (its results or benchmark files) or csv."),
     ] = "csv",
     map_: Annotated[
         list[str] | None,
-        typer.Option("--map", help="COLUMN=FIELD of the record; repeatable."),
+        typer.Option(
+            "--map",
+            help="COLUMN=FIELD of the record; FIELD% for per cents; repeatable.",
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -30,18 +38,34 @@ def command(
     ] = None,
 ) -> None:
     """Write a CSV's rows as a result file; they never mix with measured rows."""
-    if from_ not in imports.FORMATS:
-        raise StudyError(f"--from: {unknown('format', from_, imports.FORMATS)}")
+    if from_ not in FORMATS:
+        raise StudyError(f"--from: {unknown('format', from_, FORMATS)}")
     if from_ == "timm" and map_:
         raise StudyError("--map: timm's columns are known; use it with --from csv")
     if from_ == "csv" and not map_:
         raise StudyError("--map: give COLUMN=FIELD for each column, as in name=model")
     made = imports.origin(source, citation, set_ or [])
     if from_ == "timm":
-        found = imports.read_timm(file, made)
+        found = timm_results.read(file, made)
     else:
         found = imports.read_csv(file, made, imports.column_map(map_ or []))
     results.write(record.table(found.rows), out)
-    print(f"{out} ({len(found.rows)} rows, source {source})")
-    if found.left_out:
-        _print.note(f"{found.left_out} lines left out: models of other families")
+    print(f"{out} ({_print.counted(len(found.rows), 'row')}, source {source})")
+    for line in _left_out(found):
+        _print.note(line)
+
+
+def _left_out(found: imports.Imported) -> list[str]:
+    """What of the file is not in the rows, and why."""
+    kinds = (
+        (found.strangers, "left out: no model of ours"),
+        (found.failed, "left out: nothing was measured"),
+    )
+    lines = []
+    for names, why in kinds:
+        if names:
+            some = ", ".join(names[:_NAMED]) + (", ..." if names[_NAMED:] else "")
+            lines.append(f"{_print.counted(len(names), 'line')} {why} ({some})")
+    if found.twice:
+        lines.append(f"{_print.counted(found.twice, 'line')} stood there twice")
+    return lines

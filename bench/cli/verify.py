@@ -15,7 +15,8 @@ from bench import asked, machine, results, runner
 from bench.backend import check_framework
 from bench.cli import _print
 from bench.errors import MissingPackage, ResultsError, StudyError, unknown
-from bench.specs import Effort, Study
+from bench.models import weights
+from bench.specs import Cell, Effort, Study
 from bench.units import duration, significant
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ FORMATS = ("table", "github", "json", "csv")
 def command(
     rows: Annotated[str, typer.Argument(help="The parquet file or folder to verify.")],
     sample: Annotated[int, typer.Option(help="Cells to measure again.")] = 5,
-    hours: Annotated[float, typer.Option(help="Time to spend, at most.")] = 1.0,
+    hours: Annotated[
+        float, typer.Option(help="Draw what fits, by the record's own times.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="Draws the sample.")] = 0,
     max_change: Annotated[
         float, typer.Option(help="Change of a rate that counts, as a share.")
@@ -52,13 +55,22 @@ def command(
     found = [_possible(one) for one in verifying.finished(frame, host.machine_id)]
     verifying.require_some(found, rows)
     drawn = verifying.sample(found, sample, hours, seed)
+    if not drawn.cells:
+        least = min(one.seconds for one in found if not one.obstacle) / 3600
+        raise StudyError(
+            f"--hours: {hours:g}: no cell fits; the shortest takes {least:.2g} h"
+        )
     _print.note(_said(drawn, hours))
     measured = _measured(drawn.cells, out, rows)
     checked = verifying.check(drawn.cells, measured, frame, max_change)
     ran = [one.rows for one in drawn.cells if not one.obstacle]
     around = _around(ran, measured)
     print(_shown(checked, around, format, max_change))
-    return 1 if any(one.verdict == "differs" for one in checked) else 0
+    verdicts = {one.verdict for one in checked}
+    if not verdicts & {"agreed", "differs"}:
+        _print.note("nothing was verified: no cell could be compared here")
+        return 1
+    return 1 if "differs" in verdicts else 0
 
 
 def _check_numbers(sample: int, hours: float, max_change: float, fmt: str) -> None:
@@ -80,7 +92,18 @@ def _possible(one: Finished) -> Finished:
         check_framework(one.cell.framework)
     except MissingPackage as error:
         return dataclasses.replace(one, obstacle=str(error))
-    return one
+    return dataclasses.replace(one, obstacle=_lacking_weights(one.cell))
+
+
+def _lacking_weights(cell: Cell) -> str:
+    """Why a fine-tuning cannot start from its file of weights; empty if it can."""
+    if cell.init is None or cell.init_sha256 is None:
+        return ""
+    if not Path(cell.init).is_file():
+        return f"the weights that it starts from, {cell.init}, are not here"
+    if weights.file_sha256(cell.init) != cell.init_sha256:
+        return f"{cell.init} holds other weights than it started from"
+    return ""
 
 
 def _said(drawn: Sample, hours: float) -> str:
@@ -98,8 +121,6 @@ def _said(drawn: Sample, hours: float) -> str:
 
 def _measured(cells: list[Finished], out: Path, rows: str) -> pd.DataFrame:
     """Rows of the new measurements, in a folder that nothing else has."""
-    from bench.analysis.verify import again
-
     todo = [one for one in cells if not one.obstacle]
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     folder = out / stamp
@@ -111,7 +132,7 @@ def _measured(cells: list[Finished], out: Path, rows: str) -> pd.DataFrame:
         study = Study(
             name="verify",
             question=f"Does {rows} hold here?",
-            cells=tuple(dict.fromkeys(again(one) for one in mode_cells)),
+            cells=tuple(dict.fromkeys(_with_parents(mode_cells))),
             repetitions=5,
             effort=_effort(mode_cells[0]),
         )
@@ -124,6 +145,13 @@ def _measured(cells: list[Finished], out: Path, rows: str) -> pd.DataFrame:
         )
     _print.note(f"new rows in {folder}")
     return results.read_results(folder, samples=True)
+
+
+def _with_parents(cells: list[Finished]) -> list[Cell]:
+    from bench.analysis.verify import again
+
+    parents = [one.parent for one in cells if one.parent is not None]
+    return [*parents, *map(again, cells)]
 
 
 def _by_effort(cells: list[Finished]) -> list[list[Finished]]:

@@ -83,7 +83,7 @@ def test_cost_and_interval_turn_the_rate_over():
     run = Run("Mixer-B/16", "ImageNet", 400 * 86_400 * 10, 300, 5.0, 0.5)
     found = budget.cost(run, rate)
     assert found.core_days == pytest.approx(10)
-    assert found.low < 10 < found.high and found.wall_days(5) == pytest.approx(1)
+    assert found.low < 10 < found.high and found.wall_days(5)[0] == pytest.approx(1)
     assert found.tpu_cores == pytest.approx(0.5)
     assert found.tpu_low < 0.45 and found.tpu_high > 0.55
 
@@ -173,9 +173,38 @@ def test_a_budget_buys_its_share_of_the_epochs():
         "m", "torch", "float32", "protocol", "gpu", 1, "A", 100.0, None, None, 1
     )
     found = budget.cost(Run("A", "ImageNet", 300 * 1e6, 300), rate)
-    full = found.wall_days(4) * 86_400
-    assert budget.affordable(found, full, 4) == pytest.approx(300)
-    assert budget.affordable(found, full / 2, 4) == pytest.approx(150)
+    full = found.wall_days(4)[0] * 86_400
+    assert found.affordable(full, 4) == (pytest.approx(300), None, None)
+    assert found.affordable(full / 2, 4)[0] == pytest.approx(150)
+
+
+def test_wall_time_and_what_a_time_buys_are_each_others_inverse_with_their_ends():
+    (rate,) = budget.train_rates(frame())
+    found = budget.cost(Run("Mixer-B/16", "ImageNet", 3e8, 234), rate)
+    value, low, high = found.wall_days(3)
+    assert low < value < high
+    for days in (value, low, high):
+        bought = found.affordable(86_400 * days, 3)
+        assert bought[1] < bought[0] < bought[2]
+        # What the time buys at each rate, and what it takes there, give the run back.
+        ends = [b * d for b, d in zip(bought, (value, high, low), strict=True)]
+        assert ends == pytest.approx([234 * days] * 3)
+
+
+def test_two_machines_of_one_name_keep_their_own_rates():
+    both = pd.concat([frame(), frame(rate=500.0, machine_id="m2", cell_id="d")])
+    found = {rate.machine_id: rate.value for rate in budget.train_rates(both)}
+    assert found == {"m1": 400, "m2": 500}
+
+
+def test_a_tuned_rate_names_the_variant_that_was_fastest():
+    tuned = [
+        frame(rate=rate, track="tuned", variant=variant, cell_id=variant)
+        for variant, rate in (("compile", 450.0), ("eager", 380.0))
+    ]
+    (rate,) = budget.train_rates(pd.concat(tuned))
+    assert (rate.value, rate.variant) == (450, "compile")
+    assert budget.train_rates(frame())[0].variant is None
 
 
 def test_runs_as_typed():

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from bench.analysis import fits, forms, resample
+from bench.analysis import fits, forms, resample, scatter
 from bench.analysis.forms import Curve
 from bench.analysis.seeds import student_interval
 
@@ -114,6 +115,42 @@ def test_the_band_holds_the_curve_and_is_wider_beyond_the_data():
     assert (low <= found.curve.error(x)).all() and (found.curve.error(x) <= high).all()
     widths = np.log(high / low)
     assert widths[2] > widths[0]
+
+
+def test_five_curves_that_agree_by_luck_make_no_interval_of_nothing():
+    one = runs("saturating", noise=0.02, subsets=1)
+    same = np.repeat(np.arange(5), len(one))
+    data = fits.Data(
+        *(np.tile(column, 5) for column in (one.x, one.error)),
+        same,
+        np.zeros_like(same),
+        0.9,
+    )
+    found = fits.fit(data, "saturating")
+    assert found.curve is not None
+    for name, value in found.curve.parameters.items():
+        low, high = found.intervals[name]
+        assert low < 0.99 * value or high > 1.01 * value, name
+    low, high = found.band(np.array([1e5]))
+    assert high[0] / low[0] > 1.01
+
+
+def test_the_scatter_of_a_power_law_is_that_of_a_straight_line():
+    data = runs("power", noise=0.03)
+    found = fits.fit(data, "power", draws=0)
+    line = stats.linregress(np.log(data.x), np.log(data.error))
+    spread = math.sqrt(
+        sum((np.log(data.error) - line.intercept - line.slope * np.log(data.x)) ** 2)
+        / (len(data) - 2)
+    )
+    made = scatter.of_theta(data.x, found.curve, spread)
+    half = stats.t.ppf(0.975, len(data) - 2)
+    unit = found.curve.theta[1]
+    parameters = scatter.of_parameters(found.curve, made)
+    assert parameters["c"] == pytest.approx(half * line.stderr / unit)
+    assert parameters["beta"] == pytest.approx(half * line.intercept_stderr)
+    at = scatter.of_log_error(found.curve, np.array([1.0]), made)
+    assert at == pytest.approx([half * line.intercept_stderr])
 
 
 REFUSED = [

@@ -87,6 +87,7 @@ def test_plain_keeps_values():
     ("name", "demo"),
     [
         ("Mixer-XXS/4", True),
+        ("Mixer-XXXS/4", True),
         ("ViT-XS/8", True),
         ("BiT-R14x1", True),
         ("BiT-R26x1/4", True),

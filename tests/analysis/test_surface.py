@@ -257,7 +257,7 @@ def test_the_verb_prints_the_surface_and_refuses(tmp_path, capsys):
     few = tmp_path / "few.parquet"
     write(table(row for row in rows() if row["model"] == "Mixer-S/16"), few)
     assert app._run(["fit", str(few), "--form", "joint"]) == 1
-    assert "1 model sizes, the surface needs 3" in capsys.readouterr().out
+    assert "1 model size, the surface needs 3" in capsys.readouterr().out
 
 
 BAD = [
