@@ -1,9 +1,9 @@
 """Roofline: achieved share of the measured ceiling against arithmetic intensity.
 
-Both axes are divided by what was measured on the machine in the run of the point: FLOP/s
-by the largest matrix product in that dtype, intensity by that of the ridge (product
-over copy bandwidth). One roof, 1 at a ridge at 1, then stands over runs whose ceilings
-differ, and each point's distance to it is its own.
+Both axes are divided by what was measured on the machine in the run of the point:
+FLOP/s by the largest matrix product in that dtype, intensity by that of the ridge
+(product over copy bandwidth). One roof, 1 at a ridge at 1, then stands over runs whose
+ceilings differ, and each point's distance to it is its own.
 
 The bytes are a lower bound in closed form, what a step must move at the least: the
 weights once (in training read and written), the images and the logits once. Whatever
