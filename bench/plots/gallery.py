@@ -235,6 +235,7 @@ def _fonts_of_glyphs() -> Iterator[None]:
     """
     from fontTools import subset
 
+    module: Any = subset
     plainly = subset.Options
 
     def options(**given: Any) -> Any:
@@ -242,11 +243,11 @@ def _fonts_of_glyphs() -> Iterator[None]:
         made.drop_tables = [*made.drop_tables, *_LAYOUT_TABLES]
         return made
 
-    subset.Options = options
+    module.Options = options
     try:
         yield
     finally:
-        subset.Options = plainly
+        module.Options = plainly
 
 
 def _write_beside(stem: Path, points: pd.DataFrame, caption: str) -> list[Path]:
