@@ -235,7 +235,6 @@ def _fonts_of_glyphs() -> Iterator[None]:
     """
     from fontTools import subset
 
-    module: Any = subset
     plainly = subset.Options
 
     def options(**given: Any) -> Any:
@@ -243,11 +242,11 @@ def _fonts_of_glyphs() -> Iterator[None]:
         made.drop_tables = [*made.drop_tables, *_LAYOUT_TABLES]
         return made
 
-    module.Options = options
+    subset.Options = options
     try:
         yield
     finally:
-        module.Options = plainly
+        subset.Options = plainly
 
 
 def _write_beside(stem: Path, points: pd.DataFrame, caption: str) -> list[Path]:

@@ -127,6 +127,7 @@ def test_runs_that_no_one_fact_tells_apart_are_named_at_the_best(measured):
 def test_more_runs_than_can_be_named_leave_each_model_its_best(measured):
     runs = [
         measured.assign(
+            data_examples=measured["data_examples"] * n,
             unique_images=measured["unique_images"] * n,
             cell_id=measured["cell_id"] + f" {n}",
         )
