@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench import results
 from bench.cli import _print
 from bench.errors import ResultsError, StudyError
 
@@ -32,7 +31,7 @@ def command(
     if out.exists() and not out.is_dir():
         raise ResultsError(f"{out}: is a file; --out takes a folder")
     asked = _asked(figure, format, width)
-    processes = gallery.begin(figure)
+    processes = gallery.begin(figure)  # before what takes long to import here
     frame = _read(rows)
     written, skipped = False, dict[str, str]()
     for made in gallery.drawn(frame, out, **asked, processes=processes):
@@ -57,6 +56,7 @@ def _asked(figure: list[str] | None, format: str, width: str) -> dict[str, Any]:
 
 def _read(rows: list[str]) -> pd.DataFrame:
     """The rows to draw, beside the published ones; of the columns what figures need."""
+    from bench import results
     from bench.plots import gallery
 
     reading = results.read([*rows, "published"], gallery.NESTED)

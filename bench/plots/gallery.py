@@ -1,4 +1,7 @@
-"""Owner of `plots/`: draws the figures and writes each with its points and caption."""
+"""Owner of `plots/`: draws the figures and writes each with its points and caption.
+
+What takes long to import is imported where it is used: `begin` comes before it.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,16 @@ import importlib
 import importlib.util
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import pyarrow as pa
-
-from bench.analysis import ablations
-from bench.analysis.key import need
 from bench.errors import ResultsError, UserError, unknown
-from bench.plots import crew, remember
+from bench.plots import crew
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 FIGURES = (
@@ -45,6 +45,13 @@ TELLING = ("token_units", "positions", "stem_units")
 MAX_WIDTH_IN = 40.0
 """A poster's."""
 
+_SHARED = (
+    "bench.plots.panels",
+    "matplotlib.backends.backend_pdf",
+    "matplotlib.backends.backend_svg",
+)
+"""What every process that draws imports; what one figure needs alone waits for it."""
+_LAYOUT_TABLES = ("GDEF", "GPOS", "GSUB", "MATH", "kern")
 _ALWAYS = ("source", "status", "role", "table", "run_id", "framework", "image_size")
 _NO_STAMP: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
@@ -92,6 +99,8 @@ def drawn(
 
     Several processes write the same bytes as one.
     """
+    from bench.analysis import ablations
+
     names = list(dict.fromkeys(names or FIGURES))
     check(names, formats, width_in)
     if "peer" in rows:  # a model's point is our own code; tables show the others
@@ -106,6 +115,8 @@ def drawn(
 
 def _packed(rows: pd.DataFrame) -> bytes:
     """Rows for another process: most columns of a record hold one value or none."""
+    import pyarrow as pa
+
     sink = pa.BufferOutputStream()
     table = pa.Table.from_pandas(rows)
     options = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -116,6 +127,9 @@ def _packed(rows: pd.DataFrame) -> bytes:
 
 @functools.lru_cache(maxsize=1)  # a process draws several figures of the same rows
 def _unpacked(packed: bytes) -> pd.DataFrame:
+    import pandas as pd
+    import pyarrow as pa
+
     frame: pd.DataFrame = pa.ipc.open_stream(packed).read_pandas(
         types_mapper=pd.ArrowDtype
     )
@@ -137,7 +151,7 @@ def begin(names: Sequence[str] | None = None) -> int:
     names = list(dict.fromkeys(names or FIGURES))
     processes = crew.size(len(names))
     if processes > 1:
-        crew.call([f"bench.plots.{name}" for name in names])
+        crew.call(_SHARED)
     return processes
 
 
@@ -183,7 +197,8 @@ def draw_one(
     width_in: float | None,
 ) -> Gallery:
     """One figure: what was written, or why nothing was."""
-    from bench.plots import style  # late: matplotlib is of use to who draws alone
+    from bench.analysis.key import need
+    from bench.plots import remember, style
 
     module = importlib.import_module(f"bench.plots.{name}")
     need(rows, (*_ALWAYS, *module.NEEDS), f"figure {name}")
@@ -203,11 +218,35 @@ def _write(stem: Path, figure: Figure, formats: Sequence[str]) -> list[Path]:
         path = stem.with_suffix(f".{kind}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path, format=kind, metadata=_NO_STAMP[kind])
+            with _fonts_of_glyphs():
+                figure.savefig(path, format=kind, metadata=_NO_STAMP[kind])
         except OSError as error:
             raise _cannot_write(path, error) from error
         written.append(path)
     return written
+
+
+@contextmanager
+def _fonts_of_glyphs() -> Iterator[None]:
+    """Fonts go into a PDF without the tables by which text is laid out.
+
+    Its text is laid out already, and cutting these tables down takes fontTools two
+    thirds of its time.
+    """
+    from fontTools import subset
+
+    plainly = subset.Options
+
+    def options(**given: Any) -> Any:
+        made = plainly(**given)
+        made.drop_tables = [*made.drop_tables, *_LAYOUT_TABLES]
+        return made
+
+    subset.Options = options
+    try:
+        yield
+    finally:
+        subset.Options = plainly
 
 
 def _write_beside(stem: Path, points: pd.DataFrame, caption: str) -> list[Path]:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.analysis import demo
-from bench.analysis.key import by_key, plain
+from bench.analysis.key import by_key, equal, plain
 from bench.analysis.pareto import Better, on_frontier
 from bench.plots import labels, style
 
@@ -172,6 +172,11 @@ def measured_name(key: Mapping[str, Any]) -> str:
     return "Measured: " + ", ".join(words)
 
 
+def pixels_in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ordinary images: what shuffling takes has a figure of its own."""
+    return rows[rows["shuffle"].isna() | equal(rows, "shuffle", "none")]
+
+
 def mark_frontier(points: pd.DataFrame, x_better: Better) -> pd.DataFrame:
     """Add `on_frontier`, each panel for itself: no frontier spans two panels."""
     parts = [
@@ -191,7 +196,7 @@ def accuracy_panels(
     """Accuracy against a cost or a rate, one panel per key, frontier dashed."""
     count = points["panel"].nunique()
     across = style.across(count, width_in)
-    figure, grid = style.canvas(count, width_in, panel_height_in=2.9)
+    figure, grid = style.canvas(count, width_in, panel_height_in=2.8)
     paths = []
     for axes, (name, part) in zip(grid, by_panel(points), strict=True):
         paths.append(_accuracy_panel(axes, part, x_better))
@@ -204,15 +209,51 @@ def accuracy_panels(
     labels.settle(figure)
     for axes, path, (_, part) in zip(grid, paths, by_panel(points), strict=True):
         spots = list(zip(part["x"], part["y"], strict=True))
-        labels.place(axes, named_once(part), spots, [path])
+        labels.place(axes, _to_name(part), spots, [path])
     return figure
 
 
-def named_once(part: pd.DataFrame) -> list[labels.Label]:
-    """A label for each point; a model trained often is named at its best run."""
+def with_runs_told_apart(points: pd.DataFrame) -> pd.DataFrame:
+    """Labels that say in what the runs of a model differ, where one fact says it."""
+    by = ["panel", "framework", "label"]
+    found = points["label"].astype(object).copy()
+    for _, part in points.groupby(by, dropna=False, sort=False):
+        for name, words in _RUN_FACTS.items():
+            if len(part) > 1 and part[name].nunique() == len(part):
+                said = [words.format(float(value)) for value in part[name]]
+                found[part.index] = part["label"] + ", " + said
+                break
+    return points.assign(label=found)
+
+
+_RUN_FACTS = {
+    "unique_images": "{:,.0f} images",
+    "images_seen": "{:,.0f} images seen",
+    "learning_rate": "learning rate {:g}",
+}
+"""What may tell two training runs of a model apart, the most telling first."""
+
+
+MOST_NAMES = 24
+"""More runs than this in a panel cannot be named: each model is, at its best."""
+
+
+def _to_name(part: pd.DataFrame) -> list[labels.Label]:
+    """A label for each point; a model that no fact tells apart is named at its best.
+
+    The name stands at the best run; the others say in what they differ, unless another
+    model of the panel has their colour.
+    """
     best = part.sort_values("y", ascending=False, kind="stable")
     if (part["source"] == "measured").all():
         best = best.drop_duplicates(["label", "framework"])
+        if len(best) > MOST_NAMES:
+            best = best.drop_duplicates(["model", "framework"])
+        again = best.duplicated(["model", "framework"])
+        alone = best.groupby("family")["model"].transform("nunique") == 1
+        facts = best["label"].astype(str).str.partition(", ")[2]
+        short = again & alone & facts.ne("")
+        best = best.assign(label=best["label"].where(~short, facts))
     return as_labels(best)
 
 
@@ -260,6 +301,15 @@ def tested_on(part: pd.DataFrame) -> str:
 def demo_sentence(found: pd.DataFrame) -> str:
     """The end of a caption whose figure shows demo sizes."""
     return f" {demo.NOTE.capitalize()}." if found["demo"].any() else ""
+
+
+def published_frontier(found: pd.DataFrame, words: str) -> str:
+    """A sentence on who is on the papers' frontier, from the left to the right."""
+    front = found[found["on_frontier"].astype(bool) & (found["source"] == "published")]
+    if front.empty:
+        return ""
+    names = listed(front.sort_values("x")["label"])
+    return f" On the published frontier{words}: {names}."
 
 
 def listed(names: Any) -> str:

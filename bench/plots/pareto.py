@@ -16,7 +16,7 @@ from bench.plots import panels, remember, style
 from bench.specs import TRAINING_MODES
 
 NEEDS = ("core_days_measured", "core_days_extrapolated", "top1", "model", "mode")
-NOTHING = "no row has both pre-training core-days and an accuracy"
+NOTHING = "no row of images in order has both pre-training core-days and an accuracy"
 
 
 @remember.once
@@ -26,7 +26,7 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     trained = equal(rows, "source", "measured") & rows["mode"].isin(
         TRAINING_MODES
     ).astype(bool)
-    mine = model_rows(rows[trained])
+    mine = panels.pixels_in_order(model_rows(rows[trained]))
     parts = panels.split_by_key(
         mine[mine["core_days"].notna() & mine["top1"].notna()],
         "core_days",
@@ -38,7 +38,8 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     known = panels.finished(both, "core_days", "y")
     if known.empty:
         return known
-    marked = panels.by_panel(panels.mark_frontier(known, "lower"))
+    named = panels.with_runs_told_apart(known)
+    marked = panels.by_panel(panels.mark_frontier(named, "lower"))
     stood = pd.concat(
         [standing(part, "core_days", "top1", names="label") for _, part in marked],
         ignore_index=True,
@@ -65,12 +66,6 @@ def _label(
     return name + ("‡" if kind == "extrapolated" else "")
 
 
-def _sure(front: pd.DataFrame) -> list[str]:
-    chances = [plain(value) for value in front["p_on_frontier"]]
-    said = ["not estimable" if p is None else f"{p:.2f}" for p in chances]
-    return [f"{name} (P {p})" for name, p in zip(front["label"], said, strict=True)]
-
-
 def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
     """The figure, or why there is nothing to draw."""
     found = points(rows)
@@ -82,19 +77,19 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
 
 
 def caption(found: pd.DataFrame) -> str:
-    """What the figure shows, and who is on each frontier."""
+    """What the figure shows, and who is on the paper's frontier."""
+    front = found[found["on_frontier"].astype(bool) & (found["source"] == "published")]
     text = (
         "Accuracy against pre-training cost. Hollow: published; filled: measured; "
         "dashed: Pareto frontier of its panel."
     )
-    for name, part in panels.by_panel(found):
-        front = part[part["on_frontier"]].sort_values("x")
-        text += f" {name}: on the frontier are {panels.listed(_sure(front))}."
+    sure = plain(front["p_on_frontier"].min())
+    words = "" if sure is None else f" (P at least {sure:.2f} each)"
+    text += panels.published_frontier(found, words)
     text += (
-        " P: share of draws on the frontier, from five runs or more where measured, "
-        "from the rounding of the printed figures where published. Beside the figure "
-        "stands who dominates each other point: x_factor times cheaper, y_gap points "
-        "better."
+        " P is the share of draws, from the rounding of printed figures or from five "
+        "measured runs or more, in which a point is on the frontier; it stands beside "
+        "the figure with who dominates each other point and by how much."
     )
     if (found["core_days_kind"] == "extrapolated").any():
         text += " ‡: core-days extrapolated, not reported for that run."

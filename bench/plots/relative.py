@@ -29,8 +29,10 @@ NEEDS = ("img_per_sec_core", "image_size", "model", "family", "machine", "mode")
 REFERENCE = "Mixer-B/16"
 NOTHING = f"no machine has a throughput of {REFERENCE} at 224 px to divide by"
 MOST_COLUMNS = 5
-_VALUE_IN = 0.36
-"""A ratio's text beside its marker."""
+_VALUE_IN = 0.34
+"""The column of ratios at the right edge of a panel."""
+_LEFT = 0.08
+"""Padding of the x axis on the left, a share of its span."""
 _NAMES_IN = 0.65
 """The models' names left of the panels."""
 _LIKE = ("framework", "batch_rule", "num_classes", "environment_id", "device")
@@ -205,9 +207,9 @@ def _ratio(value: float) -> str:
 
 
 def _room(width_in: float, across: int) -> float:
-    """Padding of the x axis, a share of its span, that holds a value's text."""
+    """Padding of the x axis on the right, a share of its span: the column of ratios."""
     share = _VALUE_IN / ((width_in - _NAMES_IN) / across - 0.1)
-    return share / max(1 - 2 * share, 0.1)
+    return share * (1 + _LEFT) / (1 - share)
 
 
 def _panel(axes: Axes, part: pd.DataFrame, every: pd.Series[Any], room: float) -> None:
@@ -215,17 +217,16 @@ def _panel(axes: Axes, part: pd.DataFrame, every: pd.Series[Any], room: float) -
     axes.grid(axis="y", color="#eeeeee", linewidth=0.6, zorder=0)
     axes.set_axisbelow(True)
     style.scatter(axes, part)
-    style.log_axis(axes, "x", every, pad=(room, room))
+    style.log_axis(axes, "x", every, pad=(_LEFT, room))
+    axes.set_xticks([tick for tick in axes.get_xticks() if tick <= every.max()])
     for x, y, flipped, *ends, family in part[_DRAWN].to_numpy():
         low, high = (x if end is None else end for end in ends)
         axes.hlines(y, low, high, color=style.COLOURS[family], linewidth=0.9, gid="bar")
-        right = x >= 1  # away from the line of the reference
         axes.annotate(
             _ratio(x),
-            (high if right else low, y),
-            xytext=(5 if right else -5, 0),
-            textcoords="offset points",
-            ha="left" if right else "right",
+            (1, y),
+            xycoords=("axes fraction", "data"),
+            ha="right",
             va="center",
             fontsize=style.SMALL_PT,
             fontweight="bold" if flipped else "normal",

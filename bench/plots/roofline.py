@@ -1,21 +1,27 @@
-"""Roofline: achieved FLOP/s against arithmetic intensity, under the measured ceilings.
+"""Roofline: achieved share of the measured ceiling against arithmetic intensity.
+
+Both axes are divided by what was measured on the machine in the run of the point:
+FLOP/s by the largest matrix product in that dtype, intensity by that of the ridge
+(product over copy bandwidth). One roof, 1 at a ridge at 1, then stands over runs whose
+ceilings differ, and each point's distance to it is its own.
 
 The bytes are a lower bound in closed form, what a step must move at the least: the
 weights once (in training read and written), the images and the logits once. Whatever
 else leaves the caches, intermediate activations above all, moves a point to the left,
-so a point is drawn at the largest intensity that it can have. The flat roof is the
-largest matrix product measured on that machine in that dtype; the slope is its copy
-bandwidth, drawn where rows have it.
+so a point is drawn at the largest intensity that it can have.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.analysis import demo
 from bench.analysis.key import equal
 from bench.plots import labels, panels, remember, style
 from bench.units import significant
@@ -24,6 +30,7 @@ NEEDS = (
     "flop_per_sec",
     "ceiling_flop_per_sec",
     "ceiling_share",
+    "bandwidth_bytes_per_sec",
     "macs",
     "param_count",
     "num_classes",
@@ -32,14 +39,17 @@ NEEDS = (
     "mode",
     "dtype",
 )
-NOTHING = "no row has an achieved rate, its closed forms and a measured ceiling"
+NOTHING = "no row has an achieved rate, its closed forms and both measured ceilings"
+MANY_POINTS = 10
+"""In a panel of more, a model is named once, at its best point."""
 MOST_NAMES = 24
 """More names than this in a panel cannot be read; the fastest points keep theirs."""
 MANY_SIZES = 4
-_BANDWIDTH = "bandwidth_bytes_per_sec"
+_STEPS = 25
+"""Points of the drawn slope, which bends: its x axis is logarithmic, its y is not."""
 _EXTRA = (
-    *("share", "flop_per_step", "bytes_per_step", "ceiling_gflop_per_sec"),
-    *("bandwidth_gb_per_sec", "batch_size", "repetitions"),
+    *("gflop_per_sec", "intensity", "flop_per_step", "bytes_per_step"),
+    *("ceiling_gflop_per_sec", "bandwidth_gb_per_sec", "batch_size", "repetitions"),
 )
 _BYTES = {"float64": 8, "float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2}
 
@@ -67,41 +77,43 @@ def flop_per_step(row: dict[str, Any]) -> float:
 
 @remember.once
 def points(rows: pd.DataFrame) -> pd.DataFrame:
-    """One point per cell: the median rate over its repetitions, in GFLOP/s."""
-    known = ["flop_per_sec", "ceiling_share", "macs", "param_count", "batch_size"]
+    """One point per cell, medians over its repetitions: x is 1 at the ridge, y in %."""
+    known = [
+        *("flop_per_sec", "ceiling_share", "bandwidth_bytes_per_sec"),
+        *("macs", "param_count", "batch_size", "num_classes"),
+    ]
     done = rows[
         equal(rows, "status", "ok")
         & equal(rows, "source", "measured")
         & ~equal(rows, "role", "anchor")
-        & rows[[*known, "num_classes"]].notna().all(axis=1)
+        & rows[known].notna().all(axis=1)
     ]
     parts = [
         _cell(part, title)
-        for title, _, same in panels.titled(done, "img_per_sec_core")
+        for title, same in _panels(done)
         for _, part in same.groupby(["cell_id", "environment_id"], sort=False)
     ]
     if not parts:
         return pd.DataFrame(columns=[*panels.POINT_COLUMNS, *_EXTRA])
     made = pd.DataFrame(parts).sort_values("share", ascending=False, kind="stable")
-    made = made.assign(panel=_under_one_roof(made))
     made = made.assign(label=_named(made))
     best = made.drop_duplicates(["panel", "framework", "label"])
-    found = panels.finished(best, "intensity", "gflop_per_sec")
+    found = panels.finished(best, "over_ridge", "share")
     return panels.exact(panels.in_order(found, ["x", "framework"]), *_EXTRA)
 
 
-def _under_one_roof(made: pd.DataFrame) -> pd.Series[Any]:
-    """A panel for each ceiling: two sittings of one machine found two."""
-    several = made.groupby("panel")["ceiling_gflop_per_sec"].transform("nunique") > 1
-    roofs = made["ceiling_gflop_per_sec"].map(lambda one: significant(float(one)))
-    return made["panel"].where(
-        ~several, made["panel"] + ", ceiling " + roofs + " GFLOP/s"
-    )
+def _panels(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each comparability key; demo sizes apart, where they fill a panel."""
+    for title, _, part in panels.titled(rows, "img_per_sec_core"):
+        small = part["model"].astype(str).map(demo.is_demo).astype(bool)
+        for words, one in (("", part[~small]), (", demo sizes", part[small])):
+            if len(one):
+                yield title + words, one
 
 
 def _named(made: pd.DataFrame) -> pd.Series[Any]:
-    """The model, with its image size where a panel has several."""
-    sizes = made.groupby("panel")["image_size"].transform("nunique")
+    """The model, with its image size where a panel has it at several."""
+    sizes = made.groupby(["panel", "model"])["image_size"].transform("nunique")
     names = made["model"].astype(str)
     full = names + "@" + made["image_size"].astype(str)
     return names.where(sizes == 1, full)
@@ -111,25 +123,25 @@ def _cell(part: pd.DataFrame, panel: str) -> dict[str, Any]:
     row = part.iloc[0]
     first = {str(name): row[name] for name in part.columns}
     flop, moved = flop_per_step(first), bytes_per_step(first)
+    ceiling = _median(part, "ceiling_flop_per_sec") / 1e9
+    bandwidth = _median(part, "bandwidth_bytes_per_sec") / 1e9
     return {
         **{name: first.get(name) for name in panels.POINT_COLUMNS},
         "panel": panel,
         "batch_size": first["batch_size"],
         "share": 100 * _median(part, "ceiling_share"),
+        "over_ridge": flop / moved * bandwidth / ceiling,
         "gflop_per_sec": _median(part, "flop_per_sec") / 1e9,
-        "ceiling_gflop_per_sec": _median(part, "ceiling_flop_per_sec") / 1e9,
-        "bandwidth_gb_per_sec": _median(part, _BANDWIDTH) / 1e9,
+        "intensity": flop / moved,
         "flop_per_step": flop,
         "bytes_per_step": moved,
-        "intensity": flop / moved,
+        "ceiling_gflop_per_sec": ceiling,
+        "bandwidth_gb_per_sec": bandwidth,
         "repetitions": len(part),
     }
 
 
 def _median(part: pd.DataFrame, column: str) -> float:
-    """NaN where no row has the column: rows of before it was recorded."""
-    if column not in part:
-        return float("nan")
     return float(part[column].astype("float64").median())
 
 
@@ -140,21 +152,27 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
         return NOTHING
     count = found["panel"].nunique()
     across = style.across(count, width_in)
-    figure, grid = style.canvas(count, width_in, panel_height_in=2.9)
-    roofs = []
+    figure, grid = style.canvas(count, width_in, panel_height_in=2.7)
     for axes, (name, part) in zip(grid, panels.by_panel(found), strict=True):
-        roofs.append(_panel(axes, part))
+        _panel(axes, part, [*found["x"]])
         style.title(axes, name, across, bool(part["demo"].any()))
-        axes.set_xlabel("arithmetic intensity, at most (FLOP/byte)")
-        axes.set_ylabel("achieved GFLOP/s")
+        axes.set_xlabel("arithmetic intensity / that of the ridge, at most")
+        axes.set_ylabel("share of the ceiling (%)")
     style.legend(figure, found)
     labels.settle(figure)
-    for axes, roof, (_, part) in zip(grid, roofs, panels.by_panel(found), strict=True):
-        best = part.sort_values("y", ascending=False).drop_duplicates("label")
+    for axes, (_, part) in zip(grid, panels.by_panel(found), strict=True):
         spots = list(zip(part["x"], part["y"], strict=True))
-        named = panels.as_labels(_shortened(best.head(MOST_NAMES)))
-        labels.place(axes, [*named, *_roof_names(part, roof)], spots, roof)
+        named = [*panels.as_labels(_to_name(part)), *_roof_names(axes, part)]
+        labels.place(axes, named, spots, [_roof(axes)])
     return figure
+
+
+def _to_name(part: pd.DataFrame) -> pd.DataFrame:
+    """The points whose names can be read."""
+    best = part.sort_values("y", ascending=False, kind="stable")
+    if len(best) > MANY_POINTS:
+        best = best.drop_duplicates("label")
+    return _shortened(best.head(MOST_NAMES))
 
 
 def _shortened(named: pd.DataFrame) -> pd.DataFrame:
@@ -167,67 +185,46 @@ def _shortened(named: pd.DataFrame) -> pd.DataFrame:
     return named.assign(label=named["label"].where(~(between & many), short))
 
 
-Line = list[tuple[float, float]]
-
-
-def _panel(axes: Axes, part: pd.DataFrame) -> list[Line]:
-    """Points and roofs; returns the roofs, one line for each pair of ceilings."""
+def _panel(axes: Axes, part: pd.DataFrame, every: list[float]) -> None:
+    """Points under the roof; all panels have the same x axis."""
     style.scatter(axes, part)
-    pairs = part[["ceiling_gflop_per_sec", "bandwidth_gb_per_sec"]].drop_duplicates()
-    ceilings = [(float(c), _known(b)) for c, b in pairs.to_numpy()]
-    ridges = [ceiling / slope for ceiling, slope in ceilings if slope is not None]
-    style.log_axis(axes, "x", [*part["x"], *ridges], pad=(0.2, 0.2))
-    tops = [ceiling for ceiling, _ in ceilings]
-    style.log_axis(axes, "y", [*part["y"], *tops], pad=(0.15, 0.15))
-    roofs = [_roof(axes, ceiling, slope) for ceiling, slope in ceilings]
-    for roof in roofs:
-        x, y = zip(*roof, strict=True)
-        axes.plot(x, y, color="#777777", linewidth=0.9, zorder=1, gid="roof")
-    return roofs
+    style.log_axis(axes, "x", [0.5, 1, *every], pad=(0.05, 0.12))
+    axes.set_ylim(0, max(115.0, 1.1 * float(part["y"].max())))
+    x, y = zip(*_roof(axes), strict=True)
+    axes.plot(x, y, color="#777777", linewidth=0.9, zorder=1, gid="roof")
 
 
-def _known(value: Any) -> float | None:
-    return None if pd.isna(value) else float(value)
+def _roof(axes: Axes) -> list[tuple[float, float]]:
+    """Up to the ridge and along the flat ceiling, edge to edge."""
+    left, right = axes.get_xlim()
+    slope = np.geomspace(left, 1.0, _STEPS)
+    return [*zip(slope.tolist(), (100 * slope).tolist(), strict=True), (right, 100.0)]
 
 
-def _roof(axes: Axes, ceiling: float, slope: float | None) -> Line:
-    """From where the slope enters the panel, along the flat ceiling, to its edge."""
-    (left, right), (low, _) = axes.get_xlim(), axes.get_ylim()
-    if slope is None:
-        return [(left, ceiling), (right, ceiling)]
-    start = max(left, low / slope)
-    return [(start, start * slope), (ceiling / slope, ceiling), (right, ceiling)]
+def _roof_names(axes: Axes, part: pd.DataFrame) -> list[labels.Label]:
+    """What was measured under each part of the roof, lowest to highest."""
+    left, right = axes.get_xlim()
+    product = f"matrix product {_range(part['ceiling_gflop_per_sec'])} GFLOP/s"
+    copy = f"copy {_range(part['bandwidth_gb_per_sec'])} GB/s"
+    return [
+        labels.Label(right**0.5, 100.0, product),
+        labels.Label(left**0.5, 100 * left**0.5, copy),
+    ]
 
 
-def _roof_names(part: pd.DataFrame, roofs: list[Line]) -> list[labels.Label]:
-    """What each roof is, written on its flat part and on its slope."""
-    named = []
-    pairs = part[["ceiling_gflop_per_sec", "bandwidth_gb_per_sec"]].drop_duplicates()
-    for roof, (ceiling, slope) in zip(roofs, pairs.to_numpy(), strict=True):
-        (x0, y0), (x1, y1) = roof[-2:]
-        text = f"matrix product {significant(float(ceiling))} GFLOP/s"
-        named.append(labels.Label((x0 * x1) ** 0.5, y1, text))
-        if _known(slope) is not None:
-            x, y = ((a * b) ** 0.5 for a, b in zip(roof[0], (x0, y0), strict=True))
-            named.append(labels.Label(x, y, f"copy {significant(float(slope))} GB/s"))
-    return named
+def _range(values: pd.Series[Any]) -> str:
+    ends = significant(float(values.min())), significant(float(values.max()))
+    return "–".join(dict.fromkeys(ends))
 
 
 def caption(found: pd.DataFrame) -> str:
-    """What the figure shows, how the bytes are counted, and the ceilings."""
+    """What the figure shows and how the bytes are counted."""
     text = (
-        "Achieved FLOP/s, counted in closed form, against arithmetic intensity. Bytes "
-        "are a lower bound: weights once (training reads and writes them), images and "
-        "logits once; activations that leave the caches move a point to the left. Flat "
-        "roof: the largest matrix product measured on that machine in that dtype. Of a "
-        "model timed with several batch sizes the best is drawn."
+        "Achieved FLOP/s, counted in closed form, over the largest matrix product, "
+        "against arithmetic intensity over that of the ridge (product over copy "
+        "bandwidth). Each point is divided by the ceilings measured in its own run, "
+        "whose range is written on the roof. Bytes are a lower bound (weights, images "
+        "and logits once; training writes the weights, too): other traffic moves a "
+        "point to the left. Of several batch sizes of a model the best is drawn."
     )
-    if found["bandwidth_gb_per_sec"].notna().any():
-        text += " Slope: its measured copy bandwidth."
-    if found["bandwidth_gb_per_sec"].isna().any():
-        text += " No copy bandwidth was recorded with some rows: no slope for them."
-    for name, part in panels.by_panel(found):
-        best = part.iloc[int(part["share"].astype(float).to_numpy().argmax())]
-        text += f" {name}: {best['label']} ({best['framework']}) reaches "
-        text += f"{significant(float(best['share']))} % of its ceiling."
     return text + panels.demo_sentence(found)

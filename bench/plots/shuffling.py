@@ -273,7 +273,9 @@ def _curve_panel(axes: Axes, part: pd.DataFrame) -> None:
         fontsize=style.SMALL_PT,
         color="#444444",
     )
-    axes.set_xlim(0, 1.42 * float(part["x"].max()))
+    last = float(part["x"].max())
+    axes.set_xlim(0, 1.42 * last)  # room for the names
+    axes.set_xticks([tick for tick in axes.get_xticks() if tick <= last])
     axes.set_ylim(0, 103)
     axes.set_xlabel("training step")
     axes.set_ylabel(f"{panels.tested_on(part)} {part['metric'].iloc[0]} (%)")
@@ -328,8 +330,9 @@ def caption(found: pd.DataFrame) -> str:
     curved = found["metric"].isin(_CURVES).astype(bool)
     seeds = sorted({int(n) for n in found[curved]["n_train"].dropna()})
     drops = found[~curved].groupby("label", sort=False)["y"]
-    medians = ", ".join(
-        f"{name} {value:.0f} %" for name, value in drops.median().items()
+    medians = "; ".join(
+        f"{name} {'−' if value < -0.5 else ''}{abs(value):.0f} %"
+        for name, value in drops.median().items()
     )
     text = (
         "Accuracy over training with pixels in order, with patches and the pixels in "

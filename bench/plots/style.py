@@ -44,6 +44,7 @@ NAMES = {
     "resnet": "ResNet (BiT)",
     "other": "other",
 }
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _ENTRY_IN = 0.95
 """Width of an entry of a legend."""
 MARKERS = {"jax": "o", "torch": "s", "": "D"}
@@ -296,9 +297,15 @@ def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def plain_number(value: float) -> str:
-    """A tick label without an exponent.
+    """A tick label, with a power of ten only below a thousandth.
 
     >>> plain_number(10_000.0), plain_number(0.002), plain_number(1.5)
     ('10,000', '0.002', '1.5')
+    >>> plain_number(4e-5), plain_number(1e-6)
+    ('4×10⁻⁵', '10⁻⁶')
     """
+    if 0 < value < 1e-3:
+        digits, _, power = f"{value:.9e}".partition("e")
+        digits = f"{float(digits):g}×" if float(digits) != 1 else ""
+        return f"{digits}10{str(int(power)).translate(_RAISED)}"
     return f"{value:,.0f}" if value >= 100 else f"{value:.10f}".rstrip("0").rstrip(".")

@@ -15,7 +15,7 @@ from bench.analysis.key import equal
 from bench.plots import panels, remember, style
 
 NEEDS = ("img_per_sec_core", "top1", "model", "family")
-NOTHING = "no row has both a throughput and an accuracy"
+NOTHING = "no row of images in order has both a throughput and an accuracy"
 
 
 @remember.once
@@ -25,6 +25,7 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
         panel=f"{panels.PUBLISHED_PANEL}, JFT-300M, 224 px"
     )
     mine = ours(model_rows(rows[equal(rows, "source", "measured")]))
+    mine = panels.pixels_in_order(mine)
     parts = panels.split_by_key(
         mine[mine["img_per_sec_core"].notna() & mine["top1"].notna()],
         "img_per_sec_core",
@@ -36,7 +37,8 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     known = panels.finished(both, "img_per_sec_core", "y")
     if known.empty:
         return known
-    marked = panels.mark_frontier(known, "higher")
+    named = panels.with_runs_told_apart(known)
+    marked = panels.mark_frontier(named, "higher")
     return panels.exact(marked, "pretrain_epochs", "on_frontier", "n", "citation")
 
 
@@ -70,13 +72,11 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
 
 
 def caption(found: pd.DataFrame) -> str:
-    """What the figure shows, and who is on each frontier."""
+    """What the figure shows, and who is on the paper's frontier."""
     text = (
         "Accuracy against inference throughput. Hollow: published; filled: measured; "
         "dashed: Pareto frontier of its panel. A core is what each axis names: "
         "rates of different panels are not comparable."
     )
-    for name, part in panels.by_panel(found):
-        front = part[part["on_frontier"]].sort_values("x", ascending=False)
-        text += f" {name}: on the frontier are {panels.listed(front['label'])}."
+    text += panels.published_frontier(found, "")
     return text + panels.demo_sentence(found)

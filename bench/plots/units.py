@@ -137,7 +137,8 @@ def draw_positions(
         row, column = (step * n for n in divmod(place, side))
         picture[row : row + side, column : column + side] = one
     inches = min(width_in, 4.0)
-    figure, (axes,) = style.canvas(1, inches, panel_height_in=inches - 0.2)
+    beside = 0.75  # the bar on the right, less the title and the warning above
+    figure, (axes,) = style.canvas(1, inches, panel_height_in=inches - beside)
     drawn = axes.imshow(
         picture, cmap="gray", vmin=-1, vmax=1, interpolation="nearest", gid="units"
     )

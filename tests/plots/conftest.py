@@ -33,6 +33,7 @@ def _rows() -> Iterator[dict]:
                     "flop_per_sec": rate * slower * 1e8,
                     "ceiling_flop_per_sec": 2e11,
                     "ceiling_share": rate * slower * 1e8 / 2e11,
+                    "bandwidth_bytes_per_sec": 1e10,
                     "batch_rule": "auto",
                     "batch_knee": 16,
                     "sweep": list(_pilots(rate * slower)),

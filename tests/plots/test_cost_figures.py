@@ -88,17 +88,40 @@ def test_curves_reach_twice_the_last_crossover(tokens_rows):
     assert sum(line.get_gid() == "s_star" for line in measured.lines) == 2
 
 
-def test_two_ceilings_of_one_machine_are_two_panels(measured):
-    """One panel with two roofs would put points under a roof that is not theirs."""
-    timed = measured
-    before = roofline.points(timed)
-    half = timed["framework"] == "jax"
-    higher = timed["ceiling_flop_per_sec"].where(~half, 3e11)
-    after = roofline.points(timed.assign(ceiling_flop_per_sec=higher))
-    assert len(after) == len(before)
-    ceilings = after.groupby("panel")["ceiling_gflop_per_sec"].nunique()
-    assert len(ceilings) > before["panel"].nunique() and (ceilings == 1).all()
-    assert any(name.endswith("ceiling 300 GFLOP/s") for name in ceilings.index)
+def test_runs_under_other_ceilings_share_a_panel_each_by_its_own(measured):
+    """As one did on another day: its roof is its own, in both directions."""
+    before = roofline.points(measured).set_index(["label", "framework"])
+    torch = measured["framework"] == "torch"
+    faster = {
+        "ceiling_flop_per_sec": measured["ceiling_flop_per_sec"].where(~torch, 4e11),
+        "ceiling_share": measured["ceiling_share"].where(
+            ~torch, measured["ceiling_share"] / 2
+        ),
+        "bandwidth_bytes_per_sec": 1e10,
+    }
+    found = roofline.points(measured.assign(**faster))
+    assert found["panel"].unique().tolist() == before["panel"].unique().tolist()
+    after = found.set_index(["label", "framework"])
+    for name, row in after.iterrows():
+        half = 0.5 if name[1] == "torch" else 1.0
+        assert row["y"] == pytest.approx(half * before["y"][name])
+        assert row["x"] == pytest.approx(half * before["x"][name])
+        assert row["y"] == pytest.approx(
+            100 * row["gflop_per_sec"] / row["ceiling_gflop_per_sec"]
+        )
+    _, figure = _roofs(measured.assign(**faster))
+    (axes,) = figure.axes
+    assert "matrix product 200–400 GFLOP/s" in {text.get_text() for text in axes.texts}
+
+
+def test_demo_sizes_have_a_panel_of_their_own(measured):
+    paper = measured.assign(model="Mixer-B/16", family="mixer", cell_id="b16")
+    points = roofline.points(pd.concat([measured, paper], ignore_index=True))
+    demos = points.groupby("panel")["demo"].unique().map(list)
+    assert sorted(demos.items()) == [
+        ("Measured: Xeon, 2 vcpu, float32, inference", [False]),
+        ("Measured: Xeon, 2 vcpu, float32, inference, demo sizes", [True]),
+    ]
 
 
 def test_the_pick_and_the_knee_are_marked(measured):
@@ -127,7 +150,7 @@ def test_rates_are_medians_over_repetitions(measured):
         measured.assign(flop_per_sec=measured["flop_per_sec"] * f) for f in (1, 3, 2)
     ]
     points = roofline.points(pd.concat(again, ignore_index=True))
-    rate = points.set_index(["label", "framework"])["y"]
+    rate = points.set_index(["label", "framework"])["gflop_per_sec"]
     assert rate["Mixer-XS/4@16", "jax"] == pytest.approx(2 * 90)
     assert set(points["repetitions"]) == {3}
 
@@ -138,7 +161,7 @@ def test_the_bytes_are_the_least_that_a_step_can_move(measured):
     # a million float32 weights; 32 images of 3 x 16 x 16 values, 1,000 logits each
     assert set(at_16["bytes_per_step"]) == {4e6 + 4 * 32 * (768 + 1000)}
     assert set(at_16["flop_per_step"]) == {2 * 5e7 * 32}
-    assert set(at_16["x"]) == {3.2e9 / (4e6 + 226_304)}
+    assert set(at_16["intensity"]) == {3.2e9 / (4e6 + 226_304)}
     row = {"dtype": "float16", "param_count": 10, "batch_size": 2, "image_size": 4,
            "num_classes": 5, "macs": 7}  # fmt: skip
     found = [
@@ -160,27 +183,30 @@ def _roofs(rows):
     ], figure
 
 
-def test_without_a_bandwidth_there_is_the_flat_roof_alone(measured):
-    for (roof,) in _roofs(measured)[0]:
-        assert set(roof[:, 1]) == {200.0} and len(roof) == 2
+def test_the_roof_breaks_at_the_ridge_and_holds_every_point(measured):
+    roofs, figure = _roofs(measured)
     points = roofline.points(measured)
-    assert "No copy bandwidth was recorded" in roofline.caption(points)
-    assert "Slope" not in roofline.caption(points)
-
-
-def test_with_a_bandwidth_the_roof_breaks_at_the_ridge(measured):
-    rows = measured.assign(bandwidth_bytes_per_sec=1e10)
-    roofs, figure = _roofs(rows)
     for (roof,), axes in zip(roofs, figure.axes, strict=True):
-        (x0, y0), ridge, (x1, y1) = roof
-        assert y0 / x0 == pytest.approx(10)  # GFLOP/s by FLOP/byte: 10 GB/s
-        assert ridge.tolist() == [20.0, 200.0] and y1 == 200.0
-        assert x1 == axes.get_xlim()[1] and axes.get_xlim()[0] < 20
+        *slope, ridge, edge = roof
+        assert ridge.tolist() == [1.0, 100.0]
+        assert edge.tolist() == [axes.get_xlim()[1], 100.0]
+        assert slope[0][0] == axes.get_xlim()[0] < 0.5
+        assert [y / x for x, y in slope] == pytest.approx([100.0] * len(slope))
         names = {text.get_text() for text in axes.texts}
         assert {"matrix product 200 GFLOP/s", "copy 10.0 GB/s"} <= names
-    points = roofline.points(rows)
-    assert set(points["bandwidth_gb_per_sec"]) == {10.0}
-    assert "Slope: its measured copy bandwidth" in roofline.caption(points)
+    assert (points["y"] <= 100 * points["x"].clip(upper=1)).all()
+    # 200 GFLOP/s over 10 GB/s: the ridge is at 20 FLOP/byte
+    assert points["x"].tolist() == pytest.approx((points["intensity"] / 20).tolist())
+    assert points["y"].tolist() == pytest.approx((points["gflop_per_sec"] / 2).tolist())
+
+
+@pytest.mark.parametrize("lacks", ["bandwidth_bytes_per_sec", "ceiling_share"])
+def test_a_row_without_both_ceilings_has_no_place(measured, lacks):
+    known = len(roofline.points(measured))
+    torch = measured["framework"] == "torch"
+    rows = measured.assign(**{lacks: measured[lacks].mask(torch)})
+    assert len(roofline.points(rows)) == known / 2
+    assert roofline.draw(measured.assign(**{lacks: None})) == roofline.NOTHING
 
 
 def test_a_row_without_its_closed_form_has_no_intensity(measured):

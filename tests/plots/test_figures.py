@@ -12,6 +12,7 @@ from measured_rows import timed
 
 from bench.analysis import demo
 from bench.plots import data_scale, gallery, pareto, relative, resolution, style
+from bench.plots import roofline as roofline_plot
 from bench.plots import throughput as throughput_plot
 from bench.plots.labels import Box
 from bench.record import NESTED, table
@@ -94,12 +95,83 @@ def test_the_published_frontier_is_the_papers(published):
     (line,) = [line for line in axes.lines if line.get_gid() == "frontier"]
     drawn = set(zip(*line.get_data(), strict=True))
     assert set(zip(front["x"], front["y"], strict=True)) <= drawn
-    assert "on the frontier are HaloNet (P 1.00), Mixer-L/16@448 (P 1.00)" in (
-        pareto.caption(points)
-    )
+    assert (
+        "On the published frontier (P at least 1.00 each): HaloNet, "
+        "Mixer-L/16@448, ViT-L/16@512, Mixer-H/14@448, NFNet-F4+, MPL."
+    ) in pareto.caption(points)
     beaten = points.set_index("label").loc["ViT-H/14@518"]
     assert (beaten["p_on_frontier"], beaten["dominated_by"]) == (0.0, "NFNet-F4+")
     assert beaten["y_gap"] == pytest.approx(0.65)
+
+
+@pytest.mark.parametrize("module", [pareto, throughput_plot], ids=lambda m: m.__name__)
+def test_runs_of_a_model_are_told_apart_by_what_they_saw(module, measured):
+    points = module.points(measured)
+    mine = points[(points["model"] == "ViT-XS/4") & (points["framework"] == "jax")]
+    assert set(mine["label"]) == {"ViT-XS/4, 250 images", "ViT-XS/4, 4,000 images"}
+    (axes,) = _drawn(module, measured).axes
+    names = _texts(axes, "label")
+    assert names.count("ViT-XS/4, 4,000 images") == 2  # jax and torch
+    assert names.count("250 images") == 6  # a model's colour and marker say the rest
+
+
+def test_runs_that_no_one_fact_tells_apart_are_named_at_the_best(measured):
+    again = measured.assign(clip_norm=0.5, top1=measured["top1"] * 0.9)
+    rows = pd.concat([measured, again], ignore_index=True)
+    assert set(pareto.points(rows)["label"]) == set(measured["model"])
+    with style.style():
+        (axes,) = pareto.draw(rows).axes
+    assert sorted(_texts(axes, "label")) == sorted([*set(measured["model"])] * 2)
+
+
+def test_more_runs_than_can_be_named_leave_each_model_its_best(measured):
+    runs = [
+        measured.assign(
+            data_examples=measured["data_examples"] * n,
+            unique_images=measured["unique_images"] * n,
+            cell_id=measured["cell_id"] + f" {n}",
+        )
+        for n in (1, 2, 3)
+    ]
+    with style.style():
+        (axes,) = pareto.draw(pd.concat(runs, ignore_index=True)).axes
+    names = _texts(axes, "label")
+    assert len(names) == 6 and all(name.count("/4, ") for name in names)
+
+
+def test_another_model_of_the_family_keeps_every_name_whole(measured):
+    other = measured[measured["family"] == "vit"].assign(model="ViT-XXS/4")
+    rows = pd.concat([measured, other], ignore_index=True)
+    with style.style():
+        (axes,) = pareto.draw(rows).axes
+    names = _texts(axes, "label")
+    assert names.count("ViT-XS/4, 250 images") == 2
+    assert names.count("250 images") == 4
+
+
+@pytest.mark.parametrize("module", [pareto, throughput_plot], ids=lambda m: m.__name__)
+def test_a_run_on_shuffled_pixels_is_no_point_of_these_figures(module, measured):
+    trained = measured["mode"] == "pretrain"
+    kinds = measured["framework"].map({"jax": "global", "torch": "none"})
+    points = module.points(measured.assign(shuffle=kinds.where(trained)))
+    assert set(points["framework"]) == {"torch"}
+    every = measured.assign(shuffle="global")
+    assert module.draw(every) == module.NOTHING
+
+
+MOST_WORDS = 110
+
+
+@pytest.mark.parametrize("module", [pareto, throughput_plot, roofline_plot])
+def test_a_caption_does_not_grow_with_its_panels(module, measured):
+    machines = [
+        measured.assign(machine_id=f"m{n}", machine=f"machine {n}") for n in range(5)
+    ]
+    one, five = (
+        module.caption(module.points(pd.concat(rows, ignore_index=True)))
+        for rows in (machines[:1], machines)
+    )
+    assert five == one and len(one.split()) <= MOST_WORDS
 
 
 def test_extrapolated_core_days_carry_their_mark(published):
@@ -322,6 +394,13 @@ def test_a_machine_with_the_reference_gets_a_panel(published, reference_here):
     assert vit["panel"] == "Measured, Xeon, 2 vcpu: inference, jax, float32, n=5"
     assert "ViT-B/16 (1.20, 1.1" in relative.caption(points)
     axes = relative.draw(rows).axes[-1]
+    values = [text for text in axes.texts if text.get_gid() == "value"]
+    column = {text.get_position()[0] for text in values}, {t.get_ha() for t in values}
+    assert column == ({1}, {"right"})  # ratios in one column, right of every mark
+    left = min(text.get_window_extent().x0 for text in values)
+    ends = here[["x", "x_high"]].astype(float).to_numpy()
+    assert axes.transData.transform((np.nanmax(ends), 0))[0] < left
+    assert max(axes.get_xticks()) <= points[["x", "x_high"]].astype(float).max().max()
     bars = [c.get_segments()[0] for c in axes.collections if c.get_gid() == "bar"]
     ends = {(float(a[0]), float(b[0])) for a, b in bars}
     assert (vit["x_low"], vit["x_high"]) in ends

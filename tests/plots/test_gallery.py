@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+import zlib
 
 import pandas as pd
 import pytest
+from fontTools import subset, ttLib
 
 from bench.errors import ResultsError, UserError
 from bench.plots import gallery, pareto
@@ -53,6 +56,29 @@ def test_the_pdf_embeds_type_42_fonts(published, tmp_path):
     data = (tmp_path / "resolution.pdf").read_bytes()
     assert b"/CIDFontType2" in data
     assert b"/Type3" not in data
+
+
+def test_a_font_in_a_pdf_has_its_glyphs_and_no_tables_of_layout(published, tmp_path):
+    before = subset.Options
+    gallery.draw_all(published, tmp_path, names=["resolution"], formats=["pdf"])
+    assert subset.Options is before
+    data = (tmp_path / "resolution.pdf").read_bytes()
+    streams = [part.split(b"endstream")[0] for part in data.split(b"stream\n")[1:]]
+    fonts = [found for found in map(_font, streams) if found is not None]
+    assert fonts
+    for font in fonts:
+        assert len(font["glyf"].keys()) > 5
+        assert not {"GSUB", "GPOS", "GDEF", "kern"} & {*font.keys()}
+
+
+def _font(stream: bytes) -> ttLib.TTFont | None:
+    """The TrueType font that a stream of a PDF holds."""
+    try:
+        plain = zlib.decompress(stream)
+    except zlib.error:
+        return None
+    is_font = plain[:4] in (b"\0\1\0\0", b"true")
+    return ttLib.TTFont(io.BytesIO(plain)) if is_font else None
 
 
 @pytest.mark.parametrize(

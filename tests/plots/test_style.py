@@ -82,7 +82,10 @@ def test_log_ticks_are_round_and_few(low, high, ticks):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1e-5, "0.00001"), (0.2, "0.2"), (1.0, "1"), (30, "30"), (20_000, "20,000")],
+    [
+        *((1e-5, "10⁻⁵"), (4e-5, "4×10⁻⁵"), (0.00015, "1.5×10⁻⁴"), (0.001, "0.001")),
+        *((0.2, "0.2"), (1.0, "1"), (30, "30"), (20_000, "20,000")),
+    ],
 )
 def test_ticks_are_plain_numbers(value, text):
     assert style.plain_number(value) == text
