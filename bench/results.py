@@ -299,7 +299,8 @@ def _read_one(path: Path, schema: pa.Schema = record.SCHEMA) -> pa.Table:
 
 def read_each(paths: Iterable[str | os.PathLike[str]]) -> Reading:
     """Every row behind `paths` as often as it stands there: for a merge to compare."""
-    tables, aside, files = [], [], []
+    tables, aside = [], []
+    sources: list[str] = []
     for path in map(Path, paths):
         if path.name == "published" and not path.exists():
             raise ResultsError(
@@ -311,12 +312,12 @@ def read_each(paths: Iterable[str | os.PathLike[str]]) -> Reading:
         for file in files:
             try:
                 tables.append(_read_one(file))
-                files += [str(file)] * tables[-1].num_rows
+                sources += [str(file)] * tables[-1].num_rows
             except ResultsError as error:
                 if not path.is_dir():
                     raise
                 aside.append(str(error))
-    return Reading(pa.concat_tables(tables or [record.table([])]), aside, files)
+    return Reading(pa.concat_tables(tables or [record.table([])]), aside, sources)
 
 
 def write(table: pa.Table, out: Path) -> None:
