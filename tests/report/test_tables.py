@@ -12,7 +12,12 @@ from bench.analysis.join import model_rows
 from bench.errors import UserError
 from bench.record import table
 from bench.report.citation import citation
-from bench.report.tables import comparison_grid, comparison_table, failures_table
+from bench.report.tables import (
+    comparison_grid,
+    comparison_grids,
+    comparison_table,
+    failures_table,
+)
 from bench.results import read_published, to_frame
 
 BASE = {
@@ -142,6 +147,13 @@ def test_the_sentence_says_the_level_that_its_processes_reach():
     assert "; 93.75 % interval of order statistics" in five
     both = [*_five("Mixer-S/4", 100.0), infer("Mixer-S/4", 105.0, repetition=5)]
     assert "; 95 % interval of order statistics" in comparison_table(frame(*both))
+
+
+def test_training_timed_beside_an_anchor_makes_one_table():
+    anchor = infer("Mixer-S/32", 30.0, role="anchor")
+    step = infer("Mixer-S/4", 100.0, mode="train")
+    (grid,) = comparison_grids(frame(anchor, step), baseline="Mixer-S/4")
+    assert [row[0] for group in grid.groups for row in group.rows] == ["Mixer-S/4"]
 
 
 def test_the_interval_needs_five_processes():
