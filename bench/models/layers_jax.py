@@ -60,7 +60,19 @@ class Dense(nnx.Module):
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch out"]:
         kernel, bias = self.kernel[...], self.bias[...]
         matrix = kernel.reshape(-1, kernel.shape[-1]).astype(self.dtype)
-        return x.astype(self.dtype) @ matrix + bias.astype(self.dtype)
+        return product(x.astype(self.dtype), matrix) + bias.astype(self.dtype)
+
+
+def product(
+    x: Float[Array, "*batch inputs"], matrix: Float[Array, "inputs out"]
+) -> Float[Array, "*batch out"]:
+    """x @ matrix, with the leading axes of x as one.
+
+    With several, XLA on a CPU transposes both operands of the derivative by the matrix
+    into copies, and computes what led to them inside that strided loop.
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    return (rows @ matrix).reshape(*x.shape[:-1], matrix.shape[-1])
 
 
 class LayerNorm(nnx.Module):

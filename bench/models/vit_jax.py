@@ -21,6 +21,7 @@ from bench.models.layers_jax import (
     arrays,
     canonical_names,
     dump,
+    product,
     wide,
 )
 from bench.models.noise_jax import Noise, branched, dropped
@@ -38,7 +39,8 @@ class HeadsDense(Dense):
         self, x: Float[Array, "batch tokens width"]
     ) -> Float[Array, "batch tokens heads head_dim"]:
         kernel, bias = (v[...].astype(self.dtype) for v in (self.kernel, self.bias))
-        return jnp.einsum("bsc,chd->bshd", x.astype(self.dtype), kernel) + bias
+        y = product(x.astype(self.dtype), kernel.reshape(kernel.shape[0], -1))
+        return y.reshape(*x.shape[:-1], *kernel.shape[1:]) + bias
 
 
 def attended(
