@@ -195,7 +195,7 @@ BAD = [
     (["table", "nowhere.parquet"], "no such file"),
     (["table", "junk.bin"], "not a parquet file"),
     (["table", "foreign.parquet"], "not of mixer-bench"),
-    (["table", "published", "--format", "docx"], "unknown table format 'docx'"),
+    (["table", "published", "--format", "docx"], "--format: unknown format 'docx'"),
     (["table", "published", "--baseline", "Mixer-Z/3"], "Mixer-Z/3"),
     (["plot", "nowhere"], "no such file"),
     (["plot", "junk.bin"], "not a parquet file"),

@@ -206,12 +206,6 @@ def test_a_row_says_who_what_and_where(fake, tmp_path):
     assert "torch" not in versions
 
 
-def test_the_command_of_a_row_can_be_typed_again(fake, tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["mixer-bench", "run", "my study.yaml"])
-    (row,) = runner.run_study(study(A), out=tmp_path).rows
-    assert row["command"] == "mixer-bench run 'my study.yaml'"
-
-
 def test_progress_counts_up_and_time_left_falls_to_zero(fake, tmp_path):
     seen = []
     runner.run_study(study(A, B, LEARNT), out=tmp_path, on_item=seen.append)

@@ -260,20 +260,6 @@ def test_forecasts_stand_beside_what_it_took():
     assert "No finished attempt carries a forecast" in shown(frame(rows[2:]))
 
 
-def test_a_command_to_measure_again_names_no_folder_of_its_writer():
-    run = "mixer-bench run s.yaml"
-    commands = [
-        f"{run} --out /tmp/a --plots '/tmp/b c'",
-        f"{run} --plots=/tmp/b",
-        run,
-        f"{run} --output-is-no-option x",
-    ]
-    rows = [measured(n, command=text) for n, text in enumerate(commands)]
-    text = shown(frame(rows))
-    assert f"{run}   # 3 records, commit 0123456789ab" in text
-    assert "--output-is-no-option x" in text
-
-
 def test_what_git_did_not_say_is_a_dash():
     text = shown(frame([measured(0, git_sha=None, git_dirty=None), measured(1)]))
     assert "—|—|process|1" in text and "0123456789abcdef|no|process|1" in text
