@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import itertools
 import math
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import UntrustedMeasurement
+from bench.timing.faults import MissingBarrier
 from bench.timing.measure import (
     LEAST_SHARE,
     MIN_BLOCKS,
@@ -171,8 +173,27 @@ def test_one_interruption_does_not_condemn_an_honest_barrier():
 
     workload.checksum = interrupted
     measure(workload, precision=0.02, window_s=1.0, clock=clock)
-    # one, three after rests, one more: it is proven; and the one after the window
-    assert workload.checksums == 9 + 1
+    # one, three after rests and three after twice the work: it is proven; and the one
+    # after the window
+    assert workload.checksums == 11 + 1
+
+
+@pytest.mark.parametrize("first", range(4, 12))
+def test_a_neighbour_does_not_hide_work_that_is_put_off(first):
+    """Three results in a row take five times as long to read as without it."""
+    clock = FakeClock()
+    late = MissingBarrier(FakeWorkload(clock))
+    honest, reads = late.checksum, itertools.count()
+
+    def beside_a_neighbour():
+        began, value = clock.now, honest()
+        if first <= next(reads) < first + 3:
+            clock.now += 4 * (clock.now - began)
+        return value
+
+    late.checksum = beside_a_neighbour
+    with pytest.raises(UntrustedMeasurement, match="barrier returned early"):
+        measure(late, precision=0.02, window_s=0.1, clock=clock)
 
 
 def test_a_compilation_in_the_window_is_refused():
