@@ -44,6 +44,8 @@ ROOM = 10
 PROOF_TRIES = 10
 PROOF_WORK, PROOF_STEPS = 20, 100
 """The proof queues this many checksums' worth of work, but at most so many steps."""
+IDLE_READS = 9
+"""Checksums on an idle device: beside a busy neighbour most of them wait for a core."""
 COLD = 4
 """A checksum after work may cost this many times one on an idle device."""
 RESTS, LONGEST_REST_S = 3, 0.5
@@ -177,7 +179,7 @@ def prove_barrier(steps: _Stepper) -> None:
     interruption can only add time: one clean try is proof.
     """
     steps.checksum()  # the first one may compile
-    copy_s = min(steps.checksum() for _ in range(3))
+    copy_s = min(steps.checksum() for _ in range(IDLE_READS))
     step_s, size, excess = math.inf, 1, []
     for _ in range(PROOF_TRIES):
         block_s = steps.block(size)
