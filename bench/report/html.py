@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.analysis.key import equal, need
+from bench.analysis.key import need
 from bench.errors import ResultsError
 from bench.report import packed, sections, troubles
 from bench.report.grid import Grid, apart, for_people
 from bench.report.markup import html_for_page
 from bench.report.parts import heading
-from bench.report.tables import comparison_grids
+from bench.report.tables import by_table, comparison_grids
 from bench.report.verdicts import Judged, claims
 
 _ASSETS = Path(__file__).parent / "assets"
@@ -41,7 +41,7 @@ _TABLE = """\
 <div class="scroll" id="rows" tabindex="0" aria-label="Rows"></div>
 <div class="controls" id="pages"></div>
 """
-_MODES = ("Inference, accuracy and cost", "Training steps")
+_MODES = {"infer": "Inference, accuracy and cost", "train": "Training steps"}
 MOST_COMPARED = 300
 """Cells; a comparison table with more lines is no overview."""
 
@@ -131,9 +131,7 @@ def _comparison(rows: pd.DataFrame) -> str:
             f"<p>{cells:,} cells are too many for one table here; "
             "mixer-bench table prints it, and the figure shows them.</p>\n"
         )
-    stepped = equal(rows, "mode", "train")
-    modes = [name for name, some in zip(_MODES, (~stepped, stepped), strict=True)
-             if some.any()]  # fmt: skip
+    modes = [_MODES[mode] for mode in by_table(rows)]
     return "".join(
         heading(mode) + _by_group(grid)
         for mode, grid in zip(modes, comparison_grids(rows), strict=True)

@@ -71,6 +71,21 @@ def comparison_table(
     return render(comparison_grid(rows, baseline, mode, sort), fmt)
 
 
+def by_table(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows of the inference table, then of the training table, where there are some.
+
+    Anchors stand in no table: training that was timed beside one has one table.
+    """
+    stepped = equal(rows, "mode", "train")
+    alone = bool(equal(rows, "role", "anchor").all())
+    parts = {"infer": rows[~stepped], "train": rows[stepped]}
+    return {
+        mode: part
+        for mode, part in parts.items()
+        if len(part) and (alone or not equal(part, "role", "anchor").all())
+    }
+
+
 def comparison_grids(
     rows: pd.DataFrame, baseline: str | None = None, sort: str = "img_per_sec_core"
 ) -> list[Grid]:
@@ -78,14 +93,9 @@ def comparison_grids(
 
     The training table holds the timed training steps only; accuracies stand once.
     """
-    stepped = equal(rows, "mode", "train")
-    parts = {"infer": rows[~stepped], "train": rows[stepped]}
-    # anchors stand in no table: training that was timed beside one has one table
-    alone = len(rows) > 0 and equal(rows, "role", "anchor").all()
     return [
         comparison_grid(part, baseline, mode, sort)
-        for mode, part in parts.items()
-        if alone or not equal(part, "role", "anchor").all()
+        for mode, part in by_table(rows).items()
     ]
 
 

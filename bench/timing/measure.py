@@ -192,6 +192,8 @@ def prove_barrier(steps: _Stepper) -> None:
         excess.append(after_s - copy_s)
         if excess[-1] <= max(_tolerable(step_s), COLD * copy_s):
             return
+        if excess[-1] > block_s:  # more was done after the barrier than before it:
+            continue  # no cache is that cold, and an interruption will not come again
         excess[-1] = _stays(steps, size, step_s)
         if excess[-1] <= _tolerable(step_s):
             return
