@@ -16,7 +16,6 @@ import json
 import os
 import platform
 import re
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -167,30 +166,6 @@ def flags(variables: Mapping[str, str]) -> dict[str, str]:
         for name in sorted(variables)
         if FLAGS.match(name)
     }
-
-
-def git_state() -> tuple[str | None, bool | None]:
-    """Commit of this package's own checkout, and whether its code was changed since.
-
-    (None, None) for an installed copy: a repository around the site-packages folder is
-    somebody else's.
-    """
-    root = Path(__file__).resolve().parents[1]
-    if not (root / ".git").exists():
-        return None, None
-    sha = _git(root, "rev-parse", "HEAD")
-    changed = _git(root, "status", "--porcelain", "--", "bench", "pyproject.toml")
-    return (sha or None), (None if changed is None else bool(changed))
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    """Output of one git command; None where git is missing or refuses the folder."""
-    try:
-        command = ["git", "-C", str(root), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 # Load ------------------------------------------------------------------------

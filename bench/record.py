@@ -210,7 +210,7 @@ _COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
         "ms_per_image_batch1",
         pa.float64(),
         "ms/image",
-        "step at batch 1, steps back to back (pilot)",
+        "step at batch 1, steps back to back (pilot); only in repetition 0",
     ),
     ("sweep", _SWEEP, "", "pilot sweep over batch sizes"),
     ("batch_knee", pa.int64(), "image", "smallest batch within 1 % of the best pilot"),

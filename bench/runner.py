@@ -17,6 +17,7 @@ from typing import Any
 
 from bench import (
     asked,
+    checkout,
     checkpoints,
     executors,
     forecast,
@@ -309,7 +310,7 @@ def _row(
 ) -> dict[str, Any]:
     """A whole row: who asked, what, where, and what came out."""
     environment_id, environment = plan.environments[item.cell.framework]
-    sha, dirty = machine.git_state()
+    sha, dirty = checkout.git_state()
     declared = dataclasses.asdict(item.cell)
     if declared["batch_size"] == "auto":
         declared["batch_size"] = None

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from bench.record import table
 from bench.report.markup import Column, Grid, Group, render
 from bench.results import write
 
+ROOT = Path(__file__).parents[1]
 ROW = {
     "status": "ok", "role": "cell", "source": "measured", "protocol": 1,
     "machine_id": "m1", "machine": "Xeon", "environment_id": "e1",
@@ -81,6 +83,39 @@ def test_a_format_named_twice_is_written_once(capsys, here):
     flags = ["--figure", "pareto", "--out", "p", "--format", "svg,svg"]
     _, out, _ = call(capsys, "plot", "published", *flags)
     assert out.splitlines().count("p/pareto.svg") == 1
+
+
+def test_a_figure_of_chosen_rows_keeps_the_published_ones(capsys, here):
+    other = {**ROW, "model": "ViT-B/16", "family": "vit", "cell_id": "b"}
+    rows = [{**other, "attempt_id": f"b{r}", "repetition": r} for r in range(5)]
+    write(table(rows), here / "others.parquet")
+    flags = ["--figure", "relative", "--format", "svg", "--out"]
+    both = ["plot", "rows.parquet", "others.parquet"]
+    chosen = ["--where", "model=ViT-B/16"]
+    assert call(capsys, *both, *flags, "whole")[0] == 0
+    assert call(capsys, *both, *chosen, *flags, "vit")[0] == 0
+    whole, vit = (
+        set((here / name / "relative.csv").read_text().splitlines())
+        for name in ("whole", "vit")
+    )
+    assert vit < whole  # without Mixer-B/16 the machine has no ratio
+    assert all(",published," in line for line in vit if "TPUv3" in line)
+    assert "--where=model=ViT-B/16 --figure relative" in (
+        here / "vit" / "README.md"
+    ).read_text(encoding="utf-8")
+    code, _, err = call(capsys, *both, "--where", "model=ViT-L/16")
+    assert code == 2 and "no row has model=ViT-L/16; present: Mixer-B/16" in err
+
+
+def test_an_interruption_while_it_starts_is_no_traceback(tmp_path):
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "bench", "models"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
 def test_no_argument_shows_the_help(capsys):

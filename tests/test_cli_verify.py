@@ -11,7 +11,7 @@ import shutil
 
 import pytest
 
-from bench import executors, machine, runner
+from bench import checkout, executors, machine, runner
 from bench.analysis import verify
 from bench.analysis.contrast import contrast
 from bench.cli import app
@@ -56,7 +56,7 @@ def use(monkeypatch, rig):
     monkeypatch.setattr(executors, "make", lambda name: rig)
     # The rig uses no core, so it need not wait for whoever measures on this machine.
     monkeypatch.setattr(machine, "lease", lambda *a, **k: contextlib.nullcontext())
-    monkeypatch.setattr(machine, "git_state", lambda: (None, None))  # one git a row
+    monkeypatch.setattr(checkout, "git_state", lambda: (None, None))  # one git a row
     return rig
 
 

@@ -128,30 +128,6 @@ def test_an_unknown_framework_is_refused():
         machine.environment("tf")
 
 
-def test_git_state_is_that_of_the_code(tmp_path, monkeypatch):
-    package = tmp_path / "bench"
-    package.mkdir()
-    (package / "machine.py").write_text("")
-    monkeypatch.setattr(machine, "__file__", str(package / "machine.py"))
-    assert machine.git_state() == (None, None)
-
-    def git(*arguments):
-        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        command = ["git", "-C", str(tmp_path), *who, *arguments]
-        subprocess.run(command, check=True, capture_output=True)
-
-    git("init")
-    git("add", "bench")
-    git("commit", "-m", "x")
-    sha, dirty = machine.git_state()
-    assert re.fullmatch("[0-9a-f]{40}", sha)
-    assert dirty is False
-    (tmp_path / "notes.txt").write_text("results and notes are not code")
-    assert machine.git_state() == (sha, False)
-    (package / "machine.py").write_text("changed")
-    assert machine.git_state() == (sha, True)
-
-
 def test_memory_is_never_more_than_the_limit(monkeypatch):
     monkeypatch.setattr(machine.cores, "cgroup_memory", lambda: 2**30)
     assert machine.memory_bytes() == 2**30

@@ -6,7 +6,7 @@ interval is a bootstrap over fresh processes of both sides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import pandas as pd
 
 from bench.analysis.ablations import PAPERS
 from bench.analysis.certificate import SAME, certify
-from bench.analysis.key import equal, key_columns, plain
+from bench.analysis.key import equal, key_columns, numbered, plain
 from bench.analysis.stats import MIN_REPETITIONS
 
 _IDENTITY = ("model", "image_size", "num_classes", "pool", "tokens_mlp_dim", *PAPERS)
@@ -31,7 +31,7 @@ class Ratio:
     certificate: str
     """`same`, or why there is no ratio."""
     other: str
-    """The other side's framework and variant."""
+    """The other side's framework and variant, and of how many it is the fastest."""
 
 
 def best_variants(models: pd.DataFrame) -> pd.DataFrame:
@@ -59,27 +59,38 @@ def ours(models: pd.DataFrame) -> pd.DataFrame:
     return best_variants(models[models["peer"].isna()])
 
 
-def other_side(row: pd.Series[Any], models: pd.DataFrame) -> Ratio | None:
-    """`row` over its counterpart among model rows; None where nobody was timed alike.
+def other_sides(models: pd.DataFrame) -> list[Ratio | None]:
+    """Each model row over its counterpart; None where nobody was timed alike.
 
     A peer's counterpart, and that of our row beside a peer, is the other author in the
     same framework; otherwise it is the other framework.
     """
-    if plain(row["img_per_sec_core"]) is None or plain(row["framework"]) is None:
-        return None
-    same = pd.Series(True, models.index)
-    for name in (*key_columns("img_per_sec_core"), *_IDENTITY):
-        value = plain(row[name])
-        same &= models[name].isna() if value is None else equal(models, name, value)
-    same &= equal(models, "batch_rule", row["batch_rule"])
-    if row["batch_rule"] == "fixed":
-        same &= equal(models, "batch_size", row["batch_size"])
-    same &= models["img_per_sec_core"].notna() & models["peer"].isna()
-    if plain(row["peer"]) is None:
-        same &= ~equal(models, "framework", row["framework"])
-    else:
-        same &= equal(models, "framework", row["framework"])
-    twins = _trained_alike(row, models[same])
+    timed = models["img_per_sec_core"].notna() & models["batch_rule"].notna()
+    timed &= models["framework"].notna()
+    found: dict[Any, Ratio | None] = {}
+    for part in _alike(models[timed]):
+        for name, row in part.iterrows() if _has_two_sides(part) else ():
+            found[name] = _other_side(row, part)
+    return [found.get(name) for name in models.index]
+
+
+def _alike(models: pd.DataFrame) -> list[pd.DataFrame]:
+    """Rows of one network, timed alike: they differ in framework, author, training."""
+    fixed = models["batch_size"].where(equal(models, "batch_rule", "fixed"))
+    by = (*key_columns("img_per_sec_core"), *_IDENTITY, "batch_rule", "fixed_batch")
+    number = numbered(models.assign(fixed_batch=fixed), by)
+    return [part for _, part in models.groupby(number, sort=False)]
+
+
+def _has_two_sides(part: pd.DataFrame) -> bool:
+    return len(part) > 1 and len(part[["framework", "peer"]].drop_duplicates()) > 1
+
+
+def _other_side(row: pd.Series[Any], alike: pd.DataFrame) -> Ratio | None:
+    ours_ = alike[alike["peer"].isna()]
+    same = equal(ours_, "framework", row["framework"])
+    twins = ours_[~same if plain(row["peer"]) is None else same]
+    twins = _trained_alike(row, twins)
     found = twins[~twins["speed_attempts"].map(str).duplicated()]
     if len(found) > 1:
         return Ratio(None, None, None, _several(found), str(found["framework"].iloc[0]))
@@ -104,13 +115,23 @@ def _trained_alike(row: pd.Series[Any], twins: pd.DataFrame) -> pd.DataFrame:
 
 def _ratio(row: pd.Series[Any], other: pd.Series[Any]) -> Ratio:
     verdict = certify(_named(row), _named(other))
-    name = f"{other['framework']} {other['variant']}"
+    name = side(other)
     if verdict != SAME:
         return Ratio(None, None, None, verdict, name)
     value = float(row["img_per_sec_core"]) / float(other["img_per_sec_core"])
     interval = ratio_interval(row["rates"], other["rates"])
     low, high = interval or (None, None)
     return Ratio(value, low, high, verdict, name)
+
+
+def side(row: Mapping[str, Any] | pd.Series[Any]) -> str:
+    """One side of a ratio in words.
+
+    A best of several is flattered by its luck, so how many were tried is part of it.
+    """
+    tried = plain(row["variants_tried"]) or 1
+    of_several = f" (of {tried:.0f})" if tried > 1 else ""
+    return f"{row['framework']} {row['variant']}{of_several}"
 
 
 def _named(row: pd.Series[Any]) -> dict[str, Any]:

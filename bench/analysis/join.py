@@ -21,7 +21,7 @@ from bench.analysis.ablations import PAPERS
 from bench.analysis.certificate import shared_outputs
 from bench.analysis.columns import sample_arrays
 from bench.analysis.descent import descended, roots, with_avg5
-from bench.analysis.key import equal, key_columns, need, numbered, plain
+from bench.analysis.key import equal, key_columns, need, numbered, records, values
 from bench.analysis.stats import repetition_interval
 from bench.specs import TRAINING_MODES, fields_of
 
@@ -30,6 +30,8 @@ NESTED = (
     *("probe_outputs", "probe_reference"),
 )
 """The nested columns that the join reads or hands on."""
+Part = dict[str, list[Any]]
+"""The rows of one group, column by column; a null is None."""
 MIN_REPETITIONS = 5
 """With fewer fresh processes no interval is given: it would be too narrow."""
 
@@ -237,76 +239,86 @@ def _per_group(rows: pd.DataFrame, by: list[str], summarise: Any) -> pd.DataFram
     if rows.empty:
         return rows
     need(rows, (*by, *_SEEDS, "repetition", "finished_at"), "the join")
-    rows = newest(rows.reset_index(drop=True), by)
+    rows = newest(rows, by)
     number = numbered(rows, by)
-    # Only what is summarised becomes objects: a record has many columns.
-    plainly = [name for name in _SUMMARISED if name != "samples"]
-    few = rows.reindex(columns=plainly).astype(object)
-    few = few.where(few.notna(), None).assign(samples=sample_arrays(rows))
-    parts = few.groupby(number)
-    firsts = rows[~pd.Series(number, rows.index).duplicated()].to_dict("records")
+    parts = _parts(rows, number)
+    firsts = records(rows[~pd.Series(number, rows.index).duplicated()])
     made = [
-        {
-            **{str(name): plain(value) for name, value in first.items()},
-            **summarise(part),
-        }
-        for first, (_, part) in zip(firsts, parts, strict=True)
+        {**first, **summarise(part)} for first, part in zip(firsts, parts, strict=True)
     ]
     return typed(pd.DataFrame(made, dtype=object))
 
 
+def _parts(rows: pd.DataFrame, number: np.ndarray) -> list[Part]:
+    """What is summarised of each group, in order of its number."""
+    columns: dict[str, list[Any]] = {
+        name: values(rows[name]) if name in rows else [None] * len(rows)
+        for name in _SUMMARISED
+        if name != "samples"
+    }
+    columns["samples"] = sample_arrays(rows).tolist()
+    members: dict[int, list[int]] = {}
+    for at, group in enumerate(number.tolist()):
+        members.setdefault(group, []).append(at)
+    return [
+        {name: [column[at] for at in group] for name, column in columns.items()}
+        for group in members.values()
+    ]
+
+
 def newest(rows: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     """The last attempt at each repetition: however often tried, it counts once."""
-    by_age = rows.sort_values("finished_at", na_position="first", kind="stable")
     item = list(dict.fromkeys([*by, "cell_id", *_SEEDS, "repetition"]))
-    once_each = by_age.drop_duplicates(item, keep="last")
-    return once_each.sort_index(kind="stable")
+    finished = rows["finished_at"].reset_index(drop=True)
+    by_age = finished.sort_values(na_position="first", kind="stable").index.to_numpy()
+    again = pd.Series(numbered(rows, item)[by_age]).duplicated(keep="last").to_numpy()
+    return rows.iloc[np.sort(by_age[~again])]
 
 
-def _summarise_speed(part: pd.DataFrame) -> dict[str, Any]:
+def _summarise_speed(part: Part) -> dict[str, Any]:
     low, high = _interval(part)
-    outputs, dtype = _listed(part["probe_outputs"]), part["dtype"].iloc[0]
     return {
         **{name: _median(part[name]) for name in _MEDIANS_OF_SPEED},
         "batch_size": _agreed(part["batch_size"]),
-        "probe_outputs": shared_outputs(outputs, dtype),
-        "git_dirty": bool(equal(part, "git_dirty", True).any()),
-        "n": len(part),
+        "probe_outputs": shared_outputs(part["probe_outputs"], part["dtype"][0]),
+        "git_dirty": any(part["git_dirty"]),
+        "n": len(part["attempt_id"]),
         "low": low,
         "high": high,
-        "rates": _listed(part["img_per_sec_core"]),
-        "speed_attempts": _listed(part["attempt_id"]),
+        "rates": part["img_per_sec_core"],
+        "speed_attempts": part["attempt_id"],
     }
 
 
-def _summarise_training(part: pd.DataFrame) -> dict[str, Any]:
-    full = part["core_days_extrapolated"].dropna().astype(float)
+def _summarise_training(part: Part) -> dict[str, Any]:
+    full, top1 = _known(part["core_days_extrapolated"]), _known(part["top1"])
     low, high = repetition_interval([[value] for value in full]) or (None, None)
+    days = zip(part["core_days_measured"], part["core_days_extrapolated"], strict=True)
     return {
         **{name: _median(part[name]) for name in _MEDIANS_OF_TRAINING},
-        "fewshot": _concatenated(part),
-        "n_train": len(part),
-        "top1_low": plain(part["top1"].min()),
-        "top1_high": plain(part["top1"].max()),
+        "fewshot": [entry for each in _known(part["fewshot"]) for entry in each]
+        or None,
+        "n_train": len(part["attempt_id"]),
+        "top1_low": min(top1, default=None),
+        "top1_high": max(top1, default=None),
         "core_days_extrapolated_low": low,
         "core_days_extrapolated_high": high,
-        "top1_runs": _listed(part["top1"]),
-        "core_days_runs": _listed(_core_days(part)),
-        "train_attempts": _listed(part["attempt_id"]),
+        "top1_runs": part["top1"],
+        "core_days_runs": [
+            spent if spent is not None else all_ for spent, all_ in days
+        ],
+        "train_attempts": part["attempt_id"],
     }
 
 
-def _interval(part: pd.DataFrame) -> tuple[float | None, float | None]:
+def _interval(part: Part) -> tuple[float | None, float | None]:
     """Interval of images/s/core over repetitions; samples are seconds per step."""
-    if len(part) < MIN_REPETITIONS:
+    if len(part["samples"]) < MIN_REPETITIONS:
         return None, None
-    if part["samples"].isna().any():  # rows of elsewhere may hold only their median
-        return None, None
-    per_image = part["cores"].astype(float) / part["batch_size"].astype(float)
-    cost = [
-        np.asarray(samples, float) * share
-        for samples, share in zip(part["samples"], per_image, strict=True)
-    ]
+    if any(one is None for one in part["samples"]):
+        return None, None  # rows of elsewhere may hold only their median
+    each = zip(part["samples"], part["cores"], part["batch_size"], strict=True)
+    cost = [np.asarray(samples) * (cores / batch) for samples, cores, batch in each]
     found = repetition_interval(cost)  # core-seconds per image: the rate is 1 / it
     return (None, None) if found is None else (1 / found[1], 1 / found[0])
 
@@ -361,15 +373,14 @@ def _core_days(rows: pd.DataFrame) -> pd.Series[Any]:
 
 def typed(rows: pd.DataFrame) -> pd.DataFrame:
     """Numbers as float64 with NaN for missing, everything else as objects."""
-    made = {}
-    for name, column in rows.items():
-        missing, values = column.isna().to_numpy(bool), column.to_numpy(object).copy()
+    made: dict[Any, np.ndarray] = {}
+    for name in rows.columns:
+        plainly = values(rows[name])
         if name in _ADDED_NUMBERS or _is_number(str(name)):
-            values[missing] = np.nan
-            values = values.astype(float)
+            made[name] = np.array(plainly, dtype=float)  # None becomes NaN
         else:
-            values[missing] = None
-        made[name] = pd.Series(values, rows.index, dtype=values.dtype)
+            made[name] = np.empty(len(plainly), dtype=object)
+            made[name][:] = plainly
     return pd.DataFrame(made, index=rows.index)
 
 
@@ -381,20 +392,15 @@ def _is_number(name: str) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-def _median(column: pd.Series[Any]) -> float | None:
-    values = column[column.notna()].to_numpy(float)
-    return float(np.median(values)) if len(values) else None
+def _known(column: list[Any]) -> list[Any]:
+    return [value for value in column if value is not None]
 
 
-def _agreed(column: pd.Series[Any]) -> Any:
+def _median(column: list[Any]) -> float | None:
+    known = _known(column)
+    return float(np.median(known)) if known else None
+
+
+def _agreed(column: list[Any]) -> Any:
     """The one value of a column, or null where the repetitions differ."""
-    return plain(column.iloc[0]) if column.nunique(dropna=False) == 1 else None
-
-
-def _listed(column: pd.Series[Any]) -> list[Any]:
-    return [plain(value) for value in column]
-
-
-def _concatenated(part: pd.DataFrame) -> list[Any] | None:
-    lists = [value for value in part["fewshot"] if isinstance(value, list | np.ndarray)]
-    return [entry for value in lists for entry in value] or None
+    return column[0] if len(set(column)) == 1 else None

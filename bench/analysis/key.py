@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from jaxtyping import Int
 
 from bench.errors import ResultsError, unknown
@@ -127,6 +128,30 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | dict) or not pd.api.types.is_scalar(value):
         return value
     return None if pd.isna(value) else value
+
+
+def values(column: pd.Series[Any]) -> list[Any]:
+    """A column as a list in which every kind of null is None."""
+    dtype = column.dtype
+    if isinstance(dtype, pd.ArrowDtype) and not pa.types.is_timestamp(
+        dtype.pyarrow_dtype
+    ):
+        found: list[Any] = pa.chunked_array(pa.array(column)).to_pylist()
+        return found
+    if dtype == np.float64:
+        return [None if value != value else value for value in column.tolist()]
+    return [plain(value) for value in column.tolist()]
+
+
+def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Each row as a dict in which every kind of null is None.
+
+    A record has some two hundred columns: one by one this takes a tenth of the time
+    that `to_dict` takes.
+    """
+    columns = [values(rows[name]) for name in rows.columns]
+    names = [str(name) for name in rows.columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _values(column: pd.Series[Any]) -> list[str]:

@@ -10,11 +10,10 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from bench import record
+from bench import checkout, record
 from bench.analysis.key import plain
 from bench.errors import ResultsError, unknown
 
-MIN_SHA = 4
 SELECTABLE = tuple(name for name in record.COLUMNS if name not in record.NESTED)
 
 Conditions = dict[str, str]
@@ -85,6 +84,19 @@ def _typed(column: str, text: str, flag: str) -> object:
             return float(text)
         except ValueError as error:
             raise ResultsError(f"{flag}: {column}={text}: give a number") from error
-    if column == "git_sha" and len(text) < MIN_SHA:
-        raise ResultsError(f"{flag}: git_sha={text}: give {MIN_SHA} characters or more")
-    return text
+    return _commit(text, flag) if column == "git_sha" else text
+
+
+def _commit(text: str, flag: str) -> str:
+    """Hexadecimal digits as they are; another name of a commit as git resolves it."""
+    if re.fullmatch("[0-9a-f]{4,40}", text):
+        return text
+    if re.fullmatch("[0-9a-f]{1,3}", text):
+        raise ResultsError(f"{flag}: git_sha={text}: give 4 characters or more")
+    found = checkout.commit_of(text)
+    if found is None:
+        raise ResultsError(
+            f"{flag}: git_sha={text}: is no commit of the checkout that mixer-bench "
+            "runs from; give 4 or more of its digits"
+        )
+    return found

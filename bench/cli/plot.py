@@ -24,15 +24,22 @@ def command(
     out: Annotated[Path, typer.Option(help="Figures folder.")] = Path("plots"),
     format: Annotated[str, typer.Option(help="png,svg,pdf")] = "png,svg,pdf",
     width: Annotated[str, typer.Option(help="3.25in (a column) or 6.75in.")] = "6.75in",
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Only rows with this column=value; repeatable."),
+    ] = None,
 ) -> None:
-    """Draw every figure that the rows allow, beside the published rows."""
+    """Draw every figure that the rows allow, beside the published rows.
+
+    --where chooses among your rows; among the published ones only if they are named.
+    """
     from bench.plots import gallery
 
     if out.exists() and not out.is_dir():
         raise ResultsError(f"{out}: is a file; --out takes a folder")
     asked = _asked(figure, format, width)
     processes = gallery.begin(figure)  # before what takes long to import here
-    frame = _read(rows)
+    frame = _read(rows, where or [])
     written, skipped = False, dict[str, str]()
     for made in gallery.drawn(frame, out, **asked, processes=processes):
         for path in made.written:
@@ -40,7 +47,8 @@ def command(
         written |= bool(made.written)
         skipped |= made.skipped
     if written:
-        print(gallery.write_page(out, rows, skipped))
+        again = [*rows, *(f"--where={one}" for one in where or [])]
+        print(gallery.write_page(out, again, skipped))
     for name, sentence in skipped.items():
         _print.note(f"{name}: {sentence}")
 
@@ -54,18 +62,24 @@ def _asked(figure: list[str] | None, format: str, width: str) -> dict[str, Any]:
     return {"names": figure, "formats": formats, "width_in": inches(width)}
 
 
-def _read(rows: list[str]) -> pd.DataFrame:
+def _read(rows: list[str], where: list[str]) -> pd.DataFrame:
     """The rows to draw, beside the published ones; of the columns what figures need."""
     from bench import results
+    from bench.analysis import select
     from bench.plots import gallery
 
+    wanted = select.conditions(where, "--where")
     reading = results.read([*rows, "published"], gallery.NESTED)
     for message in reading.set_aside:
         _print.note(f"set aside: {message}")
     frame = results.to_frame(reading.table, samples=True)
     if "published" not in rows and not (frame["source"] != "published").any():
         _print.note(f"{', '.join(rows)}: no rows; the published ones are drawn alone")
-    return frame
+    if not wanted:
+        return frame
+    beside = (frame["source"] == "published") & ("published" not in rows)
+    kept = select.where(frame[~beside.astype(bool)], wanted, "--where")
+    return frame.loc[kept.index.union(frame.index[beside.astype(bool)])]
 
 
 def inches(text: str) -> float:

@@ -14,6 +14,8 @@ import uuid
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,20 +115,23 @@ def initial(
 def random(spec: ModelSpec, seed: int) -> dict[str, np.ndarray]:
     """Weights with nothing degenerate in them, for timing and for parity.
 
-    Kernels keep activations near 1; every other tensor leaves its zero or one.
+    Kernels keep activations near 1; every other tensor leaves its zero or one. Tensors
+    are drawn side by side: every process that times a large model waits for this.
     """
-    return {
-        name: _random(_stream(seed, name), name, tensor)
-        for name, tensor in spec.tensors().items()
-    }
+    tensors = spec.tensors()
+    with ThreadPoolExecutor() as pool:
+        drawn = pool.map(partial(_random, seed), tensors, tensors.values())
+        return dict(zip(tensors, drawn, strict=True))
 
 
-def _random(rng: np.random.Generator, name: str, tensor: Tensor) -> np.ndarray:
-    draws = rng.standard_normal(tensor.shape, dtype=np.float32)
+def _random(seed: int, name: str, tensor: Tensor) -> np.ndarray:
+    draws = _stream(seed, name).standard_normal(tensor.shape, dtype=np.float32)
     if is_kernel(name):
-        return draws / np.float32(np.sqrt(tensor.fans[0]))
-    centre = np.float32(name.endswith(("/scale", "/gamma")))
-    return centre + np.float32(0.1) * draws
+        draws /= np.float32(np.sqrt(tensor.fans[0]))
+        return draws
+    draws *= np.float32(0.1)
+    draws += np.float32(name.endswith(("/scale", "/gamma")))
+    return draws
 
 
 # Checks ------------------------------------------------------------------------------

@@ -7,9 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.against import Ratio, best_variants, other_side
+from bench.analysis.against import Ratio, best_variants, other_sides, side
 from bench.analysis.join import model_rows
-from bench.analysis.key import equal
 from bench.specs import SPEED_MODES
 
 
@@ -18,8 +17,10 @@ def ours_over(rows: pd.DataFrame, peer: str) -> list[str]:
     lines = []
     for mode in SPEED_MODES:
         models = best_variants(model_rows(rows, mode))
-        for _, row in models[equal(models, "peer", peer)].iterrows():
-            lines.append(f"ours over {peer}: {_line(row, other_side(row, models))}")
+        ratios = zip(models.iterrows(), other_sides(models), strict=True)
+        for (_, row), ratio in ratios:
+            if row["peer"] == peer:
+                lines.append(f"ours over {peer}: {_line(row, ratio)}")
     return lines or [f"ours over {peer}: no ratio, no row of {peer}'s code finished"]
 
 
@@ -27,7 +28,7 @@ def _line(row: Mapping[str, Any] | pd.Series[Any], ratio: Ratio | None) -> str:
     what = f"{row['model']} {row['mode']} {row['dtype']}"
     if ratio is None:
         return f"{what}: no ratio, nothing of ours was timed alike and finished"
-    sides = f"ours {ratio.other}, theirs {row['framework']} {row['variant']}"
+    sides = f"ours {ratio.other}, theirs {side(row)}"
     if ratio.value is None:
         return f"{what}: no ratio, {ratio.certificate} ({sides})"
     # the row is the peer's, so its ratio is theirs over ours

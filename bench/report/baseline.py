@@ -28,9 +28,11 @@ def with_ratio(models: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
 
     The baseline is the model as its paper has it: no other pooling, no other D_S.
     """
+    if baseline is None:
+        return models.assign(ratio=np.nan, no_ratio=None)
     facts = _facts(models)
     rate = models["img_per_sec_core"]
-    own = equal(models, "model", baseline or "") & rate.notna()
+    own = equal(models, "model", baseline) & rate.notna()
     own &= ~equal(models, "pool", "gap") & models["tokens_mlp_dim"].isna()
     by = [facts[name] for name in facts]
     best = rate.where(own).groupby(by, dropna=False).transform("max")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.against import Ratio, best_variants, other_side
+from bench.analysis.against import Ratio, best_variants, other_sides
 from bench.analysis.demo import NOTE, is_demo
 from bench.analysis.join import MIN_REPETITIONS, model_rows
 from bench.analysis.key import by_key, equal, plain
@@ -211,8 +211,8 @@ def _extra(models: pd.DataFrame) -> dict[str, str]:
 
 def _with_others(models: pd.DataFrame) -> pd.DataFrame:
     """Add each row's certified ratio to the other framework, or to the other author."""
-    ratios = [other_side(row, models) for _, row in models.iterrows()]
-    return models.assign(**{_OTHER: pd.Series(ratios, models.index, dtype=object)})
+    ratios = pd.Series(other_sides(models), models.index, dtype=object)
+    return models.assign(**{_OTHER: ratios})
 
 
 def _by_group(models: pd.DataFrame) -> Iterable[tuple[dict[str, Any], pd.DataFrame]]:

@@ -59,8 +59,7 @@ def measure_cell(
         return {**_curve_columns(curve), "batch_rule": "auto", "batch_size": chosen}
     values, window = rig.report(chosen)
     # Last, so that what is reported is the first that this process has run.
-    timed = (item.role, cell.mode) == ("cell", "infer")
-    latency_s = rig.latency(chosen, window, curve) if timed else None
+    latency_s = rig.latency(chosen, window, curve) if _has_latency(item) else None
     if cell.mode == "train":
         values["probe_outputs"] += rig.untrained()
     values["probe_reference"] = rig.reference()
@@ -147,6 +146,11 @@ def shares_of(flop_per_sec: float, item: WorkItem, device_name: str) -> dict[str
         "peak_source": None if top is None else top.source,
         "mfu": mfu,
     }
+
+
+def _has_latency(item: WorkItem) -> bool:
+    """Once a cell: it stands beside the rate, and an anchor or a step has none."""
+    return (item.role, item.cell.mode, item.repetition) == ("cell", "infer", 0)
 
 
 def _chosen(item: WorkItem, curve: list[Pilot]) -> int:

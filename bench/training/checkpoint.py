@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import checkpoints, cores, machine
+from bench import checkout, checkpoints, cores, machine
 from bench.backend import Backend, Learner
 from bench.checkpoints import Saved
 from bench.errors import UnfitCheckpoint
@@ -248,7 +248,7 @@ class Keeper:
 
 def _circumstances(item: WorkItem, backend: Backend) -> dict[str, Any]:
     """What must be the same for the same bits."""
-    sha, dirty = machine.git_state()
+    sha, dirty = checkout.git_state()
     return {
         "machine": machine.fingerprint(item.cell.device, item.own_core).machine_id,
         "environment": machine.environment(item.cell.framework)[0],

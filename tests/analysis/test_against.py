@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis.against import best_variants, other_side, ratio_interval
+from bench.analysis.against import best_variants, other_sides, ratio_interval
 from bench.analysis.join import model_rows
 from bench.record import table
 from bench.report.against import ours_over
@@ -64,10 +64,8 @@ def frame(*parts) -> pd.DataFrame:
 
 def ratios(*parts):
     models = best_variants(model_rows(frame(*parts)))
-    found = {}
-    for _, row in models.iterrows():
-        found[row["framework"], row["peer"] or "ours"] = other_side(row, models)
-    return found
+    names = zip(models["framework"], models["peer"].fillna("ours"), strict=True)
+    return dict(zip(names, other_sides(models), strict=True))
 
 
 FIVE = [100, 101, 99, 102, 98]
@@ -142,7 +140,7 @@ def test_of_the_tuned_track_the_fastest_variant_of_each_side_counts():
     (line,) = ours_over(found, "timm")
     assert line == (
         "ours over timm: Mixer-XXS/4 infer float32: 2.00x, too few repetitions for an "
-        "interval (ours torch compile, theirs torch eager)"
+        "interval (ours torch compile (of 3), theirs torch eager (of 2))"
     )
 
 
@@ -200,7 +198,5 @@ def test_of_two_lineages_the_other_side_is_the_one_trained_alike():
     lineages = pd.concat(
         [models.assign(optimizer=name) for name in ("adam", "sgd")], ignore_index=True
     )
-    row = lineages[
-        (lineages["framework"] == "jax") & (lineages["optimizer"] == "sgd")
-    ].iloc[0]
-    assert other_side(row, lineages).value == pytest.approx(1.0)
+    found = other_sides(lineages)
+    assert [ratio.value for ratio in found] == pytest.approx([1.0] * 4)

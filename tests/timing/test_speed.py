@@ -78,6 +78,7 @@ class FakeBackend:
 def measured(
     picked_batch=None,
     role="cell",
+    repetition=0,
     window_s=1.0,
     device=None,
     rate=1e12,
@@ -99,6 +100,7 @@ def measured(
         effort=Effort(window_s=window_s),
         picked_batch=picked_batch,
         role=role,
+        repetition=repetition,
         ceiling=None if rate is None else Limit(rate, "fake product"),
         peak=peak,
     )
@@ -153,6 +155,11 @@ def test_training_counts_three_forward_passes_and_has_no_latency():
 
 def test_an_anchor_costs_its_window_alone():
     values, backend = measured(role="anchor", batch_size=16)
+    assert (values["ms_per_image_batch1"], backend.built) == (None, [16])
+
+
+def test_the_latency_is_measured_once_a_cell():
+    values, backend = measured(repetition=1, batch_size=16)
     assert (values["ms_per_image_batch1"], backend.built) == (None, [16])
 
 
