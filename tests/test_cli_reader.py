@@ -89,7 +89,7 @@ def test_a_figure_of_chosen_rows_keeps_the_published_ones(capsys, here):
     other = {**ROW, "model": "ViT-B/16", "family": "vit", "cell_id": "b"}
     rows = [{**other, "attempt_id": f"b{r}", "repetition": r} for r in range(5)]
     write(table(rows), here / "others.parquet")
-    flags = ["--figure", "relative", "--format", "svg", "--out"]
+    flags = ["--figure", "relative", "--format", "png", "--out"]
     both = ["plot", "rows.parquet", "others.parquet"]
     chosen = ["--where", "model=ViT-B/16"]
     assert call(capsys, *both, *flags, "whole")[0] == 0

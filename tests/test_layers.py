@@ -12,6 +12,7 @@ LINE_CAP = 400
 
 # Highest first. A module may import from lower layers, and from its own.
 LAYERS = [
+    ["__main__"],
     ["cli"],
     ["api"],
     ["runner", "standing"],
@@ -47,7 +48,7 @@ LAYERS = [
     ["specs"],
     ["identity"],
     ["compile_cache"],
-    ["units", "errors", "cores", "hlo", "asked", "_shipped"],
+    ["units", "errors", "cores", "hlo", "asked", "checkout", "_shipped"],
 ]
 FRAMEWORK_PACKAGES = {
     "jax": "_jax.py",

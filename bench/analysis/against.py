@@ -60,7 +60,7 @@ def ours(models: pd.DataFrame) -> pd.DataFrame:
 
 
 def other_sides(models: pd.DataFrame) -> list[Ratio | None]:
-    """Each model row over its counterpart; None where nobody was timed alike.
+    """Each row of `best_variants` over its counterpart; None where there is none.
 
     A peer's counterpart, and that of our row beside a peer, is the other author in the
     same framework; otherwise it is the other framework.

@@ -23,3 +23,19 @@ def sample_arrays(rows: pd.DataFrame) -> pd.Series[Any]:
     for row, known in enumerate(lists.is_valid().to_numpy(zero_copy_only=False)):
         made[row] = values[ends[row] : ends[row + 1]] if known else None
     return pd.Series(made, rows.index, dtype=object)
+
+
+def known(column: list[Any]) -> list[Any]:
+    """What of a column is not null."""
+    return [value for value in column if value is not None]
+
+
+def median(column: list[Any]) -> float | None:
+    """The median of what is known, None where nothing is."""
+    numbers = known(column)
+    return float(np.median(numbers)) if numbers else None
+
+
+def agreed(column: list[Any]) -> Any:
+    """The one value of a column, or null where the repetitions differ."""
+    return column[0] if len(set(column)) == 1 else None

@@ -19,7 +19,7 @@ import pyarrow as pa
 from bench import record
 from bench.analysis.ablations import PAPERS
 from bench.analysis.certificate import shared_outputs
-from bench.analysis.columns import sample_arrays
+from bench.analysis.columns import agreed, known, median, sample_arrays
 from bench.analysis.descent import descended, roots, with_avg5
 from bench.analysis.key import equal, key_columns, need, numbered, records, values
 from bench.analysis.stats import repetition_interval
@@ -278,8 +278,8 @@ def newest(rows: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
 def _summarise_speed(part: Part) -> dict[str, Any]:
     low, high = _interval(part)
     return {
-        **{name: _median(part[name]) for name in _MEDIANS_OF_SPEED},
-        "batch_size": _agreed(part["batch_size"]),
+        **{name: median(part[name]) for name in _MEDIANS_OF_SPEED},
+        "batch_size": agreed(part["batch_size"]),
         "probe_outputs": shared_outputs(part["probe_outputs"], part["dtype"][0]),
         "git_dirty": any(part["git_dirty"]),
         "n": len(part["attempt_id"]),
@@ -291,13 +291,12 @@ def _summarise_speed(part: Part) -> dict[str, Any]:
 
 
 def _summarise_training(part: Part) -> dict[str, Any]:
-    full, top1 = _known(part["core_days_extrapolated"]), _known(part["top1"])
+    full, top1 = known(part["core_days_extrapolated"]), known(part["top1"])
     low, high = repetition_interval([[value] for value in full]) or (None, None)
     days = zip(part["core_days_measured"], part["core_days_extrapolated"], strict=True)
     return {
-        **{name: _median(part[name]) for name in _MEDIANS_OF_TRAINING},
-        "fewshot": [entry for each in _known(part["fewshot"]) for entry in each]
-        or None,
+        **{name: median(part[name]) for name in _MEDIANS_OF_TRAINING},
+        "fewshot": [entry for each in known(part["fewshot"]) for entry in each] or None,
         "n_train": len(part["attempt_id"]),
         "top1_low": min(top1, default=None),
         "top1_high": max(top1, default=None),
@@ -373,14 +372,15 @@ def _core_days(rows: pd.DataFrame) -> pd.Series[Any]:
 
 def typed(rows: pd.DataFrame) -> pd.DataFrame:
     """Numbers as float64 with NaN for missing, everything else as objects."""
-    made: dict[Any, np.ndarray] = {}
+    made = {}
     for name in rows.columns:
         plainly = values(rows[name])
         if name in _ADDED_NUMBERS or _is_number(str(name)):
-            made[name] = np.array(plainly, dtype=float)  # None becomes NaN
+            column = np.array(plainly, dtype=float)  # None becomes NaN
         else:
-            made[name] = np.empty(len(plainly), dtype=object)
-            made[name][:] = plainly
+            column = np.empty(len(plainly), dtype=object)
+            column[:] = plainly
+        made[name] = pd.Series(column, rows.index, dtype=column.dtype)
     return pd.DataFrame(made, index=rows.index)
 
 
@@ -390,17 +390,3 @@ def _is_number(name: str) -> bool:
         return False
     kind = record.SCHEMA.field(name).type
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
-
-
-def _known(column: list[Any]) -> list[Any]:
-    return [value for value in column if value is not None]
-
-
-def _median(column: list[Any]) -> float | None:
-    known = _known(column)
-    return float(np.median(known)) if known else None
-
-
-def _agreed(column: list[Any]) -> Any:
-    """The one value of a column, or null where the repetitions differ."""
-    return column[0] if len(set(column)) == 1 else None

@@ -136,7 +136,7 @@ def values(column: pd.Series[Any]) -> list[Any]:
     if isinstance(dtype, pd.ArrowDtype) and not pa.types.is_timestamp(
         dtype.pyarrow_dtype
     ):
-        found: list[Any] = pa.chunked_array(pa.array(column)).to_pylist()
+        found: list[Any] = pa.array(column).to_pylist()
         return found
     if dtype == np.float64:
         return [None if value != value else value for value in column.tolist()]

@@ -194,7 +194,8 @@ def test_the_table_says_why_there_is_no_ratio():
 
 def test_of_two_lineages_the_other_side_is_the_one_trained_alike():
     """A rate serves every model of its size; the certificate wants one training."""
-    models = model_rows(frame(rows("jax", *FIVE), rows("torch", *FIVE)), "infer")
+    both = frame(rows("jax", *FIVE), rows("torch", *FIVE))
+    models = best_variants(model_rows(both, "infer"))
     lineages = pd.concat(
         [models.assign(optimizer=name) for name in ("adam", "sgd")], ignore_index=True
     )
