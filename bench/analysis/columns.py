@@ -20,8 +20,8 @@ def sample_arrays(rows: pd.DataFrame) -> pd.Series[Any]:
     values = lists.values.to_numpy(zero_copy_only=False)
     ends = lists.offsets.to_numpy()
     made = np.empty(len(lists), dtype=object)
-    for row, known in enumerate(lists.is_valid().to_numpy(zero_copy_only=False)):
-        made[row] = values[ends[row] : ends[row + 1]] if known else None
+    for row, held in enumerate(lists.is_valid().to_numpy(zero_copy_only=False)):
+        made[row] = values[ends[row] : ends[row + 1]] if held else None
     return pd.Series(made, rows.index, dtype=object)
 
 

@@ -77,7 +77,10 @@ EXAMPLES = {
     "check": ["mixer-bench check results", "mixer-bench check my.yaml"],
     "fold": ["mixer-bench fold results"],
     "weights": ["mixer-bench weights Mixer-B_16.npz"],
-    "compare": ["mixer-bench compare results/a results/b --max-slowdown 5%"],
+    "compare": [
+        "mixer-bench compare results/a results/b --max-slowdown 5%",
+        "mixer-bench compare results@git_sha=HEAD~1 results@git_sha=HEAD",
+    ],
 }
 """What stands below the help of each verb."""
 
