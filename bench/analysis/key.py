@@ -146,8 +146,7 @@ def values(column: pd.Series[Any]) -> list[Any]:
 def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Each row as a dict in which every kind of null is None.
 
-    A record has some two hundred columns: one by one this takes a tenth of the time
-    that `to_dict` takes.
+    A record has some two hundred columns: column by column is faster than `to_dict`.
     """
     columns = [values(rows[name]) for name in rows.columns]
     names = [str(name) for name in rows.columns]
