@@ -72,22 +72,21 @@ def _shipped_names() -> dict[str, Path]:
 def load(name: str) -> Study:
     """Read, check and expand a study by path or shipped name."""
     path = find(name)
-    return _Reader(str(path)).study(path.stem, yaml_strict.read(path))
+    return _Reader(str(path), {}).study(path.stem, yaml_strict.read(path))
 
 
-def from_values(name: str, document: Mapping[str, Any]) -> Study:
-    """A study from plain values, as `mixer-bench time` makes one."""
-    return _Reader(name).study(name, dict(document))
+def from_values(
+    name: str, document: Mapping[str, Any], options: Mapping[str, str] | None = None
+) -> Study:
+    """A study from plain values, as `mixer-bench time` makes one.
+
+    `options` says by what option the user gave a key, so that an error names that.
+    """
+    return _Reader(name, options or {}).study(name, dict(document))
 
 
-class _Reader:
-    """Checks one document; `where` opens every message."""
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-
-    def fail(self, key: str, problem: str) -> StudyError:
-        return StudyError(f"{self.where}: {key}: {problem}")
+class _Reader(study_values.Checked):
+    """Checks one document."""
 
     # document ---------------------------------------------------------------
 
@@ -353,7 +352,7 @@ class _Reader:
             cell = folders.placed(cell, Path(self.where))
             feasible.check(cell)
         except UserError as error:
-            raise StudyError(f"{self.where}: {error}") from error
+            raise self.refused(error) from error
         return cell
 
     def with_canonical_variant(self, cell: Cell) -> Cell:
@@ -366,28 +365,7 @@ class _Reader:
                 cell, variant=variants.of_cell(cell, family, kind)
             )
         except UserError as error:
-            raise StudyError(f"{self.where}: {error}") from error
-
-    # shapes ------------------------------------------------------------------
-
-    def mapping(self, where: str, value: Any, known: Iterable[str] | None) -> Values:
-        if not isinstance(value, Mapping):
-            shown = type(value).__name__ if value is not None else "nothing"
-            raise self.fail(where, f"must be a mapping of keys to values, not {shown}")
-        for key in value:
-            if known is not None and key not in list(known):
-                raise self.fail(where, unknown("key", key, known))
-        return dict(value)
-
-    def sequence(self, where: str, value: Any) -> list[Any]:
-        if not isinstance(value, list):
-            raise self.fail(where, f"must be a list, not {type(value).__name__}")
-        return value
-
-    def text(self, where: str, value: Any) -> str:
-        if not isinstance(value, str):
-            raise self.fail(where, f"{value!r}: must be text")
-        return value
+            raise self.refused(error) from error
 
 
 def _matches(values: Values, when: Mapping[str, list[Any]]) -> bool:

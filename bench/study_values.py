@@ -1,14 +1,15 @@
-"""One value of a study: its type, and the range that its key allows."""
+"""The values of a study: their shapes, types, and the ranges that their keys allow."""
 
 from __future__ import annotations
 
 import functools
 import typing
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from bench.errors import StudyError
+from bench.errors import StudyError, UserError, unknown
 from bench.specs import Cell, Effort
 
 _HINTS = {**typing.get_type_hints(Cell), **typing.get_type_hints(Effort)}
@@ -79,3 +80,46 @@ def _shown(value: Any) -> str:
     """`value` as given, cut where it would fill the screen."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+class Checked:
+    """Something read from a document: every refusal opens with where that stands.
+
+    `options` says by what option of the command line the user gave a key, if by one.
+    """
+
+    def __init__(self, where: str, options: Mapping[str, str]) -> None:
+        self.where = where
+        self.options = options
+
+    def fail(self, key: str, problem: str) -> StudyError:
+        option = self.options.get(key.rpartition(".")[2])
+        return StudyError(f"{option or f'{self.where}: {key}'}: {problem}")
+
+    def refused(self, error: UserError) -> StudyError:
+        """The same for an error whose own text may open with the key."""
+        key, _, problem = str(error).partition(": ")
+        if key in self.options:
+            return self.fail(key, problem)
+        return StudyError(f"{self.where}: {error}")
+
+    def mapping(
+        self, where: str, value: Any, known: Iterable[str] | None
+    ) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            shown = type(value).__name__ if value is not None else "nothing"
+            raise self.fail(where, f"must be a mapping of keys to values, not {shown}")
+        for key in value:
+            if known is not None and key not in list(known):
+                raise self.fail(where, unknown("key", key, known))
+        return dict(value)
+
+    def sequence(self, where: str, value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise self.fail(where, f"must be a list, not {type(value).__name__}")
+        return value
+
+    def text(self, where: str, value: Any) -> str:
+        if not isinstance(value, str):
+            raise self.fail(where, f"{value!r}: must be text")
+        return value

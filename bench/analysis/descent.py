@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.key import equal, numbered, plain
+from bench.analysis.key import equal, numbered, plain, values
 from bench.specs import short_hash
 
 FIVE = ("ImageNet", "CIFAR-10", "CIFAR-100", "Pets", "Flowers")
@@ -37,12 +37,14 @@ FROM_ROOT = (
     "epochs",
 )
 """What a model row takes from pre-training: cost and data."""
-_WHERE = ("machine_id", "environment_id", "protocol", "repetition")
+_WHERE = ("machine_id", "environment_id", "protocol")
+_LEFT = ("cell_id", *_WHERE, "weights_sha256")
+_STARTED_FROM = ("parent_cell_id", *_WHERE, "init_weights_sha256")
 
 
 def roots(pretrained: pd.DataFrame, settings: Sequence[str]) -> pd.DataFrame:
     """Pretrain rows with `lineage`: the same for every seed of one setting."""
-    names = [*settings, *_WHERE[:3]]
+    names = [*settings, *_WHERE]
     number = numbered(pretrained, names)
     firsts = pretrained.loc[~pd.Series(number).duplicated().to_numpy(), names]
     hashes = [
@@ -58,48 +60,51 @@ def descended(tuned: pd.DataFrame, parents: pd.DataFrame) -> pd.DataFrame:
     Few-shot results are the parent's where the child has none. A rate that a search
     picked is a result, so it no longer tells two rows apart.
     """
-    found = [_root_of(row, parents) for _, row in tuned.iterrows()]
-    made = tuned.assign(lineage=[_lineage(*pair) for pair in _pairs(tuned, found)])
+    found = _roots_of(tuned, parents)
+    made = tuned.assign(lineage=_lineages(tuned, parents, found))
     for name in FROM_ROOT:
-        made[name] = _column(tuned, found, name)
+        made[name] = _inherited(tuned, parents, found, name)
     if "fewshot" in tuned.columns:
         own = tuned["fewshot"]
-        made["fewshot"] = own.where(own.notna(), _column(tuned, found, "fewshot"))
+        made["fewshot"] = own.where(
+            own.notna(), _inherited(tuned, parents, found, "fewshot")
+        )
     one_rate = made["learning_rates"].isna()
     return made.assign(learning_rate=made["learning_rate"].where(one_rate))
 
 
-def _pairs(
-    tuned: pd.DataFrame, found: list[pd.Series[Any] | None]
-) -> list[tuple[pd.Series[Any], pd.Series[Any] | None]]:
-    rows = (row for _, row in tuned.iterrows())
-    return list(zip(rows, found, strict=True))
+Places = list[int | None]
+"""For each finetune row the place of its parent among the pretrain rows."""
 
 
-def _root_of(row: pd.Series[Any], parents: pd.DataFrame) -> pd.Series[Any] | None:
-    """The newest attempt that left the weights which this row started from."""
-    if plain(row["parent_cell_id"]) is None or parents.empty:
-        return None
-    same = equal(parents, "cell_id", row["parent_cell_id"])
-    for name in _WHERE[:3]:
-        same &= equal(parents, name, row[name])
-    same &= equal(parents, "weights_sha256", row["init_weights_sha256"])
-    mine = parents[same].sort_values("finished_at", na_position="first", kind="stable")
-    return None if mine.empty else mine.iloc[-1]
+def _roots_of(tuned: pd.DataFrame, parents: pd.DataFrame) -> Places:
+    """The newest attempt that left the weights which each row started from."""
+    finished = parents["finished_at"].reset_index(drop=True)
+    by_age = finished.sort_values(na_position="first", kind="stable").index
+    left = _rows(parents, _LEFT)
+    newest = {left[at]: at for at in by_age if None not in left[at]}
+    return [newest.get(key) for key in _rows(tuned, _STARTED_FROM)]
 
 
-def _lineage(row: pd.Series[Any], root: pd.Series[Any] | None) -> str:
-    if root is not None:
-        return str(root["lineage"])
-    start = plain(row["parent_cell_id"]) or plain(row["init_sha256"])
-    return short_hash([start, *(str(plain(row[name])) for name in _WHERE[:3])])
+def _rows(rows: pd.DataFrame, names: Sequence[str]) -> list[tuple[Any, ...]]:
+    return list(zip(*(values(rows[name]) for name in names), strict=True))
 
 
-def _column(
-    tuned: pd.DataFrame, found: list[pd.Series[Any] | None], name: str
+def _lineages(tuned: pd.DataFrame, parents: pd.DataFrame, found: Places) -> list[str]:
+    known = list(parents["lineage"])
+    starts = _rows(tuned, ("parent_cell_id", "init_sha256", *_WHERE))
+    return [
+        short_hash([cell or file, *map(str, where)]) if at is None else known[at]
+        for at, (cell, file, *where) in zip(found, starts, strict=True)
+    ]
+
+
+def _inherited(
+    tuned: pd.DataFrame, parents: pd.DataFrame, found: Places, name: str
 ) -> pd.Series[Any]:
-    values = [None if root is None else root[name] for root in found]
-    return pd.Series(values, tuned.index, dtype=object)
+    column = values(parents[name])
+    from_root = [None if at is None else column[at] for at in found]
+    return pd.Series(from_root, tuned.index, dtype=object)
 
 
 # The mean of five -------------------------------------------------------------

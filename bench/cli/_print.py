@@ -106,12 +106,13 @@ def note(text: str) -> None:
 
 def drift_lines(measured: pd.DataFrame) -> list[str]:
     """The verdict on drift of each study that measured speed, one line each."""
-    from bench.analysis import drift
+    from bench.analysis import drift, key
 
-    timed = measured[measured["mode"].isin(SPEED_MODES).astype(bool)]
+    of_speed = measured["mode"].isin(SPEED_MODES).astype(bool)
+    timed = measured.loc[of_speed, ["study", "machine", *drift.NEEDS]]
     groups = timed.groupby(["study", "machine"], sort=True)
     return [
-        f"{study} on {machine}: {drift.verdict(_records(_anchors(part))).sentence}"
+        f"{study} on {machine}: {drift.verdict(key.records(_anchors(part))).sentence}"
         for (study, machine), part in groups
     ]
 
@@ -136,16 +137,8 @@ def caution_lines(measured: pd.DataFrame) -> list[str]:
 
 
 def _anchors(rows: pd.DataFrame) -> pd.DataFrame:
-    """All that a verdict looks at, and few of the rows."""
+    """All that a verdict looks at: few of the rows."""
     return rows[rows["role"].eq("anchor").fillna(False).astype(bool)]
-
-
-def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    from bench.analysis import drift
-
-    plain = rows[list(drift.NEEDS)].astype(object)
-    plain = plain.where(plain.notna(), None)
-    return [{str(k): v for k, v in row.items()} for row in plain.to_dict("records")]
 
 
 def comparison(rows: pd.DataFrame, fmt: str) -> str:

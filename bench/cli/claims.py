@@ -63,17 +63,15 @@ def with_sizes(frame: pd.DataFrame) -> pd.DataFrame:
 def _frontier(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Who is on each frontier, how surely, and who beats the others by how much."""
     from bench.analysis.claims.frontier import panels
-    from bench.analysis.key import plain
+    from bench.analysis.key import records
 
     columns = ["label", "pretrain_dataset", "core_days", "top1", "p_on_frontier"]
-    columns += ["dominated_by"]
+    columns += ["dominated_by", "x_factor", "y_gap"]
     return [
-        {"where": where, **{str(k): plain(v) for k, v in row.items()}}
+        {"where": where, **row}
         for source in ("published", "measured")
         for where, panel in panels(frame[frame["source"] == source])
-        for row in panel.sort_values("core_days")[
-            [*columns, "x_factor", "y_gap"]
-        ].to_dict("records")
+        for row in records(panel.sort_values("core_days")[columns])
     ]
 
 

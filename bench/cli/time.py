@@ -17,6 +17,18 @@ from bench.errors import MissingPackage, StudyError, unknown
 from bench.report.against import ours_over
 from bench.specs import DTYPES, SPEED_MODES, Limit, OwnCore, Study
 
+_OPTIONS = {
+    "model": "MODELS",
+    "framework": "--framework",
+    "device": "--device",
+    "image_size": "--image-size",
+    "batch_size": "--batch-size",
+    "dtype": "--dtype",
+    "track": "--track",
+    "repetitions": "--repetitions",
+    "window_s": "--window",
+}
+"""How the keys of a study are given here."""
 _SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
@@ -154,6 +166,7 @@ def _study(
             "repetitions": repetitions,
             **({} if anchor else {"anchor": None}),
         },
+        _OPTIONS,
     )
 
 

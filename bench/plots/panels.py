@@ -214,16 +214,26 @@ def accuracy_panels(
 
 
 def with_runs_told_apart(points: pd.DataFrame) -> pd.DataFrame:
-    """Labels that say in what the runs of a model differ, where one fact says it."""
+    """Labels that say in what the runs of a model differ, where one fact says it.
+
+    Images that some of them augmented are named as such beside it.
+    """
     by = ["panel", "framework", "label"]
     found = points["label"].astype(object).copy()
     for _, part in points.groupby(by, dropna=False, sort=False):
         for name, words in _RUN_FACTS.items():
             if len(part) > 1 and part[name].nunique() == len(part):
                 said = [words.format(float(value)) for value in part[name]]
-                found[part.index] = part["label"] + ", " + said
+                found[part.index] = part["label"] + ", " + said + _augmented(part)
                 break
     return points.assign(label=found)
+
+
+def _augmented(part: pd.DataFrame) -> list[str]:
+    kinds = list(map(plain, part["augment"]))
+    if len(set(kinds)) == 1:
+        return [""] * len(kinds)
+    return ["" if kind in (None, "none") else f", augment {kind}" for kind in kinds]
 
 
 _RUN_FACTS = {

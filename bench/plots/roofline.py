@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis import demo
-from bench.analysis.key import equal
+from bench.analysis.key import equal, key_columns
 from bench.plots import labels, panels, remember, style
 from bench.units import significant
 
@@ -45,12 +45,18 @@ MANY_POINTS = 10
 MOST_NAMES = 24
 """More names than this in a panel cannot be read; the fastest points keep theirs."""
 MANY_SIZES = 4
+_LEFT = 0.1
+"""Of the ridge's intensity: from here on the slope is drawn."""
 _STEPS = 25
 """Points of the drawn slope, which bends: its x axis is logarithmic, its y is not."""
 _EXTRA = (
     *("gflop_per_sec", "intensity", "flop_per_step", "bytes_per_step"),
     *("ceiling_gflop_per_sec", "bandwidth_gb_per_sec", "batch_size", "repetitions"),
 )
+_READ = {
+    *(*panels.POINT_COLUMNS, *_EXTRA, *NEEDS, "cell_id", "environment_id"),
+    *key_columns("img_per_sec_core"),
+}
 _BYTES = {"float64": 8, "float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -88,6 +94,7 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
         & ~equal(rows, "role", "anchor")
         & rows[known].notna().all(axis=1)
     ]
+    done = done[[name for name in done.columns if name in _READ]]  # of two hundred
     parts = [
         _cell(part, title)
         for title, same in _panels(done)
@@ -162,7 +169,7 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
     labels.settle(figure)
     for axes, (_, part) in zip(grid, panels.by_panel(found), strict=True):
         spots = list(zip(part["x"], part["y"], strict=True))
-        named = [*panels.as_labels(_to_name(part)), *_roof_names(axes, part)]
+        named = [*panels.as_labels(_to_name(part)), _name_of_the_flat(axes, part)]
         labels.place(axes, named, spots, [_roof(axes)])
     return figure
 
@@ -186,12 +193,18 @@ def _shortened(named: pd.DataFrame) -> pd.DataFrame:
 
 
 def _panel(axes: Axes, part: pd.DataFrame, every: list[float]) -> None:
-    """Points under the roof; all panels have the same x axis."""
+    """Points under the roof; all panels have the same x axis.
+
+    Points stand to the right of the slope, so the copy rate has its name on its left.
+    """
     style.scatter(axes, part)
-    style.log_axis(axes, "x", [0.5, 1, *every], pad=(0.05, 0.12))
+    style.log_axis(axes, "x", [_LEFT, 1, *every], pad=(0.05, 0.12))
     axes.set_ylim(0, max(115.0, 1.1 * float(part["y"].max())))
     x, y = zip(*_roof(axes), strict=True)
     axes.plot(x, y, color="#777777", linewidth=0.9, zorder=1, gid="roof")
+    copy = f"copy\n{_range(part['bandwidth_gb_per_sec'])}\nGB/s"
+    where = axes.get_yaxis_transform()
+    axes.text(0.02, 99, copy, transform=where, va="top", fontsize=style.SMALL_PT)
 
 
 def _roof(axes: Axes) -> list[tuple[float, float]]:
@@ -201,15 +214,10 @@ def _roof(axes: Axes) -> list[tuple[float, float]]:
     return [*zip(slope.tolist(), (100 * slope).tolist(), strict=True), (right, 100.0)]
 
 
-def _roof_names(axes: Axes, part: pd.DataFrame) -> list[labels.Label]:
-    """What was measured under each part of the roof, lowest to highest."""
-    left, right = axes.get_xlim()
+def _name_of_the_flat(axes: Axes, part: pd.DataFrame) -> labels.Label:
+    """The product that was measured, lowest to highest."""
     product = f"matrix product {_range(part['ceiling_gflop_per_sec'])} GFLOP/s"
-    copy = f"copy {_range(part['bandwidth_gb_per_sec'])} GB/s"
-    return [
-        labels.Label(right**0.5, 100.0, product),
-        labels.Label(left**0.5, 100 * left**0.5, copy),
-    ]
+    return labels.Label(axes.get_xlim()[1] ** 0.5, 100.0, product)
 
 
 def _range(values: pd.Series[Any]) -> str:

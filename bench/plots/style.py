@@ -22,6 +22,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from bench.analysis import demo
+from bench.analysis.key import values
 
 WIDTH_IN = 6.75
 """A two-column page; one column is 3.25 in."""
@@ -29,6 +30,8 @@ NARROW_IN = 5.0
 """Below this width panels are stacked instead of standing side by side."""
 TEXT_PT = 7.0
 SMALL_PT = 6.0
+MANY_POINTS = 1_000
+"""More points of one look stand in SVG and PDF as pixels: shapes are slow to open."""
 
 COLOURS = {
     "vit": "#14205c",
@@ -157,15 +160,18 @@ def scatter(axes: Axes, points: pd.DataFrame) -> None:
             linewidths=1.1,
             zorder=3,
             gid=f"points {family} {framework} {source}",
+            rasterized=len(part) > MANY_POINTS,
         )
 
 
 def looks_of(points: pd.DataFrame) -> pd.DataFrame:
     """Add the columns that decide a point's look: family, framework, demo."""
+    models, frameworks = values(points["model"]), values(points["framework"])
+    small = {name: demo.is_demo(str(name)) for name in set(models)}
     return points.assign(
-        family=[family_of(value) for value in points["family"]],
-        framework=[str(v) if v in MARKERS else "" for v in points["framework"]],
-        demo=[demo.is_demo(str(name)) for name in points["model"]],
+        family=[family_of(value) for value in values(points["family"])],
+        framework=[str(v) if v in MARKERS else "" for v in frameworks],
+        demo=[small[name] for name in models],
     )
 
 

@@ -9,7 +9,7 @@ point is drawn.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.analysis import tokens as analysis
-from bench.analysis.key import equal, plain
+from bench.analysis.key import equal, key_columns, plain, records, values
 from bench.plots import labels, panels, remember, style
 from bench.units import significant
 
@@ -64,6 +64,8 @@ _EXTRA = (
     *_FIT,
 )
 
+_READ = {*panels.POINT_COLUMNS, *_EXTRA, *NEEDS, *key_columns("img_per_sec_core")}
+
 
 @remember.once
 def points(rows: pd.DataFrame) -> pd.DataFrame:
@@ -77,6 +79,7 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
         & rows["step_s"].notna()
         & rows["macs"].notna()
     ]
+    timed = timed[[name for name in timed.columns if name in _READ]]  # of two hundred
     named = timed.assign(rule=_rules(timed)).assign(label=lambda part: _labels(part))
     parts = [*_measured(named), *_closed_form(named)]
     if not parts:
@@ -101,41 +104,48 @@ def _rules(rows: pd.DataFrame) -> list[str]:
         together = [given["model"], family]
         return given["tokens"].groupby(together).transform("nunique")
 
-    ratios = pd.Series(ratio, dtype="object")
-    same, scaled = counts(given["tokens_mlp_dim"]), counts(ratios)
+    same = counts(given["tokens_mlp_dim"]).to_dict()
+    scaled = counts(pd.Series(ratio, dtype="object")).to_dict()
+    families, dims = values(rows["family"]), values(rows["tokens_mlp_dim"])
     return [
-        _rule(row, ratio.get(index), index in ratio and same[index] >= scaled[index])
-        for index, row in zip(rows.index, rows.itertuples(), strict=True)
+        _rule(d_s, ratio.get(index), index in ratio and same[index] >= scaled[index])
+        if family == "mixer"
+        else ""
+        for index, family, d_s in zip(rows.index, families, dims, strict=True)
     ]
 
 
-def _rule(row: object, ratio: Fraction | None, constant: bool) -> str:
-    if getattr(row, "family", None) != "mixer":
-        return ""
+def _rule(d_s: float | None, ratio: Fraction | None, constant: bool) -> str:
     if ratio is None:
         return FIXED
-    if constant:
-        return f"D_S = {getattr(row, 'tokens_mlp_dim', 0):.0f}"
-    return f"D_S = {float(ratio):g} S"
+    return f"D_S = {d_s:.0f}" if constant else f"D_S = {float(ratio):g} S"
+
+
+_TOLD = ("pool", "num_classes", "batch_size")
+"""What may tell two lines of a model apart, beside D_S."""
 
 
 def _labels(rows: pd.DataFrame) -> list[str]:
     """The model with what tells its lines apart: D_S, pooling, head, batch."""
+    models = rows.groupby("model")
     several = {
-        name: rows.groupby("model")[name].transform("nunique", dropna=False) > 1
-        for name in ("pool", "num_classes", "batch_size")
+        f"several_{name}": models[name].transform("nunique", dropna=False) > 1
+        for name in _TOLD
     }
-    made = []
-    for index, row in zip(rows.index, rows.itertuples(), strict=True):
-        words = [str(row.model), str(row.rule)]
-        if several["pool"][index]:
-            words.append(str(plain(row.pool) or "token"))
-        if several["num_classes"][index]:
-            words.append(f"{row.num_classes} classes")
-        if several["batch_size"][index]:
-            words.append(f"b{row.batch_size}" if row.batch_rule == "fixed" else "auto")
-        made.append(", ".join(filter(None, words)))
-    return made
+    facts = rows[["model", "rule", "batch_rule", *_TOLD]].assign(**several)
+    return [_label(row) for row in records(facts)]
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    words = [row["model"], row["rule"]]
+    if row["several_pool"]:
+        words.append(row["pool"] or "token")
+    if row["several_num_classes"]:
+        words.append(f"{row['num_classes']} classes")
+    if row["several_batch_size"]:
+        fixed = row["batch_rule"] == "fixed"
+        words.append(f"b{row['batch_size']}" if fixed else "auto")
+    return ", ".join(filter(None, words))
 
 
 def _measured(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:

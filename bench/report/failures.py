@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.key import equal, plain
+from bench.analysis.key import equal, plain, records
 from bench.report.markup import DASH, Column, Grid, Group, render
 
 
@@ -23,7 +23,7 @@ def failures_table(rows: pd.DataFrame, fmt: str = "table") -> str:
             str(row["status"]),
             _reason(row),
         ]
-        for row in _records(_failed(rows))
+        for row in records(_failed(rows))
     ]
     titles = [Column(name, text=name not in ("px", "batch")) for name in columns]
     notes = [] if lines else ["No attempt failed."]
@@ -39,7 +39,7 @@ def failure_notes(rows: pd.DataFrame) -> list[str]:
     return [
         f"Not above: {row['mode']} {row['model']} {_text(row['framework'])} "
         f"{_whole(row['image_size'])} px {row['status']}: {_reason(row)}"
-        for row in _records(not_made_good(rows))
+        for row in records(not_made_good(rows))
     ]
 
 
@@ -61,13 +61,6 @@ def _tuples(rows: pd.DataFrame) -> Iterable[tuple[Any, ...]]:
 def _reason(row: Mapping[str, Any]) -> str:
     parts = [str(row[name]) for name in ("error_class", "error_message") if row[name]]
     return ": ".join(parts).replace("\n", " ") or DASH
-
-
-def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {str(name): plain(value) for name, value in row.items()}
-        for row in rows.to_dict("records")
-    ]
 
 
 def _text(value: Any) -> str:

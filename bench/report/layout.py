@@ -15,7 +15,7 @@ import pandas as pd
 
 from bench.analysis.against import ours
 from bench.analysis.join import model_rows
-from bench.analysis.key import by_key, equal, plain
+from bench.analysis.key import by_key, equal, records
 from bench.errors import UserError
 from bench.report.citation import citation
 from bench.report.facts import ids, speed
@@ -74,7 +74,7 @@ def _by_lineage(part: pd.DataFrame) -> Iterator[list[dict[str, Any]]]:
     Two rows of one test set, as of two budgets, are two lines.
     """
     lines: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in _records(part):
+    for row in records(part):
         same = tuple(row[name] for name in _ONE_LINE)
         free = 0
         while any(
@@ -85,13 +85,6 @@ def _by_lineage(part: pd.DataFrame) -> Iterator[list[dict[str, Any]]]:
     yield from lines.values()
 
 
-def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {str(name): plain(value) for name, value in row.items()}
-        for row in rows.to_dict("records")
-    ]
-
-
 def _test_set(row: Mapping[Any, Any]) -> tuple[str, str] | None:
     if row["eval_dataset"] is None:
         return None
@@ -99,7 +92,7 @@ def _test_set(row: Mapping[Any, Any]) -> tuple[str, str] | None:
 
 
 def _tested(models: pd.DataFrame) -> list[tuple[str, str]]:
-    found = map(_test_set, _records(models))
+    found = map(_test_set, records(models))
     return [one for one in dict.fromkeys(found) if one is not None]
 
 
@@ -108,7 +101,7 @@ def _evaluations(models: pd.DataFrame) -> list[str]:
     said = [
         f"{row['eval_dataset']} top-1 at {_whole(row['image_size'])} px: "
         f"{row['eval_split']} split, {row['eval_preprocess']}."
-        for row in _records(models)
+        for row in records(models)
         if row["eval_dataset"] and row["eval_split"] and row["eval_preprocess"]
     ]
     return list(dict.fromkeys(said))

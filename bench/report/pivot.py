@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.join import model_rows
-from bench.analysis.key import key_columns, plain
+from bench.analysis.key import key_columns, plain, records
 from bench.errors import UserError, unknown
 from bench.report.data import unit_of
 from bench.report.facts import ids
@@ -56,7 +56,7 @@ def pivot_grid(rows: pd.DataFrame, column: str, value: str, mode: str) -> Grid:
     by = _telling(models, column, value)
     heads = list(dict.fromkeys(_word(one) for one in models[column]))
     lines: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
-    for row in _records(models):
+    for row in records(models):
         cells = lines.setdefault(tuple(_word(row[name]) for name in by), {})
         head = _word(row[column])
         if head in cells:
@@ -115,13 +115,6 @@ def _telling(models: pd.DataFrame, column: str, value: str) -> list[str]:
 
 def _distinct(models: pd.DataFrame, names: Sequence[str]) -> int:
     return len(models[list(names)].drop_duplicates())
-
-
-def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {str(name): plain(value) for name, value in row.items()}
-        for row in rows.to_dict("records")
-    ]
 
 
 def _word(value: Any) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 from bench.analysis.against import Ratio, best_variants, other_sides
 from bench.analysis.demo import NOTE, is_demo
 from bench.analysis.join import MIN_REPETITIONS, model_rows
-from bench.analysis.key import by_key, equal, plain
+from bench.analysis.key import by_key, equal, plain, records
 from bench.errors import UserError, unknown
 from bench.report.baseline import no_ratio_notes, with_ratio
 from bench.report.bib import cited
@@ -225,7 +225,7 @@ def _sorted(part: pd.DataFrame, sort: str) -> list[dict[str, Any]]:
         dict.fromkeys([sort, "model", "framework", "image_size", "unique_images"])
     )
     rising = [not SORTS.get(name, False) for name in by]
-    return _records(part.sort_values(by, ascending=rising, kind="stable"))
+    return records(part.sort_values(by, ascending=rising, kind="stable"))
 
 
 BestOf = Mapping[str, float]
@@ -243,13 +243,6 @@ def _best(part: pd.DataFrame) -> BestOf:
 
 def _emphasised(text: str, row: Mapping[str, Any], name: str, best: BestOf) -> str:
     return Best(text) if name in best and row[name] == best[name] else text
-
-
-def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {str(name): plain(value) for name, value in row.items()}
-        for row in rows.to_dict("records")
-    ]
 
 
 def _shared(models: pd.DataFrame) -> list[str]:

@@ -193,7 +193,7 @@ def test_the_roof_breaks_at_the_ridge_and_holds_every_point(measured):
         assert slope[0][0] == axes.get_xlim()[0] < 0.5
         assert [y / x for x, y in slope] == pytest.approx([100.0] * len(slope))
         names = {text.get_text() for text in axes.texts}
-        assert {"matrix product 200 GFLOP/s", "copy 10.0 GB/s"} <= names
+        assert {"matrix product 200 GFLOP/s", "copy\n10.0\nGB/s"} <= names
     assert (points["y"] <= 100 * points["x"].clip(upper=1)).all()
     # 200 GFLOP/s over 10 GB/s: the ridge is at 20 FLOP/byte
     assert points["x"].tolist() == pytest.approx((points["intensity"] / 20).tolist())

@@ -115,6 +115,21 @@ def test_runs_of_a_model_are_told_apart_by_what_they_saw(module, measured):
     assert names.count("250 images") == 6  # a model's colour and marker say the rest
 
 
+def test_a_run_on_augmented_images_says_so_beside_their_number(measured):
+    one = measured[measured["unique_images"] == 4000].assign(images_seen=9_600)
+    cropped = one.assign(
+        augment="inception",
+        images_seen=38_400,
+        cell_id=one["cell_id"] + " cropped",
+    )
+    points = pareto.points(pd.concat([one, cropped], ignore_index=True))
+    names = {text for text in points["label"] if text.startswith("ViT-XS/4")}
+    assert names == {
+        "ViT-XS/4, 9,600 images seen",
+        "ViT-XS/4, 38,400 images seen, augment inception",
+    }
+
+
 def test_runs_that_no_one_fact_tells_apart_are_named_at_the_best(measured):
     again = measured.assign(clip_norm=0.5, top1=measured["top1"] * 0.9)
     rows = pd.concat([measured, again], ignore_index=True)

@@ -10,7 +10,7 @@ import pandas as pd
 from bench.analysis.claims.evidence import Finding, Verdict
 from bench.analysis.demo import is_demo
 from bench.analysis.join import model_rows
-from bench.analysis.key import by_key, equal, plain
+from bench.analysis.key import by_key, equal, records
 from bench.analysis.pareto import figure_2, standing
 
 SURE = 0.95
@@ -42,13 +42,9 @@ def _named(rows: pd.DataFrame) -> pd.DataFrame:
     labels = [
         f"{row['printed_model'] or row['model']}"
         + (f"@{row['image_size']:.0f}" if row["image_size"] not in (None, 224) else "")
-        for row in ({k: plain(v) for k, v in r.items()} for r in _records(rows))
+        for row in records(rows)
     ]
     return rows.assign(label=labels)
-
-
-def _records(rows: pd.DataFrame) -> list[Mapping[Any, Any]]:
-    return list(rows.to_dict("records"))
 
 
 def on_the_frontier(rows: pd.DataFrame, source: str) -> Iterator[Finding]:
@@ -67,12 +63,12 @@ def _finding(where: str, panel: pd.DataFrame) -> Finding:
         verdict = "supported"
     elif chance.notna().all() and float(chance.max()) <= 1 - SURE:
         verdict = "contradicted"
-    text = "; ".join(_said(row) for row in _records(mixers))
+    text = "; ".join(_said(row) for row in records(mixers))
     return Finding(where, text, verdict, best)
 
 
 def _said(row: Mapping[Any, Any]) -> str:
-    chance, rival = plain(row["p_on_frontier"]), plain(row["dominated_by"])
+    chance, rival = row["p_on_frontier"], row["dominated_by"]
     sure = "not estimable" if chance is None else f"P = {chance:.2f}"
     name = f"{row['label']} ({row['pretrain_dataset']})"
     if rival is None:

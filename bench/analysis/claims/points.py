@@ -14,7 +14,7 @@ from bench.analysis.against import ours
 from bench.analysis.claims.evidence import Estimate, measured, published
 from bench.analysis.demo import is_demo
 from bench.analysis.join import model_rows
-from bench.analysis.key import key_columns, plain
+from bench.analysis.key import key_columns, records
 from bench.analysis.rounding import halfwidth
 
 _IMAGES = {"ImageNet": 1.281e6, "ImageNet-21k": 14.2e6, "JFT-300M": 303e6}
@@ -67,11 +67,10 @@ def points_of(rows: pd.DataFrame) -> list[Point]:
     known = rows[rows["source"].isin(["measured", "published"]).astype(bool)]
     kept = ablations.without(known, but=["tied_token_mixing"])
     models = ours(model_rows(kept, "infer"))
-    return [_point(row) for row in models.to_dict("records")]
+    return [_point(row) for row in records(models)]
 
 
-def _point(row: dict[Any, Any]) -> Point:
-    row = {str(name): plain(value) for name, value in row.items()}
+def _point(row: dict[str, Any]) -> Point:
     found = _SIZE.search(str(row["model"]))
     printed = row["source"] == "published"
     dataset = row["pretrain_dataset"] or ""
