@@ -1,7 +1,8 @@
 """Ratios of rates between two sides of one run: another framework, another author.
 
 A ratio is given only with a certificate that both sides computed the same. Its
-interval is a bootstrap over fresh processes of both sides.
+interval is a bootstrap over fresh processes of both sides, and is given only where they
+took turns in one sitting: a machine drifts between two.
 """
 
 from __future__ import annotations
@@ -32,11 +33,15 @@ class Ratio:
     """`same`, or why there is no ratio."""
     other: str
     """The other side's framework and variant, and of how many it is the fastest."""
+    apart: bool = False
+    """Both sides were timed, in no common sitting."""
 
 
 def best_variants(models: pd.DataFrame) -> pd.DataFrame:
     """Of the tuned track only the fastest variant of each model; all other rows.
 
+    A variant with enough processes for an interval stands before a luckier one with
+    few, and one timed beside another side before one that was timed without.
     Adds `variants_tried`. A fixed batch is part of what was asked; a swept one is not.
     """
     tuned = equal(models, "track", "tuned") & models["img_per_sec_core"].notna()
@@ -44,14 +49,33 @@ def best_variants(models: pd.DataFrame) -> pd.DataFrame:
         return models.assign(variants_tried=np.nan)
     fixed = models["batch_size"].where(equal(models, "batch_rule", "fixed"))
     by = [*key_columns("img_per_sec_core"), *_IDENTITY, "framework", "peer"]
-    groups = models[tuned].groupby(
-        [*(models[name] for name in by), fixed], dropna=False, sort=False
-    )
-    rate = groups["img_per_sec_core"]
-    best = models[tuned][rate.rank(method="first", ascending=False) == 1]
-    tried = rate.transform("size").astype(float)[best.index]
+    rows = models[tuned].assign(fixed_batch=fixed[tuned])
+    number = pd.Series(numbered(rows, [*by, "fixed_batch"]), rows.index)
+    standing = pd.DataFrame(
+        {
+            "enough": rows["n"] >= MIN_REPETITIONS,
+            "beside": _beside_another(rows),
+            "rate": rows["img_per_sec_core"],
+        }
+    ).sort_values(["enough", "beside", "rate"], ascending=False, kind="stable")
+    best = models.loc[standing.index[~number[standing.index].duplicated()]]
+    tried = number.map(number.value_counts()).astype(float)[best.index]
     kept = [models[~tuned].assign(variants_tried=np.nan)] if not tuned.all() else []
     return pd.concat([*kept, best.assign(variants_tried=tried)]).sort_index()
+
+
+def _beside_another(models: pd.DataFrame) -> pd.Series[bool]:
+    """Whether a row shares a sitting with another framework's or author's row."""
+    found = pd.Series(False, models.index)
+    for part in _alike(models):
+        sides = [*zip(part["framework"], part["peer"].map(plain), strict=True)]
+        told = list(zip(part.index, sides, part["sittings"], strict=True))
+        for name, mine, sittings in told:
+            found[name] = any(
+                mine != other and not set(sittings).isdisjoint(others)
+                for _, other, others in told
+            )
+    return found
 
 
 def ours(models: pd.DataFrame) -> pd.DataFrame:
@@ -119,9 +143,10 @@ def _ratio(row: pd.Series[Any], other: pd.Series[Any]) -> Ratio:
     if verdict != SAME:
         return Ratio(None, None, None, verdict, name)
     value = float(row["img_per_sec_core"]) / float(other["img_per_sec_core"])
-    interval = ratio_interval(row["rates"], other["rates"])
+    apart = set(row["sittings"]).isdisjoint(other["sittings"])
+    interval = None if apart else ratio_interval(row["rates"], other["rates"])
     low, high = interval or (None, None)
-    return Ratio(value, low, high, verdict, name)
+    return Ratio(value, low, high, verdict, name, apart)
 
 
 def side(row: Mapping[str, Any] | pd.Series[Any]) -> str:

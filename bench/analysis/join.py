@@ -129,7 +129,7 @@ _TRAIN_ADDED = (
 )
 _TRAIN_WORDS = ("train_mode", "lineage", "avg5_missing")
 _OF_FINETUNE = ("lineage", "learning_rates", "dev_fraction", "init_sha256")
-_SPEED_LISTS = ("rates", "speed_attempts")
+_SPEED_LISTS = ("rates", "speed_attempts", "sittings")
 _TRAIN_LISTS = ("top1_runs", "core_days_runs", "train_attempts")
 TRAIN_SETTINGS = tuple(
     f"train_{name}" if name in _OF_BOTH else name
@@ -166,7 +166,7 @@ _SUMMARISED = tuple(
             *_MEDIANS_OF_SPEED,
             *_MEDIANS_OF_TRAINING,
             *("batch_size", "git_dirty", "attempt_id", "samples", "cores", "fewshot"),
-            *("dtype", "probe_outputs"),
+            *("dtype", "probe_outputs", "sitting_id"),
         )
     )
 )
@@ -186,7 +186,7 @@ def model_rows(rows: pd.DataFrame, mode: str = "infer") -> pd.DataFrame:
     `high`, `n_train` training runs with `top1_low` and `top1_high` (their range), and
     `core_days` with `core_days_kind` (measured, else extrapolated). Behind each number
     stand its runs: `rates`, `top1_runs`, `core_days_runs`, and the attempts that gave
-    them, `speed_attempts` and `train_attempts`.
+    them, `speed_attempts` and `train_attempts`, and the `sittings` of the former.
     """
     need(rows, (*_JOIN, "status", "role", "cell_id"), "the join")
     done = rows[equal(rows, "status", "ok")]
@@ -287,6 +287,7 @@ def _summarise_speed(part: Part) -> dict[str, Any]:
         "high": high,
         "rates": part["img_per_sec_core"],
         "speed_attempts": part["attempt_id"],
+        "sittings": list(dict.fromkeys(part["sitting_id"])),
     }
 
 

@@ -33,6 +33,8 @@ def _line(row: Mapping[str, Any] | pd.Series[Any], ratio: Ratio | None) -> str:
         return f"{what}: no ratio, {ratio.certificate} ({sides})"
     # the row is the peer's, so its ratio is theirs over ours
     value = f"{1 / ratio.value:.2f}x"
+    if ratio.apart:
+        return f"{what}: {value}, no interval, as they are of two sittings ({sides})"
     if ratio.low is None or ratio.high is None:
         return f"{what}: {value}, too few repetitions for an interval ({sides})"
     return f"{what}: {value} [{1 / ratio.high:.2f} – {1 / ratio.low:.2f}] ({sides})"

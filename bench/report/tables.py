@@ -42,6 +42,12 @@ _BEST = (
     "flattered; every variant tried is a row."
 )
 
+APART = "†"
+_APART_NOTE = (
+    f"{APART} The two sides were timed in different sittings, between which a machine "
+    "drifts: no interval."
+)
+
 _PROBES = (
     f"{SHOTS}-shot %: linear probes on each target; in brackets those on raw pixels "
     "and on the network at random initialisation."
@@ -183,6 +189,7 @@ def _notes(models: pd.DataFrame, extra: Mapping[str, str]) -> list[str]:
                 text = f"none to {ratio.other}: {ratio.certificate}"
                 reasons[text] = reasons.get(text, 0) + 1
         notes += [f"Over the other side: {_counted(reasons)}."] if reasons else []
+        notes += [_APART_NOTE] if any(r.apart for r in models[_OTHER].dropna()) else []
     if "variant" in extra:
         notes.append(_BEST)
     if models["fewshot"].notna().any():
@@ -319,7 +326,8 @@ def _compared(ratio: Ratio | None) -> str:
         if ratio.low is None or ratio.high is None
         else f" [{ratio.low:.2f} – {ratio.high:.2f}]"
     )
-    return f"{ratio.value:.2f}x {ratio.other}{within}"
+    mark = APART if ratio.apart else ""
+    return f"{ratio.value:.2f}x{mark} {ratio.other}{within}"
 
 
 def rate_text(row: Mapping[str, Any]) -> str:

@@ -201,3 +201,58 @@ def test_of_two_lineages_the_other_side_is_the_one_trained_alike():
     )
     found = other_sides(lineages)
     assert [ratio.value for ratio in found] == pytest.approx([1.0] * 4)
+
+
+TUNED = {"track": "tuned"}
+
+
+@pytest.mark.parametrize(
+    "other, best",
+    [
+        (rows("torch", 130, variant="compile", **TUNED), "eager"),
+        (rows("torch", *(r + 30 for r in FIVE), variant="compile", **TUNED), "compile"),
+    ],
+    ids=["a lucky single process", "five faster processes"],
+)
+def test_a_variant_with_an_interval_stands_before_a_luckier_one(other, best):
+    models = best_variants(model_rows(frame(rows("torch", *FIVE, **TUNED), other)))
+    assert models["variant"].to_list() == [best]
+    assert models["variants_tried"].to_list() == [2]
+
+
+def test_the_variant_timed_beside_the_other_side_is_the_one_divided_by():
+    """timm's `compile` was faster on another day, with nothing of ours beside it."""
+    then, now = ({**TUNED, "sitting_id": name} for name in ("then", "now"))
+    half = [rate / 2 for rate in FIVE]
+    found = frame(
+        rows("torch", *FIVE, **now),
+        rows("torch", *half, peer="timm", **now),
+        rows("torch", *(r + 5 for r in half), peer="timm", variant="compile", **then),
+    )
+    (line,) = ours_over(found, "timm")
+    assert "2.00x [1.94 – 2.06]" in line
+    assert "theirs torch eager (of 2)" in line
+
+
+def test_two_sittings_give_a_ratio_without_an_interval():
+    found = frame(
+        rows("jax", *FIVE, sitting_id="then"), rows("torch", *FIVE, sitting_id="now")
+    )
+    models = best_variants(model_rows(found))
+    for ratio in other_sides(models):
+        assert (ratio.value, ratio.low, ratio.apart) == (1.0, None, True)
+    text = comparison_table(found)
+    assert "1.00x† torch eager" in text
+    assert "† The two sides were timed in different sittings" in text
+
+
+def test_a_resumed_study_shares_the_sitting_that_both_sides_have():
+    begun, resumed = ({"sitting_id": name} for name in ("begun", "resumed"))
+    theirs = [*rows("torch", *FIVE[:3], **begun), *rows("torch", *FIVE, **resumed)[3:]]
+    for row in theirs:
+        row["cell_id"] = "torch"
+    (mine, _) = other_sides(
+        best_variants(model_rows(frame(rows("jax", *FIVE, **begun), theirs)))
+    )
+    assert not mine.apart
+    assert mine.low is not None
