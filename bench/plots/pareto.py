@@ -6,6 +6,8 @@ three rows of Table 3. Measured rows get a panel for each comparability key.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -54,7 +56,7 @@ _STANDING = ("p_on_frontier", "dominated_by", "x_factor", "y_gap")
 def _labels(rows: pd.DataFrame) -> list[str]:
     """The printed name; the set it learned from where a panel has the name twice."""
     names = _names(rows)
-    told = pd.Series(names, rows.index, dtype=object)
+    told: pd.Series[Any] = pd.Series(names, rows.index, dtype=object)
     for _, part in rows.assign(name=names).groupby("panel", sort=False):
         sets = values(part["pretrain_dataset"])
         told[part.index] = told_by_set(list(part["name"]), sets)

@@ -46,6 +46,15 @@ def _offsets(axes) -> set[tuple[float, float]]:
     return {tuple(xy) for c in points for xy in np.asarray(c.get_offsets()).round(9)}
 
 
+def _line(axes, model: str) -> float:
+    """The height at which the row of panels has this model's name."""
+    figure = axes.get_figure()
+    row = axes.get_subplotspec().rowspan
+    (first, *_) = [one for one in figure.axes if one.get_subplotspec().rowspan == row]
+    names = [text.get_text() for text in first.get_yticklabels()]
+    return float(first.get_yticks()[names.index(model)])
+
+
 def _texts(axes, gid: str) -> list[str]:
     return [text.get_text() for text in axes.texts if text.get_gid() == gid]
 
@@ -61,6 +70,8 @@ def _panels(figure, points: pd.DataFrame):
 def test_the_artists_stand_where_the_points_frame_says(module, both):
     points = module.points(both)
     for axes, part in _panels(_drawn(module, both), points):
+        if module is relative:  # a row of panels leaves out the lines that it lacks
+            part = part.assign(y=[_line(axes, model) for model in part["model"]])
         wanted = part[["x", "y"]].astype(float).round(9).to_numpy()
         assert _offsets(axes) == {tuple(xy) for xy in wanted}
 
