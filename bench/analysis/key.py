@@ -69,6 +69,12 @@ def equal(
     return rows[column].eq(value).fillna(False).astype(bool)
 
 
+def imported(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Where a row's figures are others', taken in by `mixer-bench import`."""
+    ours = rows["source"].isin(("measured", "published")) | rows["source"].isna()
+    return ~ours.astype(bool)
+
+
 def keys(rows: pd.DataFrame, *metrics: str, across: Sequence[str] = ()) -> pd.DataFrame:
     """The distinct keys among `rows`, one per line, in order of appearance."""
     columns = list(key_columns(*metrics, across=across))

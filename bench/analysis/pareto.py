@@ -18,6 +18,8 @@ Better = Literal["lower", "higher"]
 
 FIGURE_2_EXTRA = (("BiT-R200x3", 224), ("ViT-L/16", 512), ("Mixer-L/16", 448))
 """Models of Table 3 (JFT-300M) that figure 2 shows beside those of Table 2."""
+SHORT_SETS = {"ImageNet": "I1k", "ImageNet-21k": "I21k", "JFT-300M": "JFT"}
+"""Pre-training sets as a label has room for them; others are written out."""
 
 
 def on_frontier(
@@ -83,6 +85,22 @@ def figure_2(rows: pd.DataFrame) -> pd.DataFrame:
     for model, size in FIGURE_2_EXTRA:
         named |= equal(rows, "model", model) & equal(rows, "image_size", size)
     return once(rows[equal(rows, "table", "mixer-table2") | (extra & named)])
+
+
+def told_by_set(names: Sequence[str], sets: Sequence[str | None]) -> list[str]:
+    """Names of one panel; one that occurs with several pre-training sets gets its own.
+
+    >>> told_by_set(["A", "B", "A"], ["ImageNet-21k", "JFT-300M", "JFT-300M"])
+    ['A (I21k)', 'B', 'A (JFT)']
+    """
+    pairs = list(zip(names, sets, strict=True))
+    seen: dict[str, set[str | None]] = {}
+    for name, one in pairs:
+        seen.setdefault(name, set()).add(one)
+    return [
+        f"{name} ({SHORT_SETS.get(one, one)})" if one and len(seen[name]) > 1 else name
+        for name, one in pairs
+    ]
 
 
 def standing(

@@ -51,6 +51,7 @@ def command(
         print(gallery.write_page(out, again, skipped))
     for name, sentence in skipped.items():
         _print.note(f"{name}: {sentence}")
+    _tell_of_imports(frame, figure)
 
 
 def _asked(figure: list[str] | None, format: str, width: str) -> dict[str, Any]:
@@ -80,6 +81,25 @@ def _read(rows: list[str], where: list[str]) -> pd.DataFrame:
     beside = (frame["source"] == "published") & ("published" not in rows)
     kept = select.where(frame[~beside.astype(bool)], wanted, "--where")
     return frame.loc[kept.index.union(frame.index[beside.astype(bool)])]
+
+
+def _tell_of_imports(frame: pd.DataFrame, figure: list[str] | None) -> None:
+    """How many imported rows no figure shows: only one divides by their own model."""
+    from bench.analysis.key import imported
+
+    left = int(imported(frame).sum())
+    if not left:
+        return
+    if not figure or "relative" in figure:
+        from bench.plots import relative
+
+        left -= relative.imports_drawn(frame)
+    if left:
+        rows = _print.counted(left, "imported row")
+        _print.note(
+            f"{rows} not drawn: relative alone shows such, at 224 px where the source "
+            "has Mixer-B/16, too; mixer-bench table shows all"
+        )
 
 
 def inches(text: str) -> float:

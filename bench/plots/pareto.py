@@ -6,12 +6,14 @@ three rows of Table 3. Measured rows get a panel for each comparability key.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.analysis.join import model_rows
-from bench.analysis.key import equal, plain
-from bench.analysis.pareto import figure_2, standing
+from bench.analysis.key import equal, plain, values
+from bench.analysis.pareto import SHORT_SETS, figure_2, standing, told_by_set
 from bench.plots import panels, remember, style
 from bench.specs import TRAINING_MODES
 
@@ -52,18 +54,27 @@ _STANDING = ("p_on_frontier", "dominated_by", "x_factor", "y_gap")
 
 
 def _labels(rows: pd.DataFrame) -> list[str]:
-    """The printed name; the image size where a paper's fine-tuning raised it."""
-    columns = ["printed_model", "model", "image_size", "source", "core_days_kind"]
-    return [_label(*map(plain, row)) for row in rows[columns].to_numpy()]
+    """The printed name; the set it learned from where a panel has the name twice."""
+    names = _names(rows)
+    told: pd.Series[Any] = pd.Series(names, rows.index, dtype=object)
+    for _, part in rows.assign(name=names).groupby("panel", sort=False):
+        sets = values(part["pretrain_dataset"])
+        told[part.index] = told_by_set(list(part["name"]), sets)
+    guessed = equal(rows, "core_days_kind", "extrapolated")
+    return [name + "‡" * mark for name, mark in zip(told, guessed, strict=True)]
 
 
-def _label(
-    printed: str | None, model: str, size: float | None, source: str, kind: str
-) -> str:
+def _names(rows: pd.DataFrame) -> list[str]:
+    """The printed name, with the image size where a paper's fine-tuning raised it."""
+    columns = ["printed_model", "model", "image_size", "source"]
+    return [_name(*map(plain, row)) for row in rows[columns].to_numpy()]
+
+
+def _name(printed: str | None, model: str, size: float | None, source: str) -> str:
     name = printed or model
     if source == "published" and size is not None and size > 224:
         name += f"@{size:.0f}"
-    return name + ("‡" if kind == "extrapolated" else "")
+    return name
 
 
 def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
@@ -85,7 +96,7 @@ def caption(found: pd.DataFrame) -> str:
     )
     sure = plain(front["p_on_frontier"].min())
     words = "" if sure is None else f" (P at least {sure:.2f} each)"
-    text += panels.published_frontier(found, words)
+    text += panels.published_frontier(found, words) + _mixed(found)
     text += (
         " P is the share of draws, from the rounding of printed figures or from five "
         "measured runs or more, in which a point is on the frontier; it stands beside "
@@ -94,3 +105,23 @@ def caption(found: pd.DataFrame) -> str:
     if (found["core_days_kind"] == "extrapolated").any():
         text += " ‡: core-days extrapolated, not reported for that run."
     return text + panels.demo_sentence(found)
+
+
+def _mixed(found: pd.DataFrame) -> str:
+    """What else differs inside the papers' panel: it is no comparison of models alone.
+
+    Names in short are written out where a label has them.
+    """
+    sets = found.loc[equal(found, "source", "published"), "pretrain_dataset"]
+    if sets.nunique() < 2:
+        return ""
+    short = [
+        f"{short}: {name}"
+        for name, short in SHORT_SETS.items()
+        if found["label"].str.contains(f"({short})", regex=False).any()
+    ]
+    told = f" ({', '.join(short)})" if short else ""
+    return (
+        " The points of the published panel differ in pre-training data (partly "
+        f"proprietary) and image size, as in the paper's figure 2{told}."
+    )

@@ -2,10 +2,11 @@
 
 Rates of different machines cannot be compared; their ratios to one model can. Panels:
 TPUv3 as published by Tolstikhin et al. (2021), Table 3, 224 px; the GPUs of timm's own
-results; and every measured key in which Mixer-B/16 was timed at 224 px. Only like is
-divided by like: `_LIKE` is shared too. A model whose inference stands on the other side
-of the reference than on TPUv3 is printed in bold: the paper's ordering is not that of
-every machine. A measured one must show it in an interval that excludes 1.
+results; imported figures; and every measured key in which Mixer-B/16 was timed at
+224 px. Only like is divided by like: `_LIKE` is shared too. A model whose inference
+stands on the other side of the reference than on TPUv3 is printed in bold: the paper's
+ordering is not that of every machine. A measured one must show it in an interval that
+excludes 1.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.join import MIN_REPETITIONS, speed_rows, typed
-from bench.analysis.key import by_key, equal
+from bench.analysis.key import by_key, equal, imported, key_columns, plain
 from bench.plots import labels, panels, remember, style
 from bench.specs import TRAINING_MODES
 from bench.units import significant
 
-NEEDS = ("img_per_sec_core", "image_size", "model", "family", "machine", "mode")
+NEEDS = (
+    *("img_per_sec_core", "img_per_sec", "image_size"),
+    *("model", "family", "machine", "mode"),
+)
 REFERENCE = "Mixer-B/16"
 NOTHING = f"no machine has a throughput of {REFERENCE} at 224 px to divide by"
 MOST_COLUMNS = 5
@@ -35,6 +39,13 @@ _LEFT = 0.08
 """Padding of the x axis on the left, a share of its span."""
 _NAMES_IN = 0.65
 """The models' names left of the panels."""
+_LINE_IN = 0.12
+"""From one model to the next."""
+_EDGES = 0.4
+"""Room above the first model and below the last, in lines."""
+_TITLE_IN = 0.12
+_AXIS_IN = 0.5
+"""The ticks and the name of an x axis, and the gap to what stands below."""
 _LIKE = ("framework", "batch_rule", "num_classes", "environment_id", "device")
 _EXTRA = ("flipped", "n", "x_low", "x_high", "batch_rule", "batch_size", "citation")
 
@@ -42,20 +53,15 @@ _EXTRA = ("flipped", "n", "x_low", "x_high", "batch_rule", "batch_size", "citati
 @remember.once
 def points(rows: pd.DataFrame) -> pd.DataFrame:
     """Exactly the plotted points: x is the ratio, y the model's line."""
-    done = rows[
-        equal(rows, "status", "ok")
-        & equal(rows, "image_size", 224)
-        & ~equal(rows, "role", "anchor")
-    ]
-    paper = done[equal(done, "table", "mixer-table3")].drop_duplicates("model")
-    timm = done[equal(done, "table", "timm")]
-    mine = done[
-        equal(done, "source", "measured")
-        & ~done["mode"].isin(TRAINING_MODES).astype(bool)
-    ]
+    done = _as_timed(rows)
+    printed = done[equal(done, "source", "published")]
+    paper = printed[equal(printed, "table", "mixer-table3")].drop_duplicates("model")
+    timm = printed[equal(printed, "table", "timm")]
+    mine = done[equal(done, "source", "measured") & ~_trained(done)]
     parts = [
         *_ratios(typed(paper), "Published, TPUv3"),
         *_ratios(typed(timm), "timm"),
+        *(_divided(part, name) for name, part in _of_imports(done)),
         *_ratios(speed_rows(mine), "Measured"),
     ]
     if not parts:
@@ -65,8 +71,50 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     return panels.exact(style.looks_of(_flips(found)), *_EXTRA)
 
 
+def imports_drawn(rows: pd.DataFrame) -> int:
+    """How many imported rows stand behind the points."""
+    shown = set(points(rows)[["panel", "model"]].itertuples(index=False, name=None))
+    return sum(
+        (name, model) in shown
+        for name, part in _of_imports(_as_timed(rows))
+        for model in part["model"]
+    )
+
+
+def _as_timed(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[
+        equal(rows, "status", "ok")
+        & equal(rows, "image_size", 224)
+        & ~equal(rows, "role", "anchor")
+    ]
+
+
+def _trained(rows: pd.DataFrame) -> pd.Series[bool]:
+    return rows["mode"].isin(TRAINING_MODES).astype(bool)
+
+
+def _of_imports(done: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Each panel of imported rows; repetitions have their median as their rate.
+
+    A source that names no cores has the rate of the whole machine: ratios are the same.
+    """
+    made = typed(done[imported(done) & _as_published(done) & ~_trained(done)])
+    rate, whole = made["img_per_sec_core"], made["img_per_sec"]
+    coreless = rate.isna().groupby(made["source"]).transform("all").astype(bool)
+    made = made.assign(img_per_sec_core=rate.where(~coreless, whole))
+    made = made[made["img_per_sec_core"].notna()]
+    by = [*key_columns("img_per_sec_core"), *_LIKE, "model", "batch_size"]
+    alike = made.groupby(by, dropna=False)["img_per_sec_core"]
+    return _parts(made.assign(img_per_sec_core=alike.transform("median")), "Imported")
+
+
 def _ratios(rows: pd.DataFrame, origin: str) -> list[pd.DataFrame]:
     """Rows that may be divided by each other and hold the reference, divided by it."""
+    return [_divided(part, name) for name, part in _parts(rows, origin)]
+
+
+def _parts(rows: pd.DataFrame, origin: str) -> list[tuple[str, pd.DataFrame]]:
+    """Each panel's name with its rows, the reference among them."""
     found = [
         ({**key, **like}, part)
         for key, one in by_key(rows[_as_published(rows)], "img_per_sec_core")
@@ -75,7 +123,7 @@ def _ratios(rows: pd.DataFrame, origin: str) -> list[pd.DataFrame]:
     ]
     keys = [key for key, _ in found]
     names = panels.told_apart([_panel_name(origin, key) for key in keys], keys)
-    return [_divided(part, name) for name, (_, part) in zip(names, found, strict=True)]
+    return [(name, part) for name, (_, part) in zip(names, found, strict=True)]
 
 
 def _as_published(rows: pd.DataFrame) -> pd.Series[bool]:
@@ -137,9 +185,12 @@ def _panel_name(origin: str, key: Mapping[str, Any]) -> str:
     if origin.startswith("Published"):
         return f"{origin}: inference"
     mode = {"infer": "inference", "train": "training"}[key["mode"]]
-    words = [f"{origin}, {key['machine']}: {mode}"]
-    if origin == "Measured":
-        words += [str(key["framework"]), str(key["dtype"])]
+    where = [key["machine"]]
+    if origin == "Imported":  # whose machine has the source's name if it has no own
+        where = [*dict.fromkeys([key["source"], key["machine"]])]
+    words = [f"{', '.join([origin, *where])}: {mode}"]
+    if origin != "timm":
+        words += [str(key[name]) for name in ("framework", "dtype") if plain(key[name])]
     if key["track"] == "tuned":
         words.append("tuned")
     return ", ".join(words)
@@ -162,14 +213,15 @@ def _rank(family: object) -> int:
 def _flips(found: pd.DataFrame) -> pd.DataFrame:
     """Mark inference on the other side of the reference than the paper has it.
 
-    What was measured here needs an interval that excludes 1; what timm published is one
+    What was measured here needs an interval that excludes 1; a figure of others is one
     number, and marked as such in the caption.
     """
     paper = found[equal(found, "table", "mixer-table3")].set_index("model")["x"]
     here = np.sign(found["x"].astype(float) - 1)
     there = np.sign(found["model"].map(paper.astype(float)) - 1)
     clear = (found["x_low"] > 1) | (found["x_high"] < 1)
-    shown = equal(found, "table", "timm") | (clear & (found["n"] >= MIN_REPETITIONS))
+    others = equal(found, "table", "timm") | imported(found)
+    shown = others | (clear & (found["n"] >= MIN_REPETITIONS))
     flipped = (here * there < 0) & shown & equal(found, "mode", "infer")
     return found.assign(flipped=flipped.astype(bool))
 
@@ -180,26 +232,58 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
     if found.empty:
         return NOTHING
     count = found["panel"].nunique()
-    lines = found["model"].nunique()
     columns = math.ceil(count / math.ceil(count / MOST_COLUMNS))  # rows of equal length
-    figure, grid = style.canvas(
-        count, width_in, columns=columns, narrow=2, panel_height_in=0.6 + 0.145 * lines
-    )
     across = style.across(count, width_in, columns=columns, narrow=2)
-    names = found.drop_duplicates("model").sort_values("y")
+    names = _names(found, across)
+    deep = [len(one) for one in names]
+    figure, grid = style.canvas(
+        count,
+        width_in,
+        columns=columns,
+        narrow=2,
+        panel_height_in=_heights_in(found, deep, width_in, across),
+        shares=[lines + _EDGES for lines in deep],
+    )
     every = pd.concat([found[name].dropna() for name in ("x", "x_low", "x_high")])
     for i, (axes, (name, part)) in enumerate(
         zip(grid, panels.by_panel(found), strict=True)
     ):
-        _panel(axes, part, every, _room(width_in, across))
+        here = names[i // across]
+        line = {model: len(here) - 1.0 - n for n, model in enumerate(here)}
+        own = part.assign(y=part["model"].map(line))
+        _panel(axes, own, every, _room(width_in, across))
         style.title(axes, name, across, bool(part["demo"].any()))
-        axes.set_ylim(-0.7, lines - 0.3)
-        axes.set_yticks(names["y"], names["model"] if i % across == 0 else [""] * lines)
+        axes.set_ylim(-(1 + _EDGES) / 2, len(here) - (1 - _EDGES) / 2)
+        axes.set_yticks([*line.values()], here if i % across == 0 else [""] * len(here))
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(f"relative to {REFERENCE}")
     style.legend(figure, found)
     labels.settle(figure)
     return figure
+
+
+def _names(found: pd.DataFrame, across: int) -> list[list[str]]:
+    """The models of each row of panels, from the top: those that it shows."""
+    parts = [part for _, part in panels.by_panel(found)]
+    rows = [pd.concat(parts[i : i + across]) for i in range(0, len(parts), across)]
+    return [
+        [*row.sort_values("y", ascending=False)["model"].drop_duplicates()]
+        for row in rows
+    ]
+
+
+def _heights_in(
+    found: pd.DataFrame, deep: list[int], width_in: float, across: int
+) -> list[float]:
+    """The height of each row of panels: its lines, its longest title, the x axis."""
+    titles = [
+        style.title_lines(name, width_in, across) for name, _ in panels.by_panel(found)
+    ]
+    longest = [max(titles[i : i + across]) for i in range(0, len(titles), across)]
+    return [
+        _AXIS_IN + _LINE_IN * (lines + _EDGES) + _TITLE_IN * words
+        for lines, words in zip(deep, longest, strict=True)
+    ]
 
 
 def _ratio(value: float) -> str:
@@ -244,6 +328,7 @@ def caption(found: pd.DataFrame) -> str:
         f"Throughput relative to {REFERENCE} (= 1) of the same machine, at 224 px, for "
         "models known on two panels or more. Hollow: published; filled: measured."
     )
+    text += _whose(found)
     if (found["source"] == "measured").any():
         text += (
             " A ratio is of rates with the same framework, environment, batch rule "
@@ -261,12 +346,22 @@ def caption(found: pd.DataFrame) -> str:
     return text
 
 
+def _whose(found: pd.DataFrame) -> str:
+    """Where imported figures are from; they are hollow, too."""
+    theirs = found.loc[imported(found), ["source", "citation"]].drop_duplicates()
+    if theirs.empty:
+        return ""
+    named = [f"{source} ({said})" for source, said in theirs.to_numpy()]
+    return f" Hollow, too: imported, by {', '.join(named)}."
+
+
 _SAID = ["model", "x", "x_low", "x_high", "source"]
 
 
 def _verdict(
     model: str, x: float, low: float | None, high: float | None, source: str
 ) -> str:
-    if source == "published" or low is None or high is None:
-        return f"{model} ({_ratio(x)}: timm's figure, one number without interval)"
+    if low is None or high is None:
+        whose = "timm" if source == "published" else source
+        return f"{model} ({_ratio(x)}: {whose}'s figure, one number without interval)"
     return f"{model} ({_ratio(x)}, {_ratio(low)} – {_ratio(high)})"

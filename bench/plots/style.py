@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -126,19 +127,25 @@ def canvas(
     *,
     columns: int = 2,
     narrow: int = 1,
-    panel_height_in: float = 2.6,
+    panel_height_in: float | Sequence[float] = 2.6,
+    shares: Sequence[float] | None = None,
 ) -> tuple[Figure, list[Axes]]:
-    """An empty figure with `panels` axes, side by side where the width allows."""
+    """An empty figure with `panels` axes, side by side where the width allows.
+
+    Rows of panels may have heights of their own, title and axis included; `shares` are
+    then the heights of their axes relative to each other.
+    """
     wide = across(panels, width_in, columns, narrow)
     deep = math.ceil(panels / wide)
+    heights = np.broadcast_to(np.asarray(panel_height_in, dtype=float), deep)
     figure = Figure(
-        figsize=(width_in, 0.35 + deep * panel_height_in), layout="constrained"
+        figsize=(width_in, 0.35 + float(heights.sum())), layout="constrained"
     )
     FigureCanvasAgg(figure)
     engine = figure.get_layout_engine()
     assert isinstance(engine, ConstrainedLayoutEngine)
     engine.set(w_pad=0.07)  # text is measured at another resolution than it is saved
-    grid = figure.subplots(deep, wide, squeeze=False).ravel()
+    grid = figure.subplots(deep, wide, squeeze=False, height_ratios=shares).ravel()
     for spare in grid[panels:]:
         spare.remove()
     return figure, list(grid[:panels])
@@ -224,7 +231,7 @@ def title(axes: Axes, text: str, across: int, warn: bool = False) -> None:
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
-    inches = float(figure.get_size_inches()[0]) / across - 0.6
+    inches = _title_in(float(figure.get_size_inches()[0]), across)
     note = _broken(demo.NOTE, inches, SMALL_PT) if warn else ""
     lines = note.count("\n") + 1 if warn else 0
     axes.set_title(
@@ -243,6 +250,15 @@ def title(axes: Axes, text: str, across: int, warn: bool = False) -> None:
             annotation_clip=False,
             gid="demo",
         )
+
+
+def title_lines(text: str, width_in: float, across: int) -> int:
+    """How many lines `title` breaks this text into."""
+    return _broken(text, _title_in(width_in, across), TEXT_PT).count("\n") + 1
+
+
+def _title_in(width_in: float, across: int) -> float:
+    return width_in / across - 0.6
 
 
 def _broken(text: str, inches: float, size_pt: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from bench.analysis.claims import CLAIMS, Evidence, answer
+from bench.analysis.claims import CLAIMS, Evidence, answer, frontier
 from bench.record import table
 from bench.results import read_published, to_frame
 
@@ -454,3 +454,11 @@ def test_published_intervals_are_the_rounding_and_nothing_else(published):
     assert found.value == pytest.approx(419 / 105)
     assert 418.5 / 105.5 < found.low < found.high < 419.5 / 104.5
     assert found.n == 1
+
+
+def test_the_paper_figures_points_have_names_of_their_own():
+    ((_, panel),) = frontier.panels(read_published())
+    assert panel["label"].is_unique
+    (finding,) = frontier.on_the_frontier(read_published(), "published")
+    assert "Mixer-L/16@448 (ImageNet-21k) is not" in finding.text
+    assert "Mixer-L/16@448 (JFT-300M) is on it" in finding.text

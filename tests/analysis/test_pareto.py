@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.analysis.join import model_rows
-from bench.analysis.pareto import figure_2, frontier, on_frontier, standing
+from bench.analysis.pareto import (
+    figure_2,
+    frontier,
+    on_frontier,
+    standing,
+    told_by_set,
+)
 from bench.errors import ResultsError
 from bench.results import read_published
 
@@ -223,3 +229,20 @@ def test_speed_and_accuracy_are_drawn_apart():
     )
     found = standing(rows, "img_per_sec_core", "top1", x_better="higher")
     assert found["p_on_frontier"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("sets", "names"),
+    [
+        (["ImageNet", "JFT-300M"], ["A (I1k)", "A (JFT)"]),
+        (["ImageNet-21k", "pairs"], ["A (I21k)", "A (pairs)"]),
+        (["JFT-300M", "JFT-300M"], ["A", "A"]),
+        ([None, "JFT-300M"], ["A", "A (JFT)"]),
+    ],
+)
+def test_a_name_of_several_sets_says_which(sets, names):
+    assert told_by_set(["A", "B", "A"], [sets[0], "JFT-300M", sets[1]]) == [
+        names[0],
+        "B",
+        names[1],
+    ]

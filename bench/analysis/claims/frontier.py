@@ -10,8 +10,8 @@ import pandas as pd
 from bench.analysis.claims.evidence import Finding, Verdict
 from bench.analysis.demo import is_demo
 from bench.analysis.join import model_rows
-from bench.analysis.key import by_key, equal, records
-from bench.analysis.pareto import figure_2, standing
+from bench.analysis.key import by_key, equal, records, values
+from bench.analysis.pareto import figure_2, standing, told_by_set
 
 SURE = 0.95
 RIVALS = ("vit", "resnet")
@@ -39,12 +39,14 @@ def _standing(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _named(rows: pd.DataFrame) -> pd.DataFrame:
-    labels = [
+    """Add `name`, and `label`: the name with its pre-training set where it repeats."""
+    names = [
         f"{row['printed_model'] or row['model']}"
         + (f"@{row['image_size']:.0f}" if row["image_size"] not in (None, 224) else "")
         for row in records(rows)
     ]
-    return rows.assign(label=labels)
+    sets = values(rows["pretrain_dataset"])
+    return rows.assign(name=names, label=told_by_set(names, sets))
 
 
 def on_the_frontier(rows: pd.DataFrame, source: str) -> Iterator[Finding]:
@@ -70,7 +72,7 @@ def _finding(where: str, panel: pd.DataFrame) -> Finding:
 def _said(row: Mapping[Any, Any]) -> str:
     chance, rival = row["p_on_frontier"], row["dominated_by"]
     sure = "not estimable" if chance is None else f"P = {chance:.2f}"
-    name = f"{row['label']} ({row['pretrain_dataset']})"
+    name = f"{row['name']} ({row['pretrain_dataset']})"
     if rival is None:
         return f"{name} is on it, {sure}"
     return (
