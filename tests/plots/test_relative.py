@@ -102,6 +102,30 @@ def test_plot_says_how_many_imported_rows_it_leaves_out(
     assert line.startswith(f"{left} not drawn: ") and "mixer-bench table" in line
 
 
+def test_across_sittings_there_is_no_interval(published):
+    """The machine drifts between sittings: what was timed beside the reference counts."""
+    here, then = {"sitting_id": "here"}, {"sitting_id": "then", "variant": "compile"}
+    frame = _beside(
+        published,
+        *timed("Mixer-B/16", 10.0, **here),
+        *timed("ViT-B/16", 5.0, **here),
+        *timed("ViT-B/16", 7.0, **then),
+        *timed("ViT-S/16", 30.0, **then),
+        *timed("BiT-R50x1", 20.0, count=1, **here),
+    )
+    points = relative.points(frame)
+    mine = points[points["source"] == "measured"].set_index("model")
+    assert mine["x"].to_dict() == pytest.approx(
+        {"Mixer-B/16": 1.0, "ViT-B/16": 0.5, "ViT-S/16": 3.0, "BiT-R50x1": 2.0}
+    )
+    assert mine["x_low"].notna().to_dict() == {
+        "Mixer-B/16": False,
+        "ViT-B/16": True,
+        "ViT-S/16": False,
+        "BiT-R50x1": False,
+    }
+
+
 def _names(figure) -> list[list[str]]:
     """The lines of each row of panels, from the top."""
     texts = ([t.get_text() for t in axes.get_yticklabels()] for axes in figure.axes)
