@@ -103,7 +103,7 @@ def test_plot_says_how_many_imported_rows_it_leaves_out(
 
 
 def test_across_sittings_there_is_no_interval(published):
-    """The machine drifts between sittings: what was timed beside the reference counts."""
+    """A machine drifts between sittings: what was timed beside the reference counts."""
     here, then = {"sitting_id": "here"}, {"sitting_id": "then", "variant": "compile"}
     frame = _beside(
         published,
