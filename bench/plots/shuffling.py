@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.analysis import seeds
 from bench.analysis.join import SETTINGS
 from bench.analysis.key import by_key, equal, plain
 from bench.plots import labels, panels, remember, style
@@ -200,10 +201,10 @@ def _curves(group: pd.DataFrame) -> pd.DataFrame:
 
 def _drops(group: pd.DataFrame) -> pd.DataFrame:
     """1 - shuffled / original of each seed, at the end of training, in per cent."""
-    seeds = ["seed", "subset_seed"]
-    original = group[group["shuffle"] == "none"][[*seeds, "top1"]]
+    both_seeds = ["seed", "subset_seed"]
+    original = group[group["shuffle"] == "none"][[*both_seeds, "top1"]]
     shuffled = group[group["shuffle"] != "none"]
-    both = shuffled.merge(original, on=seeds, suffixes=("", "_original"))
+    both = shuffled.merge(original, on=both_seeds, suffixes=("", "_original"))
     mine, whole = both["top1"].astype(float), both["top1_original"].astype(float)
     chance = both["chance"].astype(float)
     kept = both[[*(n for n in panels.POINT_COLUMNS if n in both), "shuffle", "seed"]]
@@ -325,24 +326,34 @@ def _said(part: pd.DataFrame) -> str:
     return " or ".join(words)
 
 
+def _medians(drops: pd.DataFrame) -> str:
+    """The numbers of the bars; the panel and the framework where they tell two apart.
+
+    As `mixer-bench claims` tells them: runs of two frameworks or keys are never pooled.
+    """
+    named = [n for n in ("framework", "panel") if drops[n].nunique(dropna=False) > 1]
+    parts = []
+    for names, part in drops.groupby(["label", *named], sort=False, dropna=False):
+        value = seeds.middle(part["y"].astype(float).tolist(), "%").replace("-", "−")
+        parts.append(f"{', '.join(map(str, names))} {value}")
+    return "; ".join(parts)
+
+
 def caption(found: pd.DataFrame) -> str:
     """What the figure shows, the metric, and what the paper's lines are."""
     curved = found["metric"].isin(_CURVES).astype(bool)
-    seeds = sorted({int(n) for n in found[curved]["n_train"].dropna()})
-    drops = found[~curved].groupby("label", sort=False)["y"]
-    medians = "; ".join(
-        f"{name} {'−' if value < -0.5 else ''}{abs(value):.0f} %"
-        for name, value in drops.median().items()
-    )
+    numbers = sorted({int(n) for n in found[curved]["n_train"].dropna()})
     text = (
         "Accuracy over training with pixels in order, with patches and the pixels in "
         "them permuted, and with all pixels permuted, by one permutation for every "
         f"image. Metric of the curves: {_said(found[curved])}, medians over "
-        f"{' or '.join(map(str, seeds))} seeds with their range. Relative drop: 1 - "
-        f"shuffled / original of {_said(found[~curved])} after the last step, a dot "
-        f"for each seed, a bar for the median ({medians}). Dashed: the paper's text on "
-        "its Figure 4, about 45 % for Mixer-B/16 and about 75 % for ResNet-50x1 with "
-        "all pixels permuted, linear 5-shot ImageNet top-1 after JFT-300M; its curves "
-        "and its drop for patch + pixel are not tabulated, and it shows no ViT."
+        f"{' or '.join(map(str, numbers))} seeds with their range. Relative drop: 1 - "
+        "shuffled / original of the same seed, "
+        f"{_said(found[~curved])} after the last step, a dot for each seed, a bar for "
+        f"the median. Medians with their range: {_medians(found[~curved])}. Dashed: "
+        "the paper's text on its Figure 4, about 45 % for Mixer-B/16 and about 75 % "
+        "for ResNet-50x1 with all pixels permuted, linear 5-shot ImageNet top-1 after "
+        "JFT-300M; its curves and its drop for patch + pixel are not tabulated, and it "
+        "shows no ViT."
     )
     return text + panels.demo_sentence(found)

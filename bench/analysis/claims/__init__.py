@@ -232,5 +232,6 @@ def _undecided(findings: list[Finding]) -> str:
     if verdict_of(findings) != "untested":
         return ""
     if all(finding.low is None for finding in findings):
-        return f"too few runs, an interval needs {MIN_REPETITIONS}"
+        needs = max(finding.needs or MIN_REPETITIONS for finding in findings)
+        return f"too few runs, an interval needs {needs}"
     return "no interval lies on one side"
