@@ -74,8 +74,8 @@ def differences(first: Runs, second: Runs) -> dict[Hashable, float]:
 def relative_drops(whole: Runs, left: Runs) -> dict[Hashable, float]:
     """1 - left / whole in per cent, of each run that both sides have.
 
-    >>> relative_drops({1: 0.8, 2: 0.5, 3: 0.6}, {1: 0.6, 2: 0.5})
-    {1: 25.0, 2: 0.0}
+    >>> relative_drops({1: 0.8, 2: 0.5, 3: 0.6}, {1: 0.4, 2: 0.5})
+    {1: 50.0, 2: 0.0}
     """
     both = {key: value for key, value in whole.items() if key in left and value > 0}
     return {key: 100 * (1 - left[key] / value) for key, value in both.items()}

@@ -19,6 +19,7 @@ from bench.analysis.claims.evidence import (
     Verdict,
     by_where,
     judged,
+    tally,
     verdict_of,
 )
 from bench.analysis.claims.points import PAPER_SIZE, Point, points_of
@@ -60,6 +61,11 @@ class Evidence:
     verdict: Verdict
     findings: list[Finding]
     note: str = ""
+
+    @property
+    def tally(self) -> dict[str, int]:
+        """Findings for, against and open: how much a verdict rests on."""
+        return tally(self.findings)
 
     @property
     def summary(self) -> str:

@@ -170,6 +170,16 @@ def verdict_of(findings: Iterable[Finding]) -> Verdict:
     return "untested"
 
 
+def tally(findings: Iterable[Finding]) -> dict[str, int]:
+    """How many say so: for, against, and open, undecided or of too few runs."""
+    said = [finding.verdict for finding in findings]
+    return {
+        "for": said.count("supported"),
+        "against": said.count("contradicted"),
+        "open": said.count("untested"),
+    }
+
+
 def by_where(findings: Iterable[Finding]) -> Mapping[str, list[Finding]]:
     """Findings grouped by where they are from, in order of appearance."""
     groups: dict[str, list[Finding]] = {}
