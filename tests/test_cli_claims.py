@@ -136,9 +136,8 @@ def test_imported_rows_are_counted_and_not_judged(also, capsys, here):
     code, out, err = call(capsys, "claims", "elsewhere", *also, "--format", "json")
     assert code == 0 and json.loads(out)["not_judged"] == {"lab": 2, "rig": 1}
     assert err == (
-        "3 imported rows (lab, rig) not judged: a verdict needs an interval, which "
-        "only rows that mixer-bench measured and published ones have; "
-        "mixer-bench table shows them\n"
+        "3 imported rows (lab, rig) not judged: only measured and published rows have "
+        "the intervals that a verdict needs; mixer-bench table shows imported ones\n"
     )
 
 

@@ -87,9 +87,8 @@ def _imported(frame: pd.DataFrame) -> dict[str, int]:
 def _not_judged(imported: dict[str, int]) -> str:
     rows = _print.counted(sum(imported.values()), "imported row")
     return (
-        f"{rows} ({', '.join(imported)}) not judged: a verdict needs an interval, "
-        "which only rows that mixer-bench measured and published ones have; "
-        "mixer-bench table shows them"
+        f"{rows} ({', '.join(imported)}) not judged: only measured and published rows "
+        "have the intervals that a verdict needs; mixer-bench table shows imported ones"
     )
 
 

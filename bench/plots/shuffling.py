@@ -33,6 +33,7 @@ PAPER = ((45.0, "Mixer-B/16"), (75.0, "ResNet-50x1"))
 """Section 3.5 gives both as "about": linear 5-shot on ImageNet, after JFT-300M."""
 CURVE, DROP = "validation top-1", "relative drop of test top-1"
 SHOT_CURVE, SHOT_DROP = "linear 5-shot top-1", "relative drop of linear 5-shot top-1"
+_TAKES = "What shuffling takes. "
 _SHOTS = 5
 _CURVES = (CURVE, SHOT_CURVE)
 _EXTRA = (
@@ -92,7 +93,7 @@ def _panels(rows: pd.DataFrame) -> Iterator[tuple[str, list[pd.DataFrame]]]:
             for title, group in zip(titles, groups, strict=True)
         ]
         drops = pd.concat([_drops(group) for group in groups], ignore_index=True)
-        title = f"What shuffling takes. {name}"
+        title = f"{_TAKES}{name}"
         yield name, [*curves, _placed(drops).assign(panel=title, metric=words[1])]
 
 
@@ -335,7 +336,8 @@ def _medians(drops: pd.DataFrame) -> str:
     parts = []
     for names, part in drops.groupby(["label", *named], sort=False, dropna=False):
         value = seeds.middle(part["y"].astype(float).tolist(), "%").replace("-", "−")
-        parts.append(f"{', '.join(map(str, names))} {value}")
+        words = (str(one).removeprefix(_TAKES) for one in names)
+        parts.append(f"{', '.join(words)} {value}")
     return "; ".join(parts)
 
 

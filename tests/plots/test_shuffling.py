@@ -80,6 +80,16 @@ def test_drops_of_two_frameworks_are_never_pooled(shuffled):
     assert "Mixer-XXS/4, global, jax 33.3 % (33.3 to 40.0, n=3)" in text
 
 
+def test_drops_of_two_keys_are_never_pooled(shuffled):
+    other = seed_rows(shuffled).assign(machine_id="m9", machine="EPYC")
+    both = shuffling.points(pd.concat([shuffled, other]))
+    text = shuffling.caption(both)
+    assert text.count("Mixer-XXS/4, global, ") == 2
+    for low_high in ("(33.3 to 33.3, n=3)", "(33.3 to 40.0, n=3)"):
+        assert f" 33.3 % {low_high}" in text
+    assert "What shuffling takes" not in text
+
+
 def test_the_papers_drops_are_lines_with_their_names(shuffled):
     figure = drawn(shuffled)
     texts = [t.get_text() for t in figure.axes[-1].texts if t.get_gid() == "note"]
