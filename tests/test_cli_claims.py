@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from bench.analysis.claims import CLAIMS
+from bench.analysis.claims import CLAIMS, SIDES
 from bench.cli import app
 from bench.results import append
 
@@ -67,7 +67,8 @@ def test_without_results_the_published_rows_answer(capsys):
     lines = out.splitlines()
     for claim in CLAIMS:
         assert sum(line.startswith(f"{claim.name} ") for line in lines) == 1
-    assert "contradicted on RTX 4090; RTX 3090 / supported on TPUv3" in out
+    verdict = "contradicted (17 against, 9 for) on RTX 4090; RTX 3090"
+    assert f"{verdict} / supported on TPUv3" in out
     assert "Rate over the ViT of its name: 3 for, 1.50x (Mixer-L/16) to 2.23x" in out
     assert "P(on" in out  # a wide title is wrapped
     found = r"ViT-H/14@518 +JFT-300M +2,300 +88.55 +0.00 +NFNet-F4\+ +0.81 +0.65"
@@ -86,9 +87,37 @@ def test_no_line_is_wider_than_the_terminal_but_a_command(capsys, monkeypatch, h
 def test_your_numbers_have_an_interval_in_its_own_digits_and_n(capsys, here):
     _, out, _ = call(capsys, "claims", "results")
     yours = out.partition("yours      ")[2].partition("figure ")[0]
-    assert yours.startswith("contradicted on Xeon, torch, float32\n")
+    assert yours.startswith("contradicted (1 against) on Xeon, torch, float32\n")
     assert re.search(r"1 against, 0\.\d{4,5}x\s+\[0\.\d+ – 0\.\d+, n=5\]", yours)
     assert "to test" not in out.partition("[equal-accuracy-speed]")[0]
+
+
+HEAD = {
+    "equal-size-speed": ("contradicted on 2 of 3 (17 against, 9 for)", "(1 against)"),
+    "equal-accuracy-speed": ("contradicted on 2 of 3 (2 against, 6 for)", "untested"),
+    "pareto": ("supported (1 for)", "untested"),
+    "linear-cost": ("supported (9 for)", "untested (1 open)"),
+    "unit-structure": ("untested", "untested"),
+}
+
+
+@pytest.mark.parametrize("name", HEAD)
+def test_the_head_counts_what_a_verdict_rests_on(name, capsys, here):
+    few = {**BASE, "family": "mixer", "img_per_sec_core": 9.0, "repetition": 0}
+    for model, tokens in (("Mixer-S/32", 49), ("Mixer-S/16", 196)):
+        made = {"model": model, "cell_id": model, "tokens": tokens}
+        append({**few, **made, "attempt_id": f"few{tokens}"}, here / "results")
+    _, out, _ = call(capsys, "claims", "results", "--format", "github")
+    line = next(row for row in out.splitlines() if row.startswith(f"| {name} "))
+    published, yours = (cell.strip() for cell in line.split("|")[2:4])
+    assert (published, yours.removeprefix("contradicted ")) == HEAD[name]
+
+
+def test_the_note_tells_intervals_of_all_together_from_those_of_one_pair(capsys):
+    _, out, _ = call(capsys, "claims")
+    text = " ".join(out.split())
+    assert text.count("share the 5 % of error evenly (Bonferroni)") == 1
+    assert "wider here than that of one pair alone, as in the figure relative" in text
 
 
 def test_rows_that_are_none_are_said(capsys, here):
@@ -96,6 +125,20 @@ def test_rows_that_are_none_are_said(capsys, here):
     code, _, err = call(capsys, "claims", "empty")
     assert code == 0
     assert err == "empty: no rows; the published ones answer alone\n"
+
+
+@pytest.mark.parametrize("also", [[], ["results"]])
+def test_imported_rows_are_counted_and_not_judged(also, capsys, here):
+    for n, source in enumerate(("lab", "lab", "rig")):
+        row = {"model": "Mixer-B/16", "family": "mixer", "img_per_sec_core": 9.0}
+        made = {"source": source, "cell_id": "x", "attempt_id": f"x{n}"}
+        append({**BASE, **row, **made}, here / "elsewhere")
+    code, out, err = call(capsys, "claims", "elsewhere", *also, "--format", "json")
+    assert code == 0 and json.loads(out)["not_judged"] == {"lab": 2, "rig": 1}
+    assert err == (
+        "3 imported rows (lab, rig) not judged: only measured and published rows have "
+        "the intervals that a verdict needs; mixer-bench table shows imported ones\n"
+    )
 
 
 def test_every_figure_that_is_named_is_drawn(capsys, here):
@@ -119,6 +162,8 @@ def test_your_rows_have_their_own_verdict(capsys, here):
     (finding,) = speed["measured"]["findings"]
     assert finding["value"] == pytest.approx(0.5) and finding["n"] == 5
     assert finding["low"] < 0.5 < finding["high"]
+    counts = [speed[side][word] for side in SIDES for word in ("for", "against")]
+    assert counts == [9, 17, 0, 1] and speed["measured"]["open"] == 0
     assert finding["where"] == "Xeon, torch, float32"
     assert speed["figure"] == "mixer-bench plot results --figure relative"
     assert claims["pareto"]["measured"]["verdict"] == "untested"
@@ -130,6 +175,8 @@ def test_the_other_formats(capsys, here):
     assert list(rows) == [claim.name for claim in CLAIMS]
     assert rows["equal-size-speed"]["measured"] == "contradicted"
     assert "n=5" in rows["equal-size-speed"]["measured_evidence"]
+    names = ("published_for", "published_against", "measured_for", "measured_against")
+    assert [rows["equal-size-speed"][name] for name in names] == ["9", "17", "0", "1"]
     _, out, _ = call(capsys, "claims", "--format", "github")
     assert out.startswith("| claim") and "| equal-size-speed" in out
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.analysis.demo import is_demo
 from bench.analysis.join import SETTINGS, newest
 from bench.analysis.key import ACCURACIES, key_columns, need, plain, require_one_key
 from bench.analysis.scaling import BEHIND, telling, trained
@@ -34,6 +35,8 @@ class Grid:
 
     label: str
     plane: Plane
+    demo: bool
+    """Whether a model of it is of a demo size."""
 
 
 def grids(
@@ -69,7 +72,14 @@ def grids(
     for part in parts if group else ():
         require_one_key(part, y)
     named = list(group) or _naming(done, by)
-    return [Grid(_label(part, named), _plane(newest(part), data, y)) for part in parts]
+    return [
+        Grid(
+            _label(part, named),
+            _plane(newest(part), data, y),
+            any(map(is_demo, part["model"].unique())),
+        )
+        for part in parts
+    ]
 
 
 def _behind(size: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from bench.analysis import fits
 from bench.analysis.contrast import holm
+from bench.analysis.demo import is_demo
 from bench.analysis.fits import Data, Fit
 from bench.analysis.forms import FORMS
 from bench.analysis.join import SETTINGS, newest
@@ -30,6 +31,7 @@ from bench.analysis.key import (
 )
 from bench.analysis.seeds import Paired, paired
 from bench.errors import ResultsError, unknown
+from bench.models import FAMILIES
 
 X_COLUMNS = (
     "unique_images",
@@ -66,6 +68,8 @@ class Line:
     family: str
     runs: Mapping[tuple[float, Any, Any], float]
     """(x, subset_seed, seed) -> error."""
+    demo: bool
+    """Whether a model of it is of a demo size."""
 
 
 def lines(
@@ -178,6 +182,7 @@ def _line(
         data=data,
         family=str(first["family"]),
         runs=_by_run(data),
+        demo=any(map(is_demo, part["model"].unique())),
     )
 
 
@@ -260,10 +265,11 @@ class Difference:
 def differences(found: Sequence[Line]) -> list[Difference]:
     """Families against each other at every x that both have, seeds paired.
 
-    Holm's adjustment is over all of them.
+    The first is of the family that stands first in `FAMILIES`, so that two pairs of
+    families have one sign. Holm's adjustment is over all of them.
     """
     drafts: list[tuple[str, str, float, Paired]] = []
-    for one, two in itertools.combinations(found, 2):
+    for one, two in itertools.combinations(sorted(found, key=_rank), 2):
         if one.family == two.family or not alike(one, two):
             continue
         for x in sorted(set(one.data.x.tolist()) & set(two.data.x.tolist())):
@@ -276,6 +282,11 @@ def differences(found: Sequence[Line]) -> list[Difference]:
         Difference(a, b, x, pair, None if pair.p is None else next(adjusted))
         for a, b, x, pair in drafts
     ]
+
+
+def _rank(line: Line) -> int:
+    known = line.family in FAMILIES
+    return FAMILIES.index(line.family) if known else len(FAMILIES)
 
 
 def _at(line: Line, x: float) -> dict[Hashable, float]:

@@ -56,20 +56,48 @@ def paired(first: Runs, second: Runs) -> Paired | None:
 
     A pair shares its subset and its seed, so what these did to both cancels.
     """
-    shared = [key for key in first if key in second]
-    if not shared:
+    found = np.array([*differences(first, second).values()])
+    if not len(found):
         return None
-    differences = np.array([second[key] - first[key] for key in shared])
-    interval = student_interval(differences)
-    mean = float(differences.mean())
+    interval = student_interval(found)
+    mean = float(found.mean())
     if interval is None:
-        return Paired(len(shared), mean, None, None, None)
-    return Paired(len(shared), mean, *interval, _p_value(differences))
+        return Paired(len(found), mean, None, None, None)
+    return Paired(len(found), mean, *interval, _p_value(found))
 
 
-def _p_value(differences: Float[np.ndarray, " pairs"]) -> float:
-    n, mean = len(differences), float(differences.mean())
-    error = float(differences.std(ddof=1)) / math.sqrt(n)
+def differences(first: Runs, second: Runs) -> dict[Hashable, float]:
+    """Second less first, of each run that both sides have."""
+    return {key: second[key] - first[key] for key in first if key in second}
+
+
+def relative_drops(whole: Runs, left: Runs) -> dict[Hashable, float]:
+    """1 - left / whole in per cent, of each run that both sides have.
+
+    >>> relative_drops({1: 0.8, 2: 0.5, 3: 0.6}, {1: 0.4, 2: 0.5})
+    {1: 50.0, 2: 0.0}
+    """
+    both = {key: value for key, value in whole.items() if key in left and value > 0}
+    return {key: 100 * (1 - left[key] / value) for key, value in both.items()}
+
+
+def middle(values: Values, unit: str) -> str:
+    """The median over runs with their range and number, in a few words.
+
+    >>> middle([1.0, 2.06, 4.0], "%")
+    '2.1 % (1.0 to 4.0, n=3)'
+    """
+    found = np.asarray(values, float)
+    low, mid, high = (
+        f"{round(one, 1) + 0.0:.1f}"  # never -0.0
+        for one in (found.min(), float(np.median(found)), found.max())
+    )
+    return f"{mid} {unit} ({low} to {high}, n={len(found)})"
+
+
+def _p_value(found: Float[np.ndarray, " pairs"]) -> float:
+    n, mean = len(found), float(found.mean())
+    error = float(found.std(ddof=1)) / math.sqrt(n)
     if error == 0:
         return 1.0 if mean == 0 else 0.0
     return float(2 * stdtr(n - 1, -abs(mean) / error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis import demo
 from bench.cli import _print
 from bench.errors import ResultsError
 from bench.units import significant
@@ -61,6 +62,7 @@ def _facts(grid: Grid, fit: SurfaceFit, x: str, size: str) -> dict[str, Any]:
         flat |= {f"{start}_error_of_regression": held.regression}
     return {
         "surface": grid.label,
+        "demo": grid.demo,
         "equation": EQUATION,
         "N": size,
         "D": x,
@@ -99,6 +101,8 @@ def _table(found: Found, fmt: str, x: str, size: str) -> str:
     if several and len(several) < len(found):
         alone = _print.counted(len(found) - len(several), "more grid")
         notes.append(f"{alone} with one model size or one data size: nothing to fit.")
+    if any(grid.demo for grid, _ in found):
+        notes.append(f"{demo.NOTE.capitalize()}.")
     lines = [_line(grid, fit) for grid, fit in several or found]
     return _print.table(Grid(columns, [Group("", lines)], notes), fmt)
 

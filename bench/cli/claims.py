@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.analysis.claims import Answer, Evidence
+    from bench.report.answers import Block
 
 FORMATS = ("table", "json", "csv", "github")
+JUDGED = ("measured", "published")
+"""Sources whose rows are evidence; any other is an import."""
+TALLY = ("for", "against", "open")
 
 
 def command(
@@ -42,7 +46,10 @@ def command(
     found = answer(frame)
     if named and not (frame["source"] != "published").any():
         _print.note(f"{', '.join(named)}: no rows; the published ones answer alone")
-    print(_shown(found, _frontier(frame), format, named))
+    imported = _imported(frame)
+    if imported:
+        _print.note(_not_judged(imported))
+    print(_shown(found, _frontier(frame), imported, format, named))
 
 
 def with_sizes(frame: pd.DataFrame) -> pd.DataFrame:
@@ -58,6 +65,21 @@ def with_sizes(frame: pd.DataFrame) -> pd.DataFrame:
     frame.loc[named, "param_count"] = [spec.param_count for spec in specs]
     frame.loc[named, "tokens"] = [spec.tokens for spec in specs]
     return frame
+
+
+def _imported(frame: pd.DataFrame) -> dict[str, int]:
+    """Source -> its rows, of all that were neither measured nor published."""
+    others = frame["source"].dropna()
+    others = others[~others.isin(JUDGED)]
+    return {str(name): int(n) for name, n in others.value_counts().items()}
+
+
+def _not_judged(imported: dict[str, int]) -> str:
+    rows = _print.counted(sum(imported.values()), "imported row")
+    return (
+        f"{rows} ({', '.join(imported)}) not judged: only measured and published rows "
+        "have the intervals that a verdict needs; mixer-bench table shows imported ones"
+    )
 
 
 def _frontier(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -76,11 +98,17 @@ def _frontier(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _shown(
-    found: list[Answer], frontier: list[dict[str, Any]], fmt: str, rows: list[str]
+    found: list[Answer],
+    frontier: list[dict[str, Any]],
+    imported: dict[str, int],
+    fmt: str,
+    rows: list[str],
 ) -> str:
     facts = [_facts(one, rows) for one in found]
     if fmt == "json":
-        return _print.as_json({"claims": facts, "pareto": frontier})
+        return _print.as_json(
+            {"claims": facts, "pareto": frontier, "not_judged": imported}
+        )
     if fmt == "csv":
         return _print.data([_flat(one) for one in facts], "csv")
     return _tables(found, frontier, fmt, rows)
@@ -110,6 +138,7 @@ def _facts(one: Answer, rows: list[str]) -> dict[str, Any]:
 def _side(side: Evidence) -> dict[str, Any]:
     return {
         "verdict": side.verdict,
+        **side.tally,
         "summary": side.summary,
         "findings": [dataclasses.asdict(finding) for finding in side.findings],
         "note": side.note,
@@ -121,6 +150,7 @@ def _flat(facts: dict[str, Any]) -> dict[str, Any]:
     sides = {}
     for side in ("published", "measured"):
         sides[side] = facts[side]["verdict"]
+        sides |= {f"{side}_{word}": facts[side][word] for word in TALLY}
         sides[f"{side}_summary"] = facts[side]["summary"]
         sides[f"{side}_evidence"] = _sentences(facts[side])
     names = ("claim", "statement")
@@ -158,7 +188,10 @@ def _tables(
 
     columns = [Column(title, text=True) for title in ("claim", "published", "yours")]
     lines = [
-        [one.claim.name, answers.verdict(one.published), answers.verdict(one.measured)]
+        [
+            one.claim.name,
+            *(answers.verdict(side) for side in (one.published, one.measured)),
+        ]
         for one in found
     ]
     head = _print.table(Grid(columns, [Group("", lines)]), fmt)
@@ -168,9 +201,8 @@ def _tables(
     body = written(blocks, width)
     title = "Pareto: accuracy against pre-training core-days."
     table = _frontier_table(frontier, fmt)
-    return "\n\n".join(
-        [head, body, "\n".join(textwrap.wrap(answers.NOTE, width)), title, table]
-    )
+    notes = "\n".join(textwrap.wrap(answers.NOTE, width))
+    return "\n\n".join([head, body, notes, title, table])
 
 
 def _frontier_table(frontier: list[dict[str, Any]], fmt: str) -> str:

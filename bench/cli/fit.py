@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench import results
-from bench.analysis import select
+from bench.analysis import demo, select
 from bench.cli import _fit_joint, _print
 from bench.errors import ResultsError, StudyError, unknown
 from bench.units import significant
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bench.analysis.crossing import Crossing
     from bench.analysis.fits import Fit
     from bench.analysis.scaling import Difference, Line
+    from bench.analysis.seeds import Paired
     from bench.report.markup import Grid
 
     Found = list[tuple[Line, list[Fit]]]
@@ -140,6 +141,7 @@ def _facts(line: Line, one: Fit) -> dict[str, Any]:
     held = one.held_out
     return {
         "curve": line.label,
+        "demo": line.demo,
         "form": one.form,
         "equation": EQUATIONS[one.form],
         "eps_0": line.data.error_0,
@@ -173,7 +175,7 @@ def _tables(
     if differences:
         parts += [
             "Families at equal x, seeds paired.",
-            _print.table(_diff(differences), fmt),
+            _diff(differences, fmt),
         ]
     return "\n\n".join(parts)
 
@@ -206,6 +208,8 @@ def _fits_grid(found: Found, x: str) -> Grid:
     if several and len(several) < len(found):
         alone = _print.counted(len(found) - len(several), "more curve")
         notes.append(f"{alone} with runs at one x alone: nothing to fit.")
+    if any(line.demo for line, _ in found):
+        notes.append(f"{demo.NOTE.capitalize()}.")
     return Grid(columns, groups, notes)
 
 
@@ -285,24 +289,44 @@ def _ends(one: Crossing) -> str:
     return f"{low} – {high} ({crossed})"
 
 
-def _diff(differences: list[Difference]) -> Grid:
+def _diff(differences: list[Difference], fmt: str) -> str:
+    """A line for each pair with an interval; the others are counted."""
+    from bench.analysis.seeds import MIN_RUNS
+
+    tested = [one for one in differences if one.paired.n >= MIN_RUNS]
+    few = len(differences) - len(tested)
+    said = f"with fewer than {MIN_RUNS} shared runs: no interval; --format json has "
+    counted = _print.counted(few, "more pair" if tested else "pair")
+    notes = [f"{counted} {said}{'it' if few == 1 else 'them'}."] if few else []
+    return _print.table(_pairs(tested, notes), fmt) if tested else notes[0]
+
+
+def _pairs(tested: list[Difference], notes: list[str]) -> Grid:
     from bench.report.markup import Column, Grid, Group
 
     columns = [Column("from", text=True), Column("to", text=True)]
-    columns += map(Column, ("x", "points", "95 % interval", "p (Holm)", "n"))
+    columns += map(Column, ("x", "points", "95 % (alone)", "p (Holm)", "n"))
     lines = [
         [
             one.first,
             one.second,
             significant(one.x),
             f"{100 * one.paired.difference:+.2f}",
-            "n under 3: none"
-            if one.paired.low is None or one.paired.high is None
-            else f"{100 * one.paired.low:+.2f} – {100 * one.paired.high:+.2f}",
+            _interval(one.paired),
             DASH if one.p_holm is None else f"{one.p_holm:.3g}",
             str(one.paired.n),
         ]
-        for one in differences
+        for one in tested
     ]
-    note = "Accuracy of the second less the first; Student's t over pairs of runs."
-    return Grid(columns, [Group("", lines)], [note])
+    note = (
+        "Accuracy of the second less the first; Student's t over pairs of runs. Each "
+        "interval holds in 95 % for its own line alone, p is adjusted over all lines "
+        "(Holm): an interval may leave out 0 where p is above 0.05."
+    )
+    return Grid(columns, [Group("", lines)], [note, *notes])
+
+
+def _interval(pair: Paired) -> str:
+    if pair.low is None or pair.high is None:
+        return DASH
+    return f"{100 * pair.low:+.2f} – {100 * pair.high:+.2f}"

@@ -23,7 +23,12 @@ NOTE = (
     "For and against: the whole interval lies on one side; undecided: it does not. "
     "Brackets hold the interval over fresh processes or seeds, 95 % for all of one "
     "place together, and their number; published figures are judged over their "
-    "rounding, which says nothing about a second run."
+    "rounding, which says nothing about a second run. Together: all numbers of one "
+    "claim in one place, of every size, share the 5 % of error evenly (Bonferroni), so "
+    "that an interval is wider here than that of one pair alone, as in the figure "
+    "relative. Parentheses after a verdict count what it rests on; open: undecided, or "
+    "too few runs. By seed: each shuffled run against the original of its seed, median "
+    "and range."
 )
 _SIDES = (("supported", "for"), ("contradicted", "against"))
 
@@ -56,20 +61,32 @@ def verdict(side: Evidence) -> str:
     told = [verdict_of(found) for found in by_where(side.findings).values()]
     against, clear = told.count("contradicted"), len(told) - told.count("untested")
     if 0 < against < clear:
-        return f"contradicted on {against} of {clear}"
-    return side.verdict
+        return _counted(f"contradicted on {against} of {clear}", side)
+    return _counted(side.verdict, side)
+
+
+def _counted(verdict: str, side: Evidence) -> str:
+    """A verdict, and how many findings say so; those that decide it first."""
+    tally = side.tally
+    decide = (
+        ("against", "for") if side.verdict == "contradicted" else ("for", "against")
+    )
+    found = [f"{tally[word]} {word}" for word in (*decide, "open") if tally[word]]
+    return f"{verdict} ({', '.join(found)})" if found else verdict
 
 
 def said(side: Evidence) -> str:
     """The verdict, and where it holds if places disagree; else why there is none."""
     if side.verdict == "untested":
-        return ": ".join(part for part in (side.verdict, side.note) if part)
+        counted = _counted(side.verdict, side)
+        return ": ".join(part for part in (counted, side.note) if part)
     told = {where: verdict_of(f) for where, f in by_where(side.findings).items()}
     parts = []
     for word in ("contradicted", "supported"):
         places = [where for where, each in told.items() if each == word]
         parts += [f"{word} on {'; '.join(places)}"] if places else []
-    return " / ".join(parts)
+    text = " / ".join(parts)
+    return _counted(side.verdict, side) + text.removeprefix(side.verdict)
 
 
 def rests_on(side: Evidence) -> list[str]:

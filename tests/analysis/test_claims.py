@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from bench.analysis.claims import CLAIMS, Evidence, answer, frontier
+from bench.analysis.seeds import student_interval
 from bench.record import table
 from bench.results import read_published, to_frame
 
@@ -334,6 +335,49 @@ def test_demo_sizes_can_show_invariance_which_is_not_about_scale():
         shuffled("BiT-R14x1/4", 0.6, 0.4, 0.2),
     ]
     assert evidence("shuffle-invariance", *rows).verdict == "supported"
+
+
+DROPS = {
+    "Mixer-B/16": {1: (0.8, 0.72), 2: (0.5, 0.4), 3: (0.6, 0.51), 9: (0.9, None)},
+    "BiT-R50x1": {1: (0.8, 0.4), 2: (0.5, 0.3), 3: (0.6, 0.27)},
+}
+"""Seed -> top-1 in order and with all pixels shuffled; relative drops in per cent:
+10, 20, 15 of Mixer, 50, 40, 55 of ResNet."""
+
+
+def seeded(drops: dict[str, dict]) -> list[dict]:
+    return [
+        row
+        for model, runs in drops.items()
+        for seed, both in runs.items()
+        for kind, top1 in zip(("none", "global"), both, strict=True)
+        if top1 is not None
+        for row in trained(model, top1, (0,), data_examples=9, shuffle=kind)
+        for row in [{**row, "seed": seed, "attempt_id": f"{model} {kind} {seed}"}]
+    ]
+
+
+def test_shuffling_is_told_and_judged_seed_by_seed():
+    (found,) = evidence("shuffle-invariance", seeded(DROPS)).findings
+    assert found.text == (
+        "global shuffling: median relative drop by seed 15.0 % (10.0 to 20.0, n=3) "
+        "for Mixer-B/16, 50.0 % (40.0 to 55.0, n=3) for BiT-R50x1; mean difference "
+        "33.3 points"
+    )
+    low, high = student_interval([40.0, 20.0, 40.0])
+    assert found.value == pytest.approx(100 / 3) and found.n == 3
+    assert (found.low, found.high) == pytest.approx((low, high), rel=0.02)
+    assert found.verdict == "supported"
+
+
+def test_shuffling_of_two_seeds_has_no_interval_and_of_strangers_no_number():
+    two = {name: {s: runs[s] for s in (1, 2)} for name, runs in DROPS.items()}
+    found = evidence("shuffle-invariance", seeded(two))
+    assert found.note == "too few runs, an interval needs 3"
+    assert (found.findings[0].low, found.findings[0].n) == (None, 2)
+    mixer, resnet = DROPS.values()
+    apart = {"Mixer-B/16": {1: mixer[1]}, "BiT-R50x1": {2: resnet[2]}}
+    assert evidence("shuffle-invariance", seeded(apart)).findings == []
 
 
 def test_machines_are_judged_apart_and_never_divided():

@@ -133,6 +133,27 @@ def test_differences_are_paired_and_adjusted():
     assert found[0].paired.difference > 0 > found[-1].paired.difference
 
 
+RIVALS = {
+    "BiT-R14x1/4": ("resnet", 1.0, -0.2),
+    "ViT-XS/4": ("vit", 1.0, -0.3),
+    "Mixer-XS/4": ("mixer", 3.0, -0.4),
+}
+
+
+def test_pairs_stand_in_one_order_of_families_whatever_the_order_of_the_rows():
+    turned = {name: RIVALS[name] for name in reversed(RIVALS)}
+    both = frame(
+        rows(models=RIVALS, sizes=(100,), shuffle="global"),
+        rows(models=turned, sizes=(100,), shuffle="none"),
+    )
+    found = scaling.differences(scaling.lines(both))
+    pairs = [
+        tuple(name.partition("-")[0] for name in (d.first, d.second)) for d in found
+    ]
+    wanted = [("Mixer", "ViT"), ("Mixer", "BiT"), ("ViT", "BiT")]
+    assert {pair: pairs.count(pair) for pair in pairs} == dict.fromkeys(wanted, 2)
+
+
 def test_the_verb_fits_and_refuses(tmp_path, capsys):
     file = tmp_path / "rows.parquet"
     write(table(rows()), file)
@@ -173,6 +194,47 @@ def test_curves_of_one_size_are_counted_and_not_listed(tmp_path, capsys):
 def printed_again(capsys, tmp_path, found):
     (tmp_path / "printed.parquet").unlink()
     return printed(capsys, tmp_path, found)
+
+
+def test_pairs_of_few_shared_runs_are_counted_and_json_has_them(tmp_path, capsys):
+    few = rows(subsets=2, sizes=SIZES[:3], shuffle="global")
+    _, out = printed(capsys, tmp_path, rows() + few)
+    head, _, tail = out.partition("Families at equal x, seeds paired.")
+    lines = [line for line in tail.splitlines() if line.startswith("Mixer-XS/4")]
+    assert head and len(lines) == len(SIZES)
+    said = " ".join(tail.split())
+    assert "95 % (alone) p (Holm) n" in said
+    assert "Each interval holds in 95 % for its own line alone" in said
+    assert said.endswith(
+        "3 more pairs with fewer than 3 shared runs: no interval; --format json has "
+        "them."
+    )
+    code, out = printed_again(capsys, tmp_path, few)
+    assert code == 0 and out.endswith(
+        "seeds paired.\n\n3 pairs with fewer than 3 shared runs: no interval; "
+        "--format json has them.\n"
+    )
+    found = json.loads(printed_json(capsys, tmp_path, few))["differences"]
+    assert [one["paired"]["n"] for one in found] == [2, 2, 2]
+
+
+def printed_json(capsys, tmp_path, found):
+    (tmp_path / "printed.parquet").unlink()
+    return printed(capsys, tmp_path, found, "--format", "json")[1]
+
+
+LARGE = {"Mixer-B/16": LAWS["Mixer-XS/4"], "ViT-B/16": ("vit", 1.0, -0.2)}
+
+
+@pytest.mark.parametrize(
+    ("models", "demo"),
+    [(LARGE, 0), ({**LARGE, "BiT-R14x1/4": LAWS["BiT-R14x1/4"]}, 1)],
+)
+def test_demo_sizes_are_named_where_they_are_fitted(models, demo, tmp_path, capsys):
+    _, out = printed(capsys, tmp_path, rows(models=models))
+    assert " ".join(out.split()).count("Demo scale: shows that the pipeline") == demo
+    found = json.loads(printed_json(capsys, tmp_path, rows(models=models)))["fits"]
+    assert sum(one["demo"] for one in found) == demo
 
 
 BAD = [

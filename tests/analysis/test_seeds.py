@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.analysis.seeds import paired, student_interval
+from bench.analysis.seeds import middle, paired, relative_drops, student_interval
 
 
 def test_the_interval_of_a_textbook_sample():
@@ -45,3 +45,20 @@ def test_nothing_shared_is_no_pair():
     assert paired({0: 0.5}, {1: 0.5}) is None
     same = paired({0: 0.5, 1: 0.5, 2: 0.5}, {0: 0.5, 1: 0.5, 2: 0.5})
     assert same.p == 1.0
+
+
+def test_a_drop_is_of_runs_that_both_sides_have():
+    found = relative_drops({1: 0.8, 2: 0.5, 3: 0.6, 4: 0.0}, {1: 0.6, 2: 0.55, 4: 0.1})
+    assert found == pytest.approx({1: 25.0, 2: -10.0})
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([3.0], "3.0 % (3.0 to 3.0, n=1)"),
+        ([-0.04, 0.0, 9.96], "0.0 % (0.0 to 10.0, n=3)"),
+        ([4.0, -1.0, 2.0, 1.0], "1.5 % (-1.0 to 4.0, n=4)"),
+    ],
+)
+def test_the_middle_of_runs_in_words(values, words):
+    assert middle(values, "%") == words

@@ -260,6 +260,17 @@ def test_the_verb_prints_the_surface_and_refuses(tmp_path, capsys):
     assert "1 model size, the surface needs 3" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("size", "demo"), [("S", False), ("XS", True)])
+def test_one_demo_size_makes_a_demo_surface(size, demo, tmp_path, capsys):
+    made = [{**r, "model": r["model"].replace("-S/", f"-{size}/")} for r in rows()]
+    assert [one.demo for one in planes.grids(frame(made))] == [demo]
+    file = tmp_path / "rows.parquet"
+    small = [row for row in made if row["model"] == f"Mixer-{size}/16"]
+    write(table(small), file)
+    app._run(["fit", str(file), "--form", "joint"])
+    assert ("Demo scale: shows that" in capsys.readouterr().out) is demo
+
+
 BAD = [
     (["--form", "joint,power"], "joint is a surface over two sizes and stands alone"),
     (["--form", "power", "--size", "macs"], "--size: macs: is for --form joint"),

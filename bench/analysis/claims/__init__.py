@@ -19,6 +19,7 @@ from bench.analysis.claims.evidence import (
     Verdict,
     by_where,
     judged,
+    tally,
     verdict_of,
 )
 from bench.analysis.claims.points import PAPER_SIZE, Point, points_of
@@ -60,6 +61,11 @@ class Evidence:
     verdict: Verdict
     findings: list[Finding]
     note: str = ""
+
+    @property
+    def tally(self) -> dict[str, int]:
+        """Findings for, against and open: how much a verdict rests on."""
+        return tally(self.findings)
 
     @property
     def summary(self) -> str:
@@ -232,5 +238,6 @@ def _undecided(findings: list[Finding]) -> str:
     if verdict_of(findings) != "untested":
         return ""
     if all(finding.low is None for finding in findings):
-        return f"too few runs, an interval needs {MIN_REPETITIONS}"
+        needs = max(finding.needs or MIN_REPETITIONS for finding in findings)
+        return f"too few runs, an interval needs {needs}"
     return "no interval lies on one side"

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.analysis.claims.evidence import Comparison, Estimate, combined
+from bench.analysis import seeds
+from bench.analysis.claims.evidence import Comparison, Estimate, combined, of_pairs
 from bench.analysis.claims.points import Point, family, grouped, of_one_size
 from bench.analysis.pareto import on_frontier
 
@@ -219,33 +220,45 @@ def _family(kinds: dict[str, Point]) -> str:
 def _invariance(kinds: dict[str, Point]) -> Iterator[Comparison]:
     if not {"none", "patch_pixel"} <= set(kinds):
         return
-    change = _gain(kinds["none"], kinds["patch_pixel"])
+    plain = kinds["none"]
+    moved = seeds.differences(plain.runs, kinds["patch_pixel"].runs)
+    if not moved:
+        return
+    points = [100 * one for one in moved.values()]
+    change = of_pairs(points)
     text = (
-        f"{kinds['none'].model}: {_points(change)} points from shuffled patches and "
-        "pixels"
+        f"{plain.model}: median change by seed {seeds.middle(points, 'points')} from "
+        f"shuffled patches and pixels; mean {_points(change)} points"
     )
     yield Comparison(
-        _site(kinds["none"]), text, change, lambda moved: UNCHANGED - np.abs(moved)
+        _site(plain), text, change, lambda moved: UNCHANGED - np.abs(moved)
     )
 
 
-def _hurt_less(mixer: dict[str, Point], resnet: dict[str, Point]) -> Iterator[Any]:
+# Both are told as in the caption of the shuffling figure, the median and range over
+# seeds; judged is the mean, which Student's interval is of.
+def _hurt_less(
+    mixer: dict[str, Point], resnet: dict[str, Point]
+) -> Iterator[Comparison]:
     for kind, words in (("patch_pixel", "patch and pixel"), ("global", "global")):
         if not {"none", kind} <= set(mixer) & set(resnet):
             continue
-        m, r = (_relative_drop(line, kind) for line in (mixer, resnet))
-        text = (
-            f"{words} shuffling takes {100 * m.value:.0f} % of the accuracy of "
-            f"{mixer['none'].model}, {100 * r.value:.0f} % of {resnet['none'].model}"
+        m, r = (
+            seeds.relative_drops(line["none"].runs, line[kind].runs)
+            for line in (mixer, resnet)
         )
-        more = combined(np.subtract, r, m)
-        yield Comparison(_site(mixer["none"]), text, more, np.positive)
-
-
-def _relative_drop(kinds: dict[str, Point], kind: str) -> Estimate:
-    whole, left = kinds["none"].accuracy, kinds[kind].accuracy
-    assert whole and left
-    return combined(lambda a, b: 1 - b / a, whole, left)
+        more = [*seeds.differences(m, r).values()]
+        if more:
+            told = [
+                f"{seeds.middle([*one.values()], '%')} for {line['none'].model}"
+                for one, line in ((m, mixer), (r, resnet))
+            ]
+            number = of_pairs(more)
+            text = (
+                f"{words} shuffling: median relative drop by seed {told[0]}, {told[1]}"
+                f"; mean difference {number.value:.1f} points"
+            )
+            yield Comparison(_site(mixer["none"]), text, number, np.positive)
 
 
 # Tied token mixing -----------------------------------------------------------

@@ -18,7 +18,9 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import stdtrit
 
+from bench.analysis.seeds import MIN_RUNS, Values
 from bench.analysis.stats import MIN_REPETITIONS
 
 Verdict = Literal["supported", "contradicted", "untested"]
@@ -34,6 +36,8 @@ class Estimate:
     draws: Draws | None
     n: int
     """Repetitions or seeds behind it; 1 for a printed figure."""
+    needs: int = MIN_REPETITIONS
+    """So many must be behind it before it has draws."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Finding:
     subject: str = ""
     """Whose number it is."""
     unit: str = ""
+    needs: int | None = None
+    """Repetitions or seeds that an interval of it needs; null where nothing counts."""
 
 
 def measured(values: Iterable[float | None], label: str, log: bool) -> Estimate | None:
@@ -67,6 +73,21 @@ def measured(values: Iterable[float | None], label: str, log: bool) -> Estimate 
     error = float(scale.std(ddof=1)) / math.sqrt(n)
     draws = centre + error * _generator(label).standard_t(n - 1, DRAWS)
     return Estimate(back(centre), np.exp(draws) if log else draws, n)
+
+
+def of_pairs(differences: Values) -> Estimate:
+    """The mean of differences between runs of one seed; no draws below three pairs.
+
+    It is judged alone and never combined, so its draws are even quantiles of Student's
+    t: the interval is exact, where random draws wobble.
+    """
+    found = np.asarray(differences, float)
+    mean, n = float(found.mean()), len(found)
+    if n < MIN_RUNS:
+        return Estimate(mean, None, n, MIN_RUNS)
+    error = float(found.std(ddof=1)) / math.sqrt(n)
+    even = (np.arange(DRAWS) + 0.5) / DRAWS
+    return Estimate(mean, mean + error * stdtrit(n - 1, even), n, MIN_RUNS)
 
 
 def published(value: float, halfwidth: float, label: str) -> Estimate:
@@ -85,7 +106,8 @@ def combined(function: Callable[..., Any], *parts: Estimate) -> Estimate:
     value = float(function(*(part.value for part in parts)))
     known = [part.draws for part in parts if part.draws is not None]
     draws = function(*known) if len(known) == len(parts) else None
-    return Estimate(value, draws, min(part.n for part in parts))
+    needs = max(part.needs for part in parts)
+    return Estimate(value, draws, min(part.n for part in parts), needs)
 
 
 @dataclass(frozen=True)
@@ -115,7 +137,7 @@ def judged(found: Sequence[Comparison]) -> list[Finding]:
 def _judged(one: Comparison, alpha: float) -> Finding:
     number = one.number
     if number.draws is None:
-        why = f"n={number.n}, an interval needs {MIN_REPETITIONS}"
+        why = f"n={number.n}, an interval needs {number.needs}"
         text = f"{one.text} ({why})"
         return Finding(
             one.where, text, "untested", number.value, n=number.n, **_told(one)
@@ -135,7 +157,8 @@ def _judged(one: Comparison, alpha: float) -> Finding:
 
 
 def _told(one: Comparison) -> dict[str, Any]:
-    return {"about": one.about, "subject": one.subject, "unit": one.unit}
+    words = {"about": one.about, "subject": one.subject, "unit": one.unit}
+    return {**words, "needs": one.number.needs}
 
 
 def verdict_of(findings: Iterable[Finding]) -> Verdict:
@@ -145,6 +168,16 @@ def verdict_of(findings: Iterable[Finding]) -> Verdict:
         if verdict in said:
             return verdict
     return "untested"
+
+
+def tally(findings: Iterable[Finding]) -> dict[str, int]:
+    """How many say so: for, against, and open, undecided or of too few runs."""
+    said = [finding.verdict for finding in findings]
+    return {
+        "for": said.count("supported"),
+        "against": said.count("contradicted"),
+        "open": said.count("untested"),
+    }
 
 
 def by_where(findings: Iterable[Finding]) -> Mapping[str, list[Finding]]:

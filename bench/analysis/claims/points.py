@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -52,6 +52,8 @@ class Point:
     """Whether all channels share the token MLP, as in the paper."""
     rate: Estimate | None
     accuracy: Estimate | None
+    runs: Mapping[Hashable, float]
+    """Measured top-1 by (subset_seed, seed): what pairs the runs of two points."""
     epochs: float | None
     """As published; null for measured rows, whose `setting` says it."""
 
@@ -67,10 +69,19 @@ def points_of(rows: pd.DataFrame) -> list[Point]:
     known = rows[rows["source"].isin(["measured", "published"]).astype(bool)]
     kept = ablations.without(known, but=["tied_token_mixing"])
     models = ours(model_rows(kept, "infer"))
-    return [_point(row) for row in records(models)]
+    seeds = _seeds(kept)
+    return [_point(row, seeds) for row in records(models)]
 
 
-def _point(row: dict[str, Any]) -> Point:
+def _seeds(rows: pd.DataFrame) -> dict[str, Hashable]:
+    """Attempt -> (subset_seed, seed) of every run that learned."""
+    learned = rows.loc[rows["top1"].notna(), ["attempt_id", "subset_seed", "seed"]]
+    return {
+        row["attempt_id"]: (row["subset_seed"], row["seed"]) for row in records(learned)
+    }
+
+
+def _point(row: dict[str, Any], seeds: Mapping[str, Hashable]) -> Point:
     found = _SIZE.search(str(row["model"]))
     printed = row["source"] == "published"
     dataset = row["pretrain_dataset"] or ""
@@ -95,6 +106,7 @@ def _point(row: dict[str, Any]) -> Point:
         tied=row["tied_token_mixing"] is not False,
         rate=_rate(row),
         accuracy=_accuracy(row),
+        runs=_runs(row, seeds),
         epochs=row["pretrain_epochs"],
     )
 
@@ -141,6 +153,17 @@ def _accuracy(row: dict[str, Any]) -> Estimate | None:
     if row["source"] == "published":
         return published(value, halfwidth(row, "top1"), label)
     return measured(row["top1_runs"], label, log=False)
+
+
+def _runs(row: dict[str, Any], seeds: Mapping[str, Hashable]) -> dict[Hashable, float]:
+    """Runs that share both seeds count as one, their mean."""
+    if row["source"] == "published" or row["top1_runs"] is None:
+        return {}
+    found: dict[Hashable, list[float]] = {}
+    for attempt, top1 in zip(row["train_attempts"], row["top1_runs"], strict=True):
+        if attempt in seeds and top1 is not None:
+            found.setdefault(seeds[attempt], []).append(top1)
+    return {key: sum(runs) / len(runs) for key, runs in found.items()}
 
 
 def _identity(row: dict[str, Any]) -> str:
