@@ -113,6 +113,7 @@ def test_the_formats(capsys, here):
     (cell,) = found["cells"]
     assert code == 1 and cell["verdict"] == "slower" and cell["regression"] is True
     assert cell["ratio"] == pytest.approx(0.9)
+    assert cell["geomean_b"] / cell["geomean_a"] == pytest.approx(cell["ratio"])
     assert found["differences"] == [
         {"what": "git_sha", "a": "aaaa1111", "b": "bbbb2222"}
     ]
@@ -121,6 +122,53 @@ def test_the_formats(capsys, here):
     assert row["verdict"] == "slower" and float(row["high"]) < 0.92
     _, out, _ = call(capsys, "compare", "a", "b", "--format", "github")
     assert out.startswith("| differs") and "| slower" in out
+    assert "A and B: geometric means of images/s/core over n repetitions" in out
+
+
+def test_the_columns_divide_to_the_ratio(capsys, here):
+    """Medians would say 2 and 1, beside a ratio of one."""
+    for name, rates in {"even": [2] * 5, "odd": [1, 1, 1, 1, 32]}.items():
+        for r, rate in enumerate(rates):
+            row = {"attempt_id": f"{name}-{r}", "repetition": r, "study": name}
+            append({**BASE, **row, "img_per_sec_core": float(rate)}, here / name)
+    _, out, _ = call(capsys, "compare", "even", "odd", "--format", "github")
+    line = next(line for line in out.splitlines() if "Mixer-B/16" in line)
+    assert [cell.strip() for cell in line.split("|")][3:6] == ["2.00", "2.00", "1.000x"]
+
+
+TF32 = {"effective_precision": "tf32"}
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (TF32, "computed in different precision: float32 and tf32 (1)"),
+        ({"img_per_sec_core": 0.0}, "B holds a rate that is missing or not positive"),
+    ],
+)
+def test_where_every_cell_is_invalid_nothing_was_compared(values, reason, capsys, here):
+    write(here / "c", "three", effective_precision="float32")
+    write(here / "d", "four", **values)
+    code, out, err = call(capsys, "compare", "c", "d")
+    assert (code, out) == (2, "") and len(err.splitlines()) == 1
+    assert "nothing could be compared, every common cell is invalid" in err
+    assert reason in err
+    for name, side in (("c", "one"), ("d", "two")):  # one cell that says something
+        write(here / name, side, model="ViT-B/16")
+    code, out, _ = call(capsys, "compare", "c", "d")
+    assert code == 0 and "1 same, 1 invalid; 0 regressions" in out
+
+
+def test_what_only_fails_in_b_is_a_regression_though_nothing_was_compared(capsys, here):
+    write(here / "c", "three", status="oom")
+    code, out, _ = call(capsys, "compare", "a", "c")
+    assert code == 1 and "1 invalid; 1 regression" in out
+    assert call(capsys, "compare", "c", "a")[0] == 2
+
+
+def test_the_help_states_the_exit_codes(capsys):
+    _, out, _ = call(capsys, "compare", "--help")
+    assert "Exit code: 0 no regression; 1 a cell of B" in " ".join(out.split())
 
 
 BAD = [

@@ -277,17 +277,3 @@ NO_PIVOT = [
 def test_a_pivot_that_cannot_be_is_one_line(flags, message, capsys, two_dtypes):
     code, out, err = call(capsys, "table", "two.parquet", *flags)
     assert (code, out) == (2, "") and message in err
-
-
-def test_two_rows_for_one_cell_of_a_pivot_are_refused(two_dtypes):
-    from bench.errors import UserError
-    from bench.report import pivot
-    from bench.results import read_results
-
-    rows = read_results("two.parquet", samples=True)
-    twin = rows.assign(cell_id="twin", attempt_id=rows["attempt_id"] + "b")
-    import pandas as pd
-
-    both = pd.concat([rows, twin], ignore_index=True)
-    with pytest.raises(UserError, match="two rows for Mixer-B/16 under"):
-        pivot.pivot_grid(both, "dtype", "img_per_sec_core", "infer")

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.certificate import SAME, certify, shared_outputs
-from bench.analysis.contrast import LEVEL, Contrast, contrast, holm
+from bench.analysis.contrast import LEVEL, Contrast, contrast, geometric_mean, holm
 from bench.analysis.key import equal, need, plain, require_one_key
 from bench.analysis.stats import MIN_REPETITIONS
 from bench.errors import ResultsError
@@ -50,15 +50,16 @@ _FIELDS = {item.name: item for item in dataclasses.fields(Cell)}
 
 @dataclass(frozen=True)
 class Compared:
-    """One cell on both sides. Rates are medians, images/s/core; ratio is B over A."""
+    """One cell on both sides. Geometric means are over repetitions, images/s/core;
+    ratio is that of B over that of A."""
 
     cell: str
     verdict: Verdict
     reason: str
     n_a: int
     n_b: int
-    rate_a: float | None = None
-    rate_b: float | None = None
+    geomean_a: float | None = None
+    geomean_b: float | None = None
     ratio: float | None = None
     low: float | None = None
     high: float | None = None
@@ -118,13 +119,17 @@ def compare(
         varied: columns in which the sides differ on purpose, such as `machine`.
 
     Raises:
-        ResultsError: no cell in common, or rows whose keys must not be compared.
+        ResultsError: no cell in common beside anchors, or rows whose keys must not be
+            compared.
     """
     across = {name for word in varied for name in (word, *_LINKED.get(word, ()))}
     pairs, alone = _paired(_speed(a), _speed(b), across)
-    if not pairs:
+    cells = [pair for pair in pairs if not pair.cell.startswith(_ANCHOR)]
+    anchors = [pair for pair in pairs if pair.cell.startswith(_ANCHOR)]
+    if not cells:
+        beside = " beside the anchor" if anchors else ""
         raise ResultsError(
-            "A and B have no timed cell in common: nothing to compare; "
+            f"A and B have no timed cell in common{beside}: nothing to compare; "
             f"only in A: {_some(alone[0])}; only in B: {_some(alone[1])}"
         )
     for pair in pairs:
@@ -133,8 +138,6 @@ def compare(
         )
         _require_one_environment(pair)
         _require_apart(pair)
-    cells = [pair for pair in pairs if not pair.cell.startswith(_ANCHOR)]
-    anchors = [pair for pair in pairs if pair.cell.startswith(_ANCHOR)]
     return Comparison(
         _differences(pairs),
         _judged(cells, min_effect),
@@ -204,7 +207,7 @@ def _number(value: object) -> bool:
 
 
 def _require_one_environment(pair: _Pair) -> None:
-    """Refuse a side that pools versions: its median would be of no version at all."""
+    """Refuse a side that pools versions: its mean would be of no version at all."""
     for side, rows in zip("AB", (pair.a, pair.b), strict=True):
         found = _values(rows, "environment_id")
         if len(found) > 1:
@@ -251,7 +254,7 @@ def _with(cell: Compared, verdict: Verdict, reason: str, p_holm: float) -> Compa
 
 
 def _measured(pair: _Pair) -> tuple[Compared, Contrast | None]:
-    """The cell with its medians; a contrast if there is enough for an interval."""
+    """The cell with its means; a contrast if there is enough for an interval."""
     done = [part[equal(part, "status", "ok")] for part in (pair.a, pair.b)]
     rates = [part["img_per_sec_core"].to_numpy(float, na_value=np.nan) for part in done]
     n_a, n_b = map(len, rates)
@@ -265,8 +268,8 @@ def _measured(pair: _Pair) -> tuple[Compared, Contrast | None]:
         f"n={n_a} and n={n_b}: an interval needs {MIN_REPETITIONS} repetitions a side",
         n_a,
         n_b,
-        rate_a=float(np.median(rates[0])),
-        rate_b=float(np.median(rates[1])),
+        geomean_a=geometric_mean(rates[0]),
+        geomean_b=geometric_mean(rates[1]),
     )
     found = contrast(*rates)
     if found is None:
@@ -362,11 +365,11 @@ def _anchor_notes(anchors: list[_Pair], effect: float) -> Iterator[str]:
     """One line per anchor: the same work at other times says how the machine moved."""
     for pair in anchors:
         cell, _ = _measured(pair)
-        if cell.rate_a is None or cell.rate_b is None:
+        if cell.geomean_a is None or cell.geomean_b is None:
             continue
-        ratio = cell.rate_b / cell.rate_a
+        ratio = cell.geomean_b / cell.geomean_a
         moved = abs(math.log(ratio)) > math.log1p(effect)
-        yield f"{pair.cell}: {ratio:.3f}x between the medians of A and B" + (
+        yield f"{pair.cell}: {ratio:.3f}x between the geometric means of A and B" + (
             "; the machine itself moved, so verdicts may be of the sitting and not of "
             "the code: measure A and B in turns"
             if moved

@@ -75,6 +75,11 @@ def contrast(first: Values, second: Values) -> Contrast | None:
     return Contrast(float(b.mean() - a.mean()), math.sqrt(total), freedom)
 
 
+def geometric_mean(values: Values) -> float:
+    """Of positive values: what `Contrast.ratio` is a ratio of."""
+    return math.exp(float(np.log(np.asarray(values, float)).mean()))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p values: reject those at or under alpha, and some error is at most it.
 

@@ -19,7 +19,7 @@ import pandas as pd
 from scipy.special import stdtr, stdtrit
 
 from bench.analysis.compare import judge
-from bench.analysis.contrast import LEVEL, Contrast, contrast
+from bench.analysis.contrast import LEVEL, Contrast, contrast, geometric_mean
 from bench.analysis.key import equal, need, plain
 from bench.analysis.stats import MIN_REPETITIONS
 from bench.errors import ResultsError
@@ -53,7 +53,8 @@ class Finished:
 
 @dataclass(frozen=True)
 class Checked:
-    """One cell's verdict. Values are medians: images/s/core, or top-1."""
+    """One cell's verdict. Values are images/s/core, geometric means so that `ratio` is
+    theirs, or top-1, medians."""
 
     cell: str
     verdict: Verdict
@@ -246,13 +247,13 @@ def _speed(
 ) -> Draft:
     old, new = (part["img_per_sec_core"].to_numpy(float) for part in (recorded, here))
     found = _contrast(old, new)
-    medians = float(np.median(old)), float(np.median(new))
+    means = geometric_mean(old), geometric_mean(new)
     if found is None:
         reason = f"n={len(new)} here: an interval needs {MIN_REPETITIONS} repetitions"
-        return Checked(label, "not comparable here", reason, *medians), None
+        return Checked(label, "not comparable here", reason, *means), None
     low, high = found.interval()
     strength = power(found, effect)
-    made = Checked(label, "agreed", "", *medians, found.ratio, low, high, strength)
+    made = Checked(label, "agreed", "", *means, found.ratio, low, high, strength)
     return made, found
 
 

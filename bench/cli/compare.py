@@ -1,8 +1,14 @@
-"""`mixer-bench compare`: two result sets cell by cell; exit 1 if B is slower."""
+"""`mixer-bench compare`: two result sets cell by cell.
+
+Exit 1 if B is slower, 2 if nothing could be compared: a comparison in a script must
+not pass because it looked at nothing.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +17,7 @@ import typer
 from bench import results
 from bench.analysis import select
 from bench.cli import _print
-from bench.errors import StudyError, unknown
+from bench.errors import ResultsError, StudyError, unknown
 from bench.units import significant
 
 if TYPE_CHECKING:
@@ -22,6 +28,9 @@ if TYPE_CHECKING:
 FORMATS = ("table", "github", "json", "csv")
 _SIDE = (
     "PATH, or PATH@column=value,... for some of its rows, as in results@git_sha=1a2b"
+)
+_MEANS = (
+    "A and B: geometric means of images/s/core over n repetitions; B/A: their ratio."
 )
 
 
@@ -37,7 +46,12 @@ def command(
     ] = None,
     format: Annotated[str, typer.Option(help="table, github, json or csv.")] = "table",
 ) -> int:
-    """Say for each timed cell: same, faster, slower, ambiguous or invalid."""
+    """Say for each timed cell: same, faster, slower, ambiguous or invalid.
+
+    Exit code: 0 no regression; 1 a cell of B is slower than accepted, or only fails
+    there; 2 nothing to compare (no cell in common beside the anchor, or every one
+    invalid), or wrong usage.
+    """
     from bench.analysis.compare import compare
 
     if format not in FORMATS:
@@ -51,8 +65,24 @@ def command(
         min_effect=effect,
         varied=[name for name in of_a if name in of_b and of_a[name] != of_b[name]],
     )
+    worse = any(cell.is_regression(limit) for cell in found.cells)
+    if not worse:
+        _require_compared(found.cells)
     print(_shown(found, format, limit))
-    return 1 if any(cell.is_regression(limit) for cell in found.cells) else 0
+    return 1 if worse else 0
+
+
+def _require_compared(cells: Sequence[Compared]) -> None:
+    """Refuse to call it well where no cell could be compared at all."""
+    if any(cell.verdict != "invalid" for cell in cells):
+        return
+    reasons = Counter(cell.reason for cell in cells).most_common()
+    told = "; ".join(f"{reason} ({count})" for reason, count in reasons[:3])
+    more = f"; and {len(reasons) - 3} other reasons" if len(reasons) > 3 else ""
+    raise ResultsError(
+        f"nothing could be compared, every common cell is invalid: {told}{more}; "
+        "give sides that differ in code or time alone"
+    )
 
 
 def _share(flag: str, text: str) -> float:
@@ -115,7 +145,7 @@ def _tables(found: Comparison, fmt: str, limit: float) -> str:
         Column("why", text=True),
     ]
     lines = [_line(cell) for cell in found.cells]
-    notes = [*found.notes, _answer(found, limit)]
+    notes = [*found.notes, _MEANS, _answer(found, limit)]
     parts = [_print.table(Grid(text, [Group("", around)]), fmt)] if around else []
     if not around:
         parts.append("A and B: same code, versions, flags and machine.")
@@ -128,11 +158,11 @@ def _tables(found: Comparison, fmt: str, limit: float) -> str:
 
 
 def _line(cell: Compared) -> list[str]:
-    dash = "—"
+    dash, means = "—", (cell.geomean_a, cell.geomean_b)
     return [
         cell.cell,
         cell.verdict,
-        *(dash if r is None else significant(r) for r in (cell.rate_a, cell.rate_b)),
+        *(dash if mean is None else significant(mean) for mean in means),
         dash if cell.ratio is None else f"{cell.ratio:.3f}x",
         dash if cell.low is None else f"{cell.low:.3f} – {cell.high:.3f}",
         f"{cell.n_a}, {cell.n_b}",

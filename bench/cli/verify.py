@@ -223,7 +223,8 @@ def _tables(
         f"A rate differs beyond {100 * max_change:g} % by Welch's test, Holm's "
         "adjustment over the sample: any false alarm in at most one verification in "
         "twenty, if both sittings were alike. A sitting on a shared or warm machine "
-        "is not: measure twice before you trust `differs`.",
+        "is not: measure twice before you trust `differs`. Rates are geometric means "
+        "over repetitions, and their ratio is here over recorded.",
     ]
     grid = Grid(columns, [Group("", [_line(one) for one in checked])], notes)
     head = [_print.table(Grid(text, [Group("", [list(a) for a in around])]), fmt)]

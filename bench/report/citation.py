@@ -48,7 +48,7 @@ def citation(rows: pd.DataFrame) -> str:
         _said(timed, "track", _TRACK),
         _with(timed, "dtype", "{}") + _computed_in(timed),
         _with(timed, "layout", "layout {}"),
-        _with(timed, "variant", "built as {}"),
+        _with(timed, "variant", "built as {}", " / "),  # long words: lines break there
     ]
     how = ", ".join(part for part in parts if part)
     return (
@@ -128,9 +128,9 @@ def _said(rows: pd.DataFrame, column: str, words: Mapping[str, str]) -> str:
     return " or ".join(words.get(value, value) for value in _values(rows[column]))
 
 
-def _with(rows: pd.DataFrame, column: str, phrase: str) -> str:
+def _with(rows: pd.DataFrame, column: str, phrase: str, between: str = "/") -> str:
     values = _values(rows[column])
-    return phrase.format("/".join(values)) if values else ""
+    return phrase.format(between.join(values)) if values else ""
 
 
 def _computed_in(rows: pd.DataFrame) -> str:

@@ -37,7 +37,7 @@ from bench.units import decimals_for, percent, significant
 
 _OTHER = "other_side"
 _FULL = "full_recipe"
-_BEST = (
+BEST = (
     "Tuned: the fastest of the variants tried, on the runs that chose it, so slightly "
     "flattered; every variant tried is a row."
 )
@@ -191,7 +191,7 @@ def _notes(models: pd.DataFrame, extra: Mapping[str, str]) -> list[str]:
         notes += [f"Over the other side: {_counted(reasons)}."] if reasons else []
         notes += [_APART_NOTE] if any(r.apart for r in models[_OTHER].dropna()) else []
     if "variant" in extra:
-        notes.append(_BEST)
+        notes.append(BEST)
     if models["fewshot"].notna().any():
         notes.append(_PROBES)
     if any(is_demo(str(name)) for name in models["model"]):

@@ -82,7 +82,15 @@ def test_the_ratio_is_b_over_a_with_its_interval_and_n():
     cell = only(compare(side(), side(scaled(0.9))))
     assert cell.ratio == pytest.approx(0.9)
     assert cell.low < 0.9 < cell.high
-    assert (cell.n_a, cell.n_b, cell.rate_a, cell.rate_b) == (5, 5, 100.0, 90.0)
+    assert (cell.n_a, cell.n_b) == (5, 5)
+
+
+@pytest.mark.parametrize("rates", [(1.0, 1.0, 1.0, 1.0, 32.0), (1.0, 4.0)])
+def test_the_rates_shown_are_those_whose_ratio_is_given(rates):
+    """Medians would contradict it: that of the first is 1, its geometric mean is 2."""
+    cell = only(compare(side((2.0,) * len(rates)), side(rates)))
+    assert (cell.geomean_a, cell.geomean_b) == (pytest.approx(2), pytest.approx(2))
+    assert cell.ratio == (pytest.approx(1) if len(rates) == 5 else None)
 
 
 def test_the_minimum_effect_is_the_callers():
@@ -264,6 +272,13 @@ def test_an_anchor_that_moved_is_said():
     assert len(found.cells) == 1
     assert "0.800x" in found.notes[0] and "the machine itself moved" in found.notes[0]
     assert "moved" not in compare(a, a).notes[0]
+
+
+def test_an_anchor_alone_is_nothing_to_compare():
+    anchor = side(role="anchor")
+    a, b = (pd.concat([anchor, side(model=name)]) for name in ("ViT-B/16", "ViT-B/32"))
+    with pytest.raises(ResultsError, match="in common beside the anchor: nothing to"):
+        compare(a, b)
 
 
 def test_an_automatic_batch_may_differ_and_is_told():

@@ -422,7 +422,7 @@ def test_the_citation_names_what_differs():
     )
     text = citation(model_rows(rows))
     assert "batch picked by a pilot sweep and measured afresh or batch fixed" in text
-    assert "built as jit/eager" in text
+    assert "built as jit / eager" in text
     assert "jax 0.10.2, python 3.11.9, torch 2.13.0; " in text
     assert text.endswith("commit 0123456789ab with uncommitted changes.")
 
