@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.analysis.claims import Answer, Evidence
-    from bench.report.answers import Block
 
 FORMATS = ("table", "json", "csv", "github")
 JUDGED = ("measured", "published")

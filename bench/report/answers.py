@@ -68,10 +68,9 @@ def verdict(side: Evidence) -> str:
 def _counted(verdict: str, side: Evidence) -> str:
     """A verdict, and how many findings say so; those that decide it first."""
     tally = side.tally
-    decide = (
-        ("against", "for") if side.verdict == "contradicted" else ("for", "against")
-    )
-    found = [f"{tally[word]} {word}" for word in (*decide, "open") if tally[word]]
+    first = "against" if side.verdict == "contradicted" else "for"
+    words = dict.fromkeys((first, "for", "against", "open"))
+    found = [f"{tally[word]} {word}" for word in words if tally[word]]
     return f"{verdict} ({', '.join(found)})" if found else verdict
 
 

@@ -241,7 +241,7 @@ def test_claims_are_answered_first_and_explained_below():
     links = [one.get("href") for one in seen.named("a")]
     assert {f"#{name}" for name in ids} <= set(links)
     overview = text.partition('id="section-figure"')[0]
-    assert '<span class="supported">supported</span>' in overview
+    assert '<span class="supported">supported (' in overview
     told = "".join(seen.text)
     assert "Mixer-H/14@448 (JFT-300M) is on it" in told
     assert "section-claims" not in page(rows)
