@@ -43,6 +43,7 @@ def best_variants(models: pd.DataFrame) -> pd.DataFrame:
     A variant with enough processes for an interval stands before a luckier one with
     few, and one timed beside another side before one that was timed without.
     Adds `variants_tried`. A fixed batch is part of what was asked; a swept one is not.
+    Several trainings of one model share a rate, and all of them stay.
     """
     tuned = equal(models, "track", "tuned") & models["img_per_sec_core"].notna()
     if not tuned.any():
@@ -50,16 +51,20 @@ def best_variants(models: pd.DataFrame) -> pd.DataFrame:
     fixed = models["batch_size"].where(equal(models, "batch_rule", "fixed"))
     by = [*key_columns("img_per_sec_core"), *_IDENTITY, "framework", "peer"]
     rows = models[tuned].assign(fixed_batch=fixed[tuned])
+    timed = rows["speed_attempts"].map(str)
     number = pd.Series(numbered(rows, [*by, "fixed_batch"]), rows.index)
     standing = pd.DataFrame(
         {
+            "number": number,
+            "timed": timed,
             "enough": rows["n"] >= MIN_REPETITIONS,
             "beside": _beside_another(rows),
             "rate": rows["img_per_sec_core"],
         }
     ).sort_values(["enough", "beside", "rate"], ascending=False, kind="stable")
-    best = models.loc[standing.index[~number[standing.index].duplicated()]]
-    tried = number.map(number.value_counts()).astype(float)[best.index]
+    first = standing.drop_duplicates("number").set_index("number")["timed"]
+    best = models[tuned][timed == number.map(first)]
+    tried = number.map(timed.groupby(number).nunique()).astype(float)[best.index]
     kept = [models[~tuned].assign(variants_tried=np.nan)] if not tuned.all() else []
     return pd.concat([*kept, best.assign(variants_tried=tried)]).sort_index()
 

@@ -220,6 +220,19 @@ def test_a_variant_with_an_interval_stands_before_a_luckier_one(other, best):
     assert models["variants_tried"].to_list() == [2]
 
 
+def test_every_training_of_a_tuned_model_keeps_its_line():
+    """They share the rate of the best variant, and lose nothing by the slower one."""
+    slower = rows("torch", 50, variant="compile", **TUNED)
+    models = model_rows(frame(rows("torch", 80, **TUNED), slower))
+    trained = pd.concat(
+        [models.assign(top1=value) for value in (0.5, 0.6, 0.7)], ignore_index=True
+    )
+    best = best_variants(trained)
+    assert best["top1"].to_list() == [0.5, 0.6, 0.7]
+    assert set(best["variant"]) == {"eager"}
+    assert set(best["variants_tried"]) == {2}
+
+
 def test_the_variant_timed_beside_the_other_side_is_the_one_divided_by():
     """timm's `compile` was faster on another day, with nothing of ours beside it."""
     then, now = ({**TUNED, "sitting_id": name} for name in ("then", "now"))
