@@ -95,6 +95,14 @@ def titled(
     return [(title, *one) for title, one in zip(titles, found, strict=True)]
 
 
+def demo_apart(title: str, part: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """A key's rows under its title; demo sizes apart, where they fill a panel."""
+    small = part["model"].astype(str).map(demo.is_demo).astype(bool)
+    for words, one in (("", part[~small]), (", demo sizes", part[small])):
+        if len(one):
+            yield title + words, one
+
+
 def told_apart(names: Sequence[str], facts: Sequence[Mapping[str, Any]]) -> list[str]:
     """`names` made distinct: those that coincide are told apart by what differs.
 
