@@ -79,10 +79,10 @@ def _rates(mine: pd.DataFrame) -> pd.DataFrame:
 
 def _accuracies(mine: pd.DataFrame) -> pd.DataFrame:
     """Fine-tuned networks; for the key an image of any size is prepared alike."""
+    if not equal(mine, "mode", "finetune").any():
+        return mine.iloc[:0]
     trained = mine[mine["mode"].isin(TRAINING_MODES).astype(bool)]
-    tuned = lineages(panels.pixels_in_order(trained)) if len(trained) else trained
-    if tuned.empty:
-        return tuned
+    tuned = lineages(panels.pixels_in_order(trained))
     tuned = tuned[equal(tuned, "train_mode", "finetune")].copy()  # as one block
     alike = tuned.assign(eval_preprocess=_of_any_size(tuned), n=tuned["n_train"])
     return _in_panels(alike, "top1", "core_days")
