@@ -1,7 +1,7 @@
 """How long the read-only verbs take on many rows: `python benchmarks/read_speed.py`.
 
 Writes files of simulated rows (speed repetitions and trained cells of all families, of
-which seven of the nine figures have something to draw), runs each verb on them in fresh
+which eight of the ten figures have something to draw), runs each verb on them in fresh
 processes, and prints medians of three beside the limits: the first line of output
 within 2 s of 1,000 rows (for `plot`, the first figure is then written, in all its
 formats), everything within 5 s of 100,000. Exit code 1 if one is over.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FIGURES = (
     "pareto",
+    "scale",
     "throughput",
     "data_scale",
     "shuffling",

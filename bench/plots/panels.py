@@ -95,6 +95,14 @@ def titled(
     return [(title, *one) for title, one in zip(titles, found, strict=True)]
 
 
+def demo_apart(title: str, part: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """A key's rows under its title; demo sizes apart, where they fill a panel."""
+    small = part["model"].astype(str).map(demo.is_demo).astype(bool)
+    for words, one in (("", part[~small]), (", demo sizes", part[small])):
+        if len(one):
+            yield title + words, one
+
+
 def told_apart(names: Sequence[str], facts: Sequence[Mapping[str, Any]]) -> list[str]:
     """`names` made distinct: those that coincide are told apart by what differs.
 
@@ -193,13 +201,16 @@ def mark_frontier(points: pd.DataFrame, x_better: Better) -> pd.DataFrame:
 def accuracy_panels(
     points: pd.DataFrame, width_in: float, *, x_label: str, x_better: Better
 ) -> Figure:
-    """Accuracy against a cost or a rate, one panel per key, frontier dashed."""
+    """Accuracy against a cost or a rate, one panel per key, frontier dashed.
+
+    Points that share a value of the column `line`, where there is one, are joined.
+    """
     count = points["panel"].nunique()
     across = style.across(count, width_in)
     figure, grid = style.canvas(count, width_in, panel_height_in=2.8)
     paths = []
     for axes, (name, part) in zip(grid, by_panel(points), strict=True):
-        paths.append(_accuracy_panel(axes, part, x_better))
+        paths.append([_accuracy_panel(axes, part, x_better), *_joined(axes, part)])
         style.title(axes, name, across, bool(part["demo"].any()))
         axes.set_xlabel(f"{x_label} ({core_name(part)})")
         axes.set_ylabel(f"{tested_on(part)} top-1 accuracy (%)")
@@ -209,7 +220,7 @@ def accuracy_panels(
     labels.settle(figure)
     for axes, path, (_, part) in zip(grid, paths, by_panel(points), strict=True):
         spots = list(zip(part["x"], part["y"], strict=True))
-        labels.place(axes, _to_name(part), spots, [path])
+        labels.place(axes, _to_name(part), spots, path)
     return figure
 
 
@@ -254,7 +265,7 @@ def _to_name(part: pd.DataFrame) -> list[labels.Label]:
     The name stands at the best run; the others say in what they differ, unless another
     model of the panel has their colour.
     """
-    best = part.sort_values("y", ascending=False, kind="stable")
+    best = part[part["label"].ne("")].sort_values("y", ascending=False, kind="stable")
     if (part["source"] == "measured").all():
         best = best.drop_duplicates(["label", "framework"])
         if len(best) > MOST_NAMES:
@@ -285,6 +296,17 @@ def _accuracy_panel(
         gid="frontier",
     )
     return path
+
+
+def _joined(axes: Axes, part: pd.DataFrame) -> list[list[tuple[float, float]]]:
+    """Draw the lines of a panel, each from the left to the right; their paths."""
+    paths = []
+    for _, line in part.groupby("line") if "line" in part else ():
+        by_x = line.sort_values(["x", "y"])
+        colour = style.COLOURS[str(by_x["family"].iloc[0])]
+        axes.plot(by_x["x"], by_x["y"], color=colour, linewidth=0.9, gid="line")
+        paths.append(list(zip(by_x["x"], by_x["y"], strict=True)))
+    return paths
 
 
 def staircase(front: pd.DataFrame, x_better: Better) -> list[tuple[float, float]]:

@@ -21,7 +21,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis import demo
 from bench.analysis.key import equal, key_columns
 from bench.plots import labels, panels, remember, style
 from bench.units import significant
@@ -112,10 +111,7 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
 def _panels(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The rows of each comparability key; demo sizes apart, where they fill a panel."""
     for title, _, part in panels.titled(rows, "img_per_sec_core"):
-        small = part["model"].astype(str).map(demo.is_demo).astype(bool)
-        for words, one in (("", part[~small]), (", demo sizes", part[small])):
-            if len(one):
-                yield title + words, one
+        yield from panels.demo_apart(title, part)
 
 
 def _named(made: pd.DataFrame) -> pd.Series[Any]:

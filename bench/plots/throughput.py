@@ -6,6 +6,9 @@ Table 3 that were pre-trained on JFT-300M and fine-tuned at 224 px.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -21,33 +24,39 @@ NOTHING = "no row of images in order has both a throughput and an accuracy"
 @remember.once
 def points(rows: pd.DataFrame) -> pd.DataFrame:
     """Exactly the plotted points; y is per cent."""
-    paper = model_rows(rows[_figure_3(rows)]).assign(
-        panel=f"{panels.PUBLISHED_PANEL}, JFT-300M, 224 px"
-    )
+    jft = table_3(rows) & equal(rows, "pretrain_dataset", "JFT-300M")
+    paper = model_rows(rows[jft])
     mine = ours(model_rows(rows[equal(rows, "source", "measured")]))
-    mine = panels.pixels_in_order(mine)
-    parts = panels.split_by_key(
-        mine[mine["img_per_sec_core"].notna() & mine["top1"].notna()],
-        "img_per_sec_core",
-        "top1",
-        name=panels.measured_name,
-    )
-    both = pd.concat([paper, *parts], ignore_index=True)
-    both = both.assign(y=100 * both["top1"].astype(float), label=_labels(both))
-    known = panels.finished(both, "img_per_sec_core", "y")
-    if known.empty:
-        return known
-    named = panels.with_runs_told_apart(known)
+    found = with_accuracy(paper, panels.pixels_in_order(mine), "img_per_sec_core")
+    if found.empty:
+        return found
+    named = panels.with_runs_told_apart(found)
     marked = panels.mark_frontier(named, "higher")
     return panels.exact(marked, "pretrain_epochs", "on_frontier", "n", "citation")
 
 
-def _figure_3(rows: pd.DataFrame) -> pd.Series[bool]:
-    return (
-        equal(rows, "table", "mixer-table3")
-        & equal(rows, "pretrain_dataset", "JFT-300M")
-        & equal(rows, "image_size", 224)
-    )
+def table_3(rows: pd.DataFrame) -> pd.Series[bool]:
+    """The rows of the paper's Table 3 that were fine-tuned at 224 px."""
+    return equal(rows, "table", "mixer-table3") & equal(rows, "image_size", 224)
+
+
+def with_accuracy(paper: pd.DataFrame, mine: pd.DataFrame, x: str) -> pd.DataFrame:
+    """Points of model rows against their column `x`, a panel for each key."""
+    named = {_published_name: paper, panels.measured_name: mine}
+    parts = [
+        part
+        for name, rows in named.items()
+        for part in panels.split_by_key(
+            rows[rows[x].notna() & rows["top1"].notna()], x, "top1", name=name
+        )
+    ]
+    both = pd.concat([paper.iloc[:0].assign(panel=""), *parts], ignore_index=True)
+    both = both.assign(y=100 * both["top1"].astype(float), label=_labels(both))
+    return panels.finished(both, x, "y")
+
+
+def _published_name(key: Mapping[str, Any]) -> str:
+    return f"{panels.PUBLISHED_PANEL}, {key['pretrain_dataset']}, 224 px"
 
 
 def _labels(rows: pd.DataFrame) -> list[str]:

@@ -38,6 +38,7 @@ def test_what_has_nothing_to_show_is_a_sentence(published, tmp_path):
     assert "not tabulated in the paper" in made.skipped["data_scale"]
     assert {path.stem for path in made.written} == {
         "pareto",
+        "scale",
         "throughput",
         "resolution",
         "relative",

@@ -117,6 +117,7 @@ CLAIMS = (
         "data_scale",
         accuracy.gap,
         one_size=True,
+        paper_figure="scale",
     ),
     Claim(
         "pareto",
