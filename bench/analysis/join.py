@@ -100,6 +100,7 @@ _TRAIN = (
     "core_days_search",
     "learning_rates",
     "dev_fraction",
+    "polyak",
     "init_report",
 )
 _PUBLISHED = (
@@ -128,7 +129,7 @@ _TRAIN_ADDED = (
     *("core_days_extrapolated_low", "core_days_extrapolated_high"),
 )
 _TRAIN_WORDS = ("train_mode", "lineage", "avg5_missing")
-_OF_FINETUNE = ("lineage", "learning_rates", "dev_fraction", "init_sha256")
+_OF_FINETUNE = ("lineage", "learning_rates", "dev_fraction", "init_sha256", "polyak")
 _SPEED_LISTS = ("rates", "speed_attempts", "sittings")
 _TRAIN_LISTS = ("top1_runs", "core_days_runs", "train_attempts")
 TRAIN_SETTINGS = tuple(

@@ -177,7 +177,8 @@ def _best_of_each(part: pd.DataFrame) -> pd.DataFrame:
         columns=list(dict.fromkeys([*part.columns, "n", "low", "high", "sittings"]))
     )
     sittings = [plain(one) or [None] for one in known["sittings"]]
-    known = known.assign(enough=known["n"] >= MIN_REPETITIONS, sittings=sittings)
+    known["sittings"] = pd.Series(sittings, known.index, dtype=object)
+    known = known.assign(enough=known["n"] >= MIN_REPETITIONS)
     by = ["enough", "img_per_sec_core"]
     own = known[known["model"] == REFERENCE].sort_values(by, ascending=False)
     shared = set(own["sittings"].iloc[0])
