@@ -163,6 +163,12 @@ def test_two_pretrainings_are_two_lineages():
     assert found["lineage"].nunique() == 2
 
 
+def test_averaged_weights_are_another_result_than_the_last_ones():
+    rows = model_rows(frame(root(), child(top1=0.6), child(top1=0.8, polyak=0.999)))
+    found = rows[rows["train_mode"] == "finetune"]
+    assert sorted(found["top1"]) == [0.6, 0.8]
+
+
 def test_few_shot_of_the_parent_stands_where_the_child_has_none():
     probe = {"dataset": "digits", "shots": 5, "seed": 0, "accuracy": 0.5}
     probe = [{**probe, "baseline": None}]
