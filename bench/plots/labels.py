@@ -1,8 +1,8 @@
 """Direct labels that keep clear of each other, of the markers and of the frame.
 
-A small deterministic placer: each label tries fixed positions around its point, near
-ones first, and takes the first that is free; a label that had to move away gets a
-leader line. The same points give the same picture.
+A small deterministic placer: each label tries fixed positions around its point and
+takes the nearest that is free; a label that had to move away gets a leader line. No
+text and no leader crosses another label. The same points give the same picture.
 """
 
 from __future__ import annotations
@@ -10,15 +10,28 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from bench.plots.rectangles import (
+    Box,
+    Boxes,
+    Lines,
+    Spot,
+    areas,
+    crossings,
+    cuts,
+    gaps,
+    shared,
+    thin,
+    together,
+)
 from bench.plots.style import SMALL_PT
 
 _RADII_PT = (5, 8, 12, 17, 23, 30, 38, 47, 57, 70, 85)
@@ -28,31 +41,16 @@ _COLUMN_PT = 12.0
 """From the last point to the column of labels."""
 _MARKER_PT = 3.9
 """Half a marker with its edge; a diamond's half diagonal is the largest."""
-
-
-Spot = tuple[float, float]
-Boxes = Float[np.ndarray, "boxes 4"]
-"""Rectangles as rows of left, bottom, right, top: counted all at once."""
-
-
-class Box(NamedTuple):
-    """A rectangle on the canvas, in pixels."""
-
-    left: float
-    bottom: float
-    right: float
-    top: float
-
-    def overlap(self, other: Box) -> float:
-        """Shared area, square pixels."""
-        wide = min(self.right, other.right) - max(self.left, other.left)
-        high = min(self.top, other.top) - max(self.bottom, other.bottom)
-        return max(wide, 0.0) * max(high, 0.0)
-
-    def outside(self, frame: Box) -> float:
-        """Area that lies outside `frame`, square pixels."""
-        area = (self.right - self.left) * (self.top - self.bottom)
-        return area - self.overlap(frame)
+_AS_SAVED = 1.08
+"""Text is so much wider at most in the resolution and formats that are saved."""
+_NEAR_PT = 45.0
+"""As near as this, the label of another run of a model names its point, too."""
+_CLEAR = 45.0
+"""What a label may cost that is read at once: its distance in points, and more."""
+_LEFT_OUT = 60.0
+"""A label that is left out: a little more than any that is read at once."""
+_AWAY = 1e4
+"""More than any position can cost that breaks no rule."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,22 @@ class _Taken:
     markers: Boxes
     paths: Boxes
     labels: Boxes
+    leaders: Lines
+
+
+@dataclass(frozen=True)
+class _Tries:
+    """Every position of one label: its text, its leader, and whether it has one."""
+
+    offsets: Float[np.ndarray, "tries 2"]
+    boxes: Boxes
+    leaders: Lines
+    far: Bool[np.ndarray, " tries"]
+
+    @property
+    def spot(self) -> Float[np.ndarray, " 2"]:
+        """The point, which every leader starts from."""
+        return self.leaders[0, :2]
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,8 @@ class Label:
     x: float
     y: float
     text: str
+    model: str = ""
+    """Whose point it is: another label of the same model may stand for this one."""
 
 
 def settle(figure: Figure) -> None:
@@ -89,20 +105,85 @@ def place(
     spots: Sequence[Spot],
     paths: Sequence[Sequence[Spot]] = (),
 ) -> None:
-    """Annotate a settled figure, keeping clear of markers at `spots` and of `paths`."""
+    """Annotate a settled figure, keeping clear of markers at `spots` and of `paths`.
+
+    A label that finds no clear place is left out if its model is named near by.
+    """
     scale = _pixels_per_point(axes)
     corners = axes.get_window_extent()
-    frame = Box(corners.x0, corners.y0, corners.x1 + 4 * scale, corners.y1 + 2 * scale)
+    near, beyond = 3 * scale, 4 * scale  # of the left spine, which no text may touch
+    frame = Box(corners.x0 + near, corners.y0, corners.x1 + beyond, corners.y1 + near)
     taken = _Taken(
-        markers=_together([_marker(axes, spot, scale) for spot in spots]),
-        paths=_together(_along(axes, path) for path in paths),
-        labels=_together([]),
+        markers=together([_marker(axes, spot, scale) for spot in spots]),
+        paths=together(_along(axes, path) for path in paths),
+        labels=together([_written(axes)]),
+        leaders=together([]),
     )
-    for label in sorted(set(labels), key=lambda item: (-item.y, item.x, item.text)):
-        offset, box = _best(axes, label, taken, frame)
-        drawn = [taken.labels, np.array([box]), _leader(axes, label, offset)]
-        taken = replace(taken, labels=_together(drawn))
-        _write(axes, label, offset)
+    known = sorted(set(labels), key=lambda one: (-one.y, one.x, one.text, one.model))
+    tries = [_tries(axes, label) for label in known]
+    orders = [range(len(known)), range(len(known))[::-1], _longest_first(known)]
+    plans = [_planned(known, tries, order, taken, frame, scale) for order in orders]
+    _, best = min(plans, key=lambda plan: plan[0])
+    for i, at in sorted(best.items()):
+        _write(axes, known[i], tries[i].offsets[at])
+
+
+def _longest_first(labels: Sequence[Label]) -> list[int]:
+    """A long text has the fewest places."""
+    return sorted(range(len(labels)), key=lambda i: -len(labels[i].text))
+
+
+def _planned(
+    labels: Sequence[Label],
+    tries: Sequence[_Tries],
+    order: Sequence[int],
+    taken: _Taken,
+    frame: Box,
+    scale: float,
+) -> tuple[float, dict[int, int]]:
+    """The cost of labels placed in this order, and the position of each placed one.
+
+    A label that finds no clear place waits for the others.
+    """
+    total, made, crowded, reach = 0.0, dict[int, int](), [], _NEAR_PT * scale
+    for i in order:
+        cost = _costs(tries[i], taken, frame, scale)
+        if cost.min() > _CLEAR:
+            crowded.append(i)
+            continue
+        made[i] = int(cost.argmin())
+        total, taken = total + cost[made[i]], _with(taken, tries[i], made[i])
+    for i in crowded:
+        named = [tries[j].boxes[at] for j, at in made.items() if _same(labels, i, j)]
+        if named and gaps(np.array(named), tries[i].spot[None]).min() < reach:
+            total += _LEFT_OUT
+            continue
+        cost = _costs(tries[i], taken, frame, scale)
+        made[i] = int(cost.argmin())
+        total, taken = total + cost[made[i]], _with(taken, tries[i], made[i])
+    return float(total), made
+
+
+def _same(labels: Sequence[Label], i: int, j: int) -> bool:
+    """Whether the j-th label names the model of the i-th."""
+    model = labels[i].model
+    return model != "" and model == labels[j].model and model in labels[j].text
+
+
+def _with(taken: _Taken, tries: _Tries, at: int) -> _Taken:
+    """What is no longer free once a label stands at one of its positions."""
+    one = slice(at, at + 1)
+    return replace(
+        taken,
+        labels=together([taken.labels, tries.boxes[one]]),
+        leaders=together([taken.leaders, tries.leaders[one][tries.far[one]]]),
+    )
+
+
+def _written(axes: Axes) -> Boxes:
+    """The texts that stand inside the panel already."""
+    boxes = [Text.get_window_extent(text).extents for text in axes.texts]
+    return np.array(boxes, float).reshape(-1, 4)
 
 
 def at_line_ends(axes: Axes, labels: Sequence[Label]) -> None:
@@ -114,7 +195,7 @@ def at_line_ends(axes: Axes, labels: Sequence[Label]) -> None:
     parts = _apart(axes, sorted(set(labels), key=_x))
     columns = [_column(axes, part) for part in parts]
     early = [np.array([box]) for column in columns[:-1] for _, _, box in column]
-    if early and shared(_together(early), _drawn(axes)):
+    if early and shared(together(early), _drawn(axes)):
         columns = [_column(axes, labels)]
     for label, offset, _ in itertools.chain.from_iterable(columns):
         _write(axes, label, offset)
@@ -126,7 +207,7 @@ def _drawn(axes: Axes) -> Boxes:
     paths = (
         [(float(x), float(y)) for x, y in np.asarray(one.get_xydata())] for one in lines
     )
-    return _together(_along(axes, path) for path in paths)
+    return together(_along(axes, path) for path in paths)
 
 
 def _x(label: Label) -> float:
@@ -189,63 +270,71 @@ def falling(values: Sequence[float] | np.ndarray) -> np.ndarray:
     return np.repeat(means, [count for _, count in pools])
 
 
-def _best(axes: Axes, label: Label, taken: _Taken, frame: Box) -> tuple[Spot, Box]:
-    """The cheapest position and its box: near the point and free of what is taken."""
+def _tries(axes: Axes, label: Label) -> _Tries:
     wide, high = _size(axes, label.text)
     scale = _pixels_per_point(axes)
-    x, y = axes.transData.transform((label.x, label.y))
-    others = taken.markers[~_holding(taken.markers, x, y)]
-    best: tuple[float, Spot, Box] | None = None
-    for dx, dy in _offsets():
-        cost = math.hypot(dx, dy)
-        if best is not None and cost >= best[0]:
-            break  # offsets only grow, so nothing further can be cheaper
-        left = x + dx * scale - (0 if dx > 0.5 else wide if dx < -0.5 else wide / 2)
-        middle = y + dy * scale
-        box = Box(left, middle - high / 2, left + wide, middle + high / 2)
-        own, leader = np.array([box]), _leader(axes, label, (dx, dy))
-        cost += 50 * box.outside(frame) + 1.2 * shared(own, taken.paths)
-        cost += 5 * (shared(own, taken.labels) + shared(own, taken.markers))
-        cost += 15 * (shared(leader, taken.labels) + shared(leader, others))
-        if best is None or cost < best[0] - 1e-6:
-            best = (cost, (dx, dy), box)
-    assert best is not None  # the list of offsets is never empty
-    return best[1], best[2]
+    spot = axes.transData.transform((label.x, label.y))
+    offsets = _offsets()
+    ends = spot + offsets * scale
+    right, left = offsets[:, 0] > 0.5, offsets[:, 0] < -0.5
+    x = ends[:, 0] - np.where(right, 0.0, np.where(left, wide, wide / 2))
+    y = ends[:, 1] - high / 2
+    return _Tries(
+        offsets,
+        np.stack([x, y, x + wide, y + high], axis=1),
+        np.concatenate([np.broadcast_to(spot, ends.shape), ends], axis=1),
+        np.hypot(*offsets.T) >= _LEADER_PT,
+    )
 
 
-def shared(boxes: Boxes, others: Boxes) -> float:
-    """Sum of the areas that every one of `boxes` shares with every other."""
-    one, two = boxes[:, None, :], others[None, :, :]
-    sides = np.minimum(one[..., 2:], two[..., 2:])
-    sides = sides - np.maximum(one[..., :2], two[..., :2])
-    return float(np.maximum(sides, 0.0).prod(axis=-1).sum())
+def _costs(
+    tries: _Tries, taken: _Taken, frame: Box, scale: float
+) -> Float[np.ndarray, " tries"]:
+    """What each position costs: near its point and free of what is taken is cheap.
+
+    Two labels in a line are an em apart, or they read as one. From `_AWAY` on a label
+    leaves its panel, touches another or is crossed by a line.
+    """
+    boxes, em = tries.boxes, SMALL_PT * scale
+    spaced, wider = (boxes + np.array([-by, 0, by, 0]) for by in (em, 1))
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    outside = area - areas(boxes, np.array([frame])).sum(axis=1)
+    touched = areas(spaced, taken.labels).sum(axis=1)
+    crossed = cuts(taken.leaders, wider).sum(axis=0)
+    crossed = crossed + cuts(tries.leaders, taken.labels).sum(axis=1) * tries.far
+    broken = (outside > 1) | (touched > 0) | (crossed > 0)
+    cost = _soft_costs(tries, taken) + broken * _AWAY
+    return np.asarray(cost + 50 * outside + 5 * touched + 200 * crossed)
 
 
-def _together(parts: Iterable[Boxes]) -> Boxes:
-    return np.concatenate([np.empty((0, 4)), *parts])
-
-
-def _holding(boxes: Boxes, x: float, y: float) -> Bool[np.ndarray, " boxes"]:
-    left, bottom, right, top = boxes.T
-    inside = (left <= x) & (x <= right) & (bottom <= y) & (y <= top)
-    return np.asarray(inside)
+def _soft_costs(tries: _Tries, taken: _Taken) -> Float[np.ndarray, " tries"]:
+    """Of what may be done if need be: to hide a marker, to cross a path or a line."""
+    own = (taken.markers[:, :2] <= tries.spot) & (tries.spot <= taken.markers[:, 2:])
+    others = taken.markers[~own.all(axis=1)]
+    pierced = cuts(tries.leaders, others).sum(axis=1)
+    met = crossings(tries.leaders, taken.leaders)
+    cost = np.hypot(*tries.offsets.T) + (60 * pierced + 40 * met) * tries.far
+    away = gaps(tries.boxes, tries.spot[None])
+    beside = (gaps(tries.boxes, (others[:, :2] + others[:, 2:]) / 2) < away).any(axis=1)
+    cost += 12 * beside * ~tries.far  # it would be taken for the other one's label
+    cost += 5 * areas(tries.boxes, taken.markers).sum(axis=1)
+    return np.asarray(cost + 3 * areas(tries.boxes, taken.paths).sum(axis=1))
 
 
 @functools.cache
-def _offsets() -> list[Spot]:
+def _offsets() -> Float[np.ndarray, "tries 2"]:
     """Where a label's near edge may stand, in points from its point."""
-    return [
-        (round(radius * math.cos(turn), 3), round(radius * math.sin(turn), 3))
-        for radius in _RADII_PT
-        for turn in map(math.radians, _ANGLES)
-    ]
+    turns = np.radians(_ANGLES)
+    around = np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    radii = np.array(_RADII_PT, float)[:, None, None]
+    return np.asarray((radii * around).round(3).reshape(-1, 2))
 
 
 def _size(axes: Axes, text: str) -> tuple[float, float]:
     probe = axes.text(0, 0, text, fontsize=SMALL_PT)
     extent = probe.get_window_extent()
     probe.remove()
-    return extent.width + 5, extent.height + 1
+    return extent.width * _AS_SAVED, extent.height + 1
 
 
 def _marker(axes: Axes, spot: Spot, scale: float) -> Boxes:
@@ -254,42 +343,25 @@ def _marker(axes: Axes, spot: Spot, scale: float) -> Boxes:
     return np.array([(x - half, y - half, x + half, y + half)])
 
 
-def _leader(axes: Axes, label: Label, offset: Spot) -> Boxes:
-    if math.hypot(*offset) < _LEADER_PT:
-        return _together([])
-    scale = _pixels_per_point(axes)
-    x, y = axes.transData.transform((label.x, label.y))
-    return _thin([(x, y), (x + offset[0] * scale, y + offset[1] * scale)])
-
-
 def _along(axes: Axes, path: Sequence[Spot]) -> Boxes:
-    return _thin([tuple(axes.transData.transform(point)) for point in path])
+    return thin([tuple(axes.transData.transform(point)) for point in path])
 
 
-def _thin(path: Sequence[Spot]) -> Boxes:
-    """A path as a row of small boxes, one every three pixels."""
-    parts = []
-    for (x0, y0), (x1, y1) in itertools.pairwise(path):
-        along = np.linspace(0, 1, max(2, int(math.hypot(x1 - x0, y1 - y0) / 3)))
-        x, y = x0 + along * (x1 - x0), y0 + along * (y1 - y0)
-        parts.append(np.stack([x - 1, y - 1, x + 1, y + 1], axis=1))
-    return _together(parts)
-
-
-def _write(axes: Axes, label: Label, offset: Spot) -> None:
-    dx, dy = offset
+def _write(axes: Axes, label: Label, offset: Sequence[float] | np.ndarray) -> None:
+    dx, dy = map(float, offset)
     far = math.hypot(dx, dy) >= _LEADER_PT
+    edge = 0.0 if dx > 0.5 else 1.0 if dx < -0.5 else 0.5  # where its leader ends
     axes.annotate(
         label.text,
         (label.x, label.y),
-        xytext=offset,
+        xytext=(dx, dy),
         textcoords="offset points",
         ha="left" if dx > 0.5 else "right" if dx < -0.5 else "center",
         va="center",
         fontsize=SMALL_PT,
         color="#222222",
         arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "#777777", "shrinkA": 0,
-                    "shrinkB": 2} if far else None,
+                    "shrinkB": 2, "relpos": (edge, 0.5)} if far else None,
         gid="label",
         zorder=4,
     )  # fmt: skip

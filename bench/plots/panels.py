@@ -67,10 +67,12 @@ def name_line_ends(axes: Axes, part: pd.DataFrame) -> None:
 
 
 def as_labels(points: pd.DataFrame) -> list[labels.Label]:
-    """The labels of points, for `labels.place`."""
+    """The labels of points, for `labels.place`; every published one has its own."""
+    measured = points["model"].where(points["source"] == "measured", "")
+    told = points[["x", "y", "label"]].assign(model=measured)
     return [
-        labels.Label(float(x), float(y), str(text))
-        for x, y, text in zip(points["x"], points["y"], points["label"], strict=True)
+        labels.Label(float(x), float(y), str(text), str(model))
+        for x, y, text, model in told.to_numpy()
     ]
 
 

@@ -179,12 +179,17 @@ def _to_name(part: pd.DataFrame) -> pd.DataFrame:
 
 
 def _shortened(named: pd.DataFrame) -> pd.DataFrame:
-    """A model at many sizes is named at its ends; between them its size is enough."""
+    """A model at many sizes is named at its ends; between them its size is enough.
+
+    Not where a second model has such sizes: nobody could tell whose they are.
+    """
     sizes = named["image_size"].astype(float)
     of_model = sizes.groupby(named["model"])
     between = (sizes > of_model.transform("min")) & (sizes < of_model.transform("max"))
     short = named["label"].astype(str).str.replace(r".*(?=@)", "", regex=True)
     many = of_model.transform("size") >= MANY_SIZES
+    if named.loc[between & many, "model"].nunique() > 1:
+        return named
     return named.assign(label=named["label"].where(~(between & many), short))
 
 

@@ -218,3 +218,16 @@ def test_preparations_are_told_apart_by_the_steps_that_differ():
     facts = [{"eval_preprocess": each} for each in steps]
     names = ["A, bilinear to 16 px", "A, bilinear to 32 px"]
     assert panels.told_apart(["A", "A"], facts) == names
+
+
+def test_a_bare_size_stands_only_where_one_model_has_such_sizes():
+    sizes = (128, 256, 384, 512)
+    one = [(f"A@{size}", "A", size) for size in sizes]
+    two = [*one, *((f"B@{size}", "B", size) for size in sizes)]
+    for rows, wanted in (
+        (one, ["A@128", "@256", "@384", "A@512"]),
+        (two, [label for label, _, _ in two]),
+        ([*one, ("B@128", "B", 128)], ["A@128", "@256", "@384", "A@512", "B@128"]),
+    ):
+        frame = pd.DataFrame(rows, columns=["label", "model", "image_size"])
+        assert roofline._shortened(frame)["label"].tolist() == wanted

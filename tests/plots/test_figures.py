@@ -14,7 +14,7 @@ from bench.analysis import demo
 from bench.plots import data_scale, gallery, pareto, relative, resolution, style
 from bench.plots import roofline as roofline_plot
 from bench.plots import throughput as throughput_plot
-from bench.plots.labels import Box
+from bench.plots.rectangles import Box
 from bench.record import NESTED, table
 from bench.results import to_frame
 

@@ -6,13 +6,14 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.text import Text  # noqa: TID253
 from scipy.optimize import isotonic_regression
 
-from bench.plots import labels, style
-from bench.plots.labels import Box, Label, at_line_ends, place, settle
+from bench.plots import labels, rectangles, style
+from bench.plots.labels import Label, at_line_ends, place, settle
+from bench.plots.rectangles import Box
 
 
 def _axes():
@@ -49,6 +50,90 @@ def test_placed_labels_do_not_overlap_and_stay_inside(points):
     frame = Box(*axes.get_figure().bbox.extents)
     for box in boxes:
         assert box.outside(frame) == 0
+
+
+def _leader(annotation) -> np.ndarray:
+    """From the point to the text, as one row; no row where it stands beside it."""
+    if annotation.arrow_patch is None:
+        return np.empty((0, 4))
+    box, (x, y) = _box(annotation), annotation.axes.transData.transform(annotation.xy)
+    ends = {"left": box.left, "right": box.right, "center": (box.left + box.right) / 2}
+    middle = (box.bottom + box.top) / 2
+    return np.array([[x, y, ends[annotation.get_ha()], middle]])
+
+
+SPOTS = st.lists(
+    st.tuples(st.integers(1, 19), st.integers(1, 19)), max_size=9, unique=True
+)
+
+
+@given(SPOTS)
+@settings(max_examples=25, deadline=None)
+def test_no_label_runs_into_another_a_leader_or_the_left_axis(spots):
+    axes = _axes()
+    points = [(x / 2, y / 2) for x, y in spots]
+    named = [Label(x, y, f"Mixer-{i}") for i, (x, y) in enumerate(points)]
+    place(axes, named, points)
+    axes.get_figure().draw_without_rendering()
+    em = style.SMALL_PT * axes.get_figure().dpi / 72
+    spine = axes.get_window_extent().x0
+    assert len(axes.texts) == len(points)
+    for text in axes.texts:
+        box = _box(text)
+        assert box.left > spine
+        others = [_box(other) for other in axes.texts if other is not text]
+        spaced = Box(box.left - 0.99 * em, box.bottom, box.right, box.top)
+        assert sum(map(spaced.overlap, others)) == 0
+        if others:
+            assert not rectangles.cuts(_leader(text), np.array(others)).any()
+
+
+def test_no_text_stands_on_what_a_panel_says_already():
+    axes = _axes()
+    said = axes.text(5.3, 5, "copy 30 GB/s", va="center")
+    place(axes, [Label(5, 5, "Mixer-B/16")], [(5, 5)])
+    assert _box(said).overlap(_box(axes.texts[-1])) == 0
+
+
+CROWD = [(5 + i / 4, 5 + j / 4) for i in range(3) for j in range(4)]
+
+
+def _crowd(text: str, model: str) -> tuple[list[tuple[float, float]], list]:
+    """The points that are named, and the texts, of twelve near one spot."""
+    axes = _axes()
+    named = [Label(*spot, text.format(i), model) for i, spot in enumerate(CROWD)]
+    place(axes, named, CROWD)
+    axes.get_figure().draw_without_rendering()
+    return [text.xy for text in axes.texts], list(axes.texts)
+
+
+@pytest.mark.parametrize(("text", "model"), [("Mixer, {}", ""), ("{} images", "Mixer")])
+def test_no_crowded_label_is_left_out_unless_its_model_is_named(text, model):
+    assert sorted(_crowd(text, model)[0]) == CROWD
+
+
+def test_a_crowded_label_is_left_out_if_its_model_is_named_near_by():
+    shown, texts = _crowd("Mixer, {} images", "Mixer")
+    unnamed = [spot for spot in CROWD if spot not in shown]
+    assert unnamed and shown
+    spots = texts[0].axes.transData.transform(unnamed)
+    gaps = rectangles.gaps(np.array([_box(text) for text in texts]), spots)
+    assert gaps.min(axis=0).max() < 45 * 100 / 72  # points
+    for one, other in itertools.combinations(map(_box, texts), 2):
+        assert one.overlap(other) == 0
+
+
+def test_a_label_stands_beside_its_own_point_not_another():
+    """Left of the lower point would be below the upper one."""
+    axes = _axes()
+    points = [(5, 5), (5.2, 5.4)]
+    place(axes, [Label(5, 5, "one"), Label(5.2, 5.4, "two")], points)
+    axes.get_figure().draw_without_rendering()
+    for text in axes.texts:
+        spots = axes.transData.transform(points)
+        box = np.array([_box(text)])
+        own = axes.transData.transform(text.xy)
+        assert rectangles.gaps(box, own[None]) == rectangles.gaps(box, spots).min()
 
 
 def test_equal_labels_are_written_once():
@@ -108,11 +193,44 @@ def test_boxes():
     one, other = Box(0, 0, 2, 2), Box(1, 1, 3, 3)
     assert one.overlap(other) == 1
     both = np.array([other, other])
-    assert labels.shared(np.array([one]), both) == 2
-    assert labels.shared(both, both) == 16
-    assert labels.shared(both, np.empty((0, 4))) == 0
+    assert rectangles.shared(np.array([one]), both) == 2
+    assert rectangles.shared(both, both) == 16
+    assert rectangles.shared(both, np.empty((0, 4))) == 0
     assert one.overlap(Box(5, 5, 6, 6)) == 0
     assert one.outside(Box(0, 0, 1, 2)) == 2
+
+
+SQUARE = np.array([[1.0, 1.0, 3.0, 3.0]])
+
+
+@pytest.mark.parametrize(
+    ("line", "cut"),
+    [
+        ((0, 0, 4, 4), True),
+        ((0, 2, 4, 2), True),
+        ((2, 0, 2, 4), True),
+        ((2, 2, 2.5, 2), True),  # inside
+        ((0, 0, 0.9, 0.9), False),  # ends before it
+        ((0, 4, 4, 4), False),
+        ((4, 0, 4, 4), False),
+        ((0, 2.5, 2.5, 5), False),  # past a corner
+    ],
+)
+def test_a_line_cuts_a_box(line, cut):
+    assert rectangles.cuts(np.array([line], float), SQUARE).tolist() == [[cut]]
+
+
+def test_lines_that_cross():
+    lines = np.array([[0, 0, 4, 4], [0, 4, 4, 0], [5, 0, 5, 4], [0, 0, 4, 1]], float)
+    # those that begin in one point do not cross
+    assert rectangles.crossings(lines, lines[:1]).tolist() == [0, 1, 0, 0]
+    assert rectangles.crossings(lines, lines[1:2]).tolist() == [1, 0, 0, 1]
+    assert rectangles.crossings(lines, lines[:0]).tolist() == [0, 0, 0, 0]
+
+
+def test_the_distance_of_a_box():
+    spots = np.array([[2, 2], [0, 2], [2, 5], [6, 7]], float)
+    assert rectangles.gaps(SQUARE, spots).tolist() == [[0, 1, 2, 5]]
 
 
 @given(st.lists(st.floats(-1e3, 1e3), max_size=12))
