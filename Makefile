@@ -29,7 +29,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 gallery: $(STAMP)
-	$(BIN)/mixer-bench plot published results --out plots
+	$(BIN)/mixer-bench plot results --out plots
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
