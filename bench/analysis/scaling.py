@@ -31,7 +31,6 @@ from bench.analysis.key import (
 )
 from bench.analysis.seeds import Paired, paired
 from bench.errors import ResultsError, unknown
-from bench.models import FAMILIES
 
 X_COLUMNS = (
     "unique_images",
@@ -48,6 +47,8 @@ BEHIND = {
     "core_days_measured": ("model", "total_steps", "total_epochs", "warmup_steps"),
 }
 """Settings that move x; a curve may differ in them."""
+FAMILIES = ("mixer", "vit", "resnet", "resnet_v1")
+"""The order in which families are named and subtracted."""
 _ALWAYS = ("model", "framework")
 _OF_THE_FAMILY = (
     *("model", "family", "pool", "tokens_mlp_dim", "optimizer", "learning_rate"),

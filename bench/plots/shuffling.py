@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from bench.analysis import seeds
 from bench.analysis.join import SETTINGS
 from bench.analysis.key import by_key, equal, plain
+from bench.analysis.scaling import FAMILIES
 from bench.plots import labels, panels, remember, style
 
 NEEDS = ("curve", "top1", "chance", "shuffle", "seed", "model", "family", "mode")
@@ -28,7 +29,6 @@ NOTHING = (
 WORDS = {"none": "original", "patch_pixel": "patch + pixel", "global": "global"}
 _SHORT = {"patch_pixel": "patch\n+pixel", "global": "global"}
 _DASHES = {"none": "-", "patch_pixel": "--", "global": ":"}
-_FAMILIES = ("mixer", "vit", "resnet", "resnet_v1")
 PAPER = ((45.0, "Mixer-B/16"), (75.0, "ResNet-50x1"))
 """Section 3.5 gives both as "about": linear 5-shot on ImageNet, after JFT-300M."""
 CURVE, DROP = "validation top-1", "relative drop of test top-1"
@@ -162,7 +162,7 @@ def _comparable(rows: pd.DataFrame) -> list[pd.DataFrame]:
 
 def _rank(row: pd.Series[Any]) -> tuple[int, str, str]:
     family = str(row["family"])
-    known = _FAMILIES.index(family) if family in _FAMILIES else len(_FAMILIES)
+    known = FAMILIES.index(family) if family in FAMILIES else len(FAMILIES)
     return known, str(row["model"]), str(row["framework"])
 
 
