@@ -109,6 +109,7 @@ def standing(
     y: str,
     *,
     x_better: Better = "lower",
+    y_better: Better = "higher",
     names: str = "model",
     draws: int = 1000,
 ) -> pd.DataFrame:
@@ -118,7 +119,7 @@ def standing(
     drawn with replacement where it was measured (Efron 1979), any figure that rounds to
     the printed one where it was published. It is null for a row with fewer than
     `MIN_REPETITIONS` runs: one run says nothing about itself. Such a row still stands
-    in the others' way, where it was measured. `dominated_by` names the most accurate of
+    in the others' way, where it was measured. `dominated_by` names the best in y of
     the rows that dominate this one; `x_factor` is how many times cheaper (or faster)
     that one is, `y_gap` how much better.
     """
@@ -128,14 +129,14 @@ def standing(
     clouds_y = np.array([one[1] for one in drawn]).reshape(len(rows), draws)
     share = np.mean(
         [
-            on_frontier(clouds_x[:, i], clouds_y[:, i], x_better)
+            on_frontier(clouds_x[:, i], clouds_y[:, i], x_better, y_better)
             for i in range(draws if len(rows) else 0)
         ]
         or np.zeros((1, 0)),
         axis=0,
     )
     known = [one[2] for one in drawn]
-    beaten = [_beaten(rows, i, x, y, x_better) for i in range(len(rows))]
+    beaten = [_beaten(rows, i, x, y, x_better, y_better) for i in range(len(rows))]
     best = [None if at is None else rows[names].iloc[at] for at, _, _ in beaten]
     return rows.assign(
         p_on_frontier=np.where(known, share, np.nan),
@@ -151,6 +152,8 @@ _RUNS = {
     "top1": "top1_runs",
     "img_per_sec_core": "rates",
 }
+_EXACT = ("param_count",)
+"""Closed forms: they have no runs and need none."""
 
 
 def _drawn(
@@ -182,15 +185,19 @@ def _rounded(
 
 
 def _runs(row: Mapping[Hashable, Any], metric: str) -> Cloud:
-    values = [v for v in plain(row[_RUNS[metric]]) or () if v is not None]
-    return np.array(values, float)
+    """The values behind a number; of an exact one as many as an interval needs."""
+    if metric in _EXACT:
+        return np.full(MIN_REPETITIONS, row[metric], float)
+    listed = plain(row[_RUNS[metric]]) if metric in _RUNS else None
+    return np.array([v for v in listed or () if v is not None], float)
 
 
 def _beaten(
-    rows: pd.DataFrame, i: int, x: str, y: str, x_better: Better
+    rows: pd.DataFrame, i: int, x: str, y: str, x_better: Better, y_better: Better
 ) -> tuple[int | None, float, float]:
     """Position of the best dominator, how many times cheaper it is, how much better."""
-    cost, score = rows[x].to_numpy(float), rows[y].to_numpy(float)
+    cost = rows[x].to_numpy(float)
+    score = rows[y].to_numpy(float) * (1 if y_better == "higher" else -1)
     cheaper = cost[i] / cost if x_better == "lower" else cost / cost[i]
     better = score - score[i]
     wins = (cheaper >= 1) & (better >= 0) & ((cheaper > 1) | (better > 0))

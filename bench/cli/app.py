@@ -26,8 +26,8 @@ INTERRUPTED = 130
 
 VERBS = (
     *("claims", "models", "doctor", "time", "run", "status", "plot", "table"),
-    *("report", "fit", "budget", "compare", "verify", "check", "fold", "merge"),
-    *("import", "weights"),
+    *("pareto", "report", "fit", "budget", "compare", "verify", "check", "fold"),
+    *("merge", "import", "weights"),
 )
 """In the order of the help; each is a module of `bench.cli`, imported when asked."""
 
@@ -51,6 +51,10 @@ EXAMPLES = {
         "mixer-bench table published --format latex",
         "mixer-bench table results --where mode=infer --baseline Mixer-B/16",
         "mixer-bench table results --where study=throughput --pivot framework",
+    ],
+    "pareto": [
+        "mixer-bench pareto published --x img_per_sec_core --where table=mixer-table3",
+        "mixer-bench pareto published --across pretrain_dataset",
     ],
     "report": ["mixer-bench report results published -o report.html"],
     "fit": [

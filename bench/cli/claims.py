@@ -12,7 +12,6 @@ import typer
 from bench import models, results
 from bench.cli import _print
 from bench.errors import StudyError, unknown
-from bench.units import significant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,6 +182,7 @@ def _tables(
 ) -> str:
     """One line for each claim, then what each verdict rests on, then the frontier."""
     from bench.report import answers
+    from bench.report.frontier import frontier_grid
     from bench.report.markup import Column, Grid, Group
 
     columns = [Column(title, text=True) for title in ("claim", "published", "yours")]
@@ -199,37 +199,9 @@ def _tables(
     width = _print.width(answers.WIDTH)
     body = written(blocks, width)
     title = "Pareto: accuracy against pre-training core-days."
-    table = _frontier_table(frontier, fmt)
+    panels: dict[str, list[dict[str, Any]]] = {}
+    for row in frontier:
+        panels.setdefault(row["where"], []).append(row)
+    table = _print.table(frontier_grid(panels), fmt)
     notes = "\n".join(textwrap.wrap(answers.NOTE, width))
     return "\n\n".join([head, body, notes, title, table])
-
-
-def _frontier_table(frontier: list[dict[str, Any]], fmt: str) -> str:
-    from bench.report.markup import DASH, Column, Grid, Group
-
-    columns = [
-        *(Column(title, text=True) for title in ("point", "pre-trained on")),
-        *map(Column, ("core-days", "top-1 %", "P(on frontier)")),
-        *(Column("dominated by", text=True), Column("at x its cost")),
-        Column("points better"),
-    ]
-    groups: dict[str, list[list[str]]] = {}
-    for row in frontier:
-        chance, rival = row["p_on_frontier"], row["dominated_by"]
-        line = [
-            str(row["label"]),
-            str(row["pretrain_dataset"]),
-            significant(row["core_days"]),
-            f"{100 * row['top1']:.2f}",
-            "not estimable" if chance is None else f"{chance:.2f}",
-            DASH if rival is None else str(rival),
-            DASH if rival is None else f"{1 / row['x_factor']:.2f}",
-            DASH if rival is None else f"{100 * row['y_gap']:.2f}",
-        ]
-        groups.setdefault(row["where"], []).append(line)
-    note = (
-        "P: measured rows by bootstrap over runs (five or more); published rows over "
-        "the rounding of the printed figures, which says nothing about a second run."
-    )
-    made = [Group(where, lines) for where, lines in groups.items()]
-    return _print.table(Grid(columns, made, [note]), fmt)

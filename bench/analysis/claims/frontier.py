@@ -35,10 +35,10 @@ def panels(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _standing(rows: pd.DataFrame) -> pd.DataFrame:
-    return standing(_named(rows), "core_days", "top1", names="label")
+    return standing(named(rows), "core_days", "top1", names="label")
 
 
-def _named(rows: pd.DataFrame) -> pd.DataFrame:
+def named(rows: pd.DataFrame) -> pd.DataFrame:
     """Add `name`, and `label`: the name with its pre-training set where it repeats."""
     names = [
         f"{row['printed_model'] or row['model']}"

@@ -1,0 +1,103 @@
+"""Who is on a Pareto frontier, how surely, and who beats the others by how much."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.analysis.key import ACCURACIES
+from bench.analysis.pareto import Better
+from bench.report.facts import ids
+from bench.report.markup import DASH, Column, Grid, Group
+from bench.units import significant
+
+BETTER: dict[str, Better] = {
+    "core_days": "lower",
+    "img_per_sec_core": "higher",
+    "param_count": "lower",
+    **dict.fromkeys(ACCURACIES, "higher"),
+}
+"""Columns that a frontier may be of, and which end is wanted if nobody says."""
+_TITLES = {
+    "core_days": "core-days",
+    "img_per_sec_core": "img/sec/core",
+    "param_count": "params (M)",
+    "top1": "top-1 %",
+    "real_top1": "ReaL top-1 %",
+    "avg5_top1": "Avg 5 %",
+    "vtab19": "VTAB-19 %",
+}
+_STANDING = ("p_on_frontier", "dominated_by", "x_factor", "y_gap")
+_WORDS = {"core_days": "cost", "img_per_sec_core": "rate", "param_count": "size"}
+NOTE = (
+    "P: measured rows by bootstrap over runs (five or more); published rows over the "
+    "rounding of the printed figures, which says nothing about a second run."
+)
+
+
+def frontier_grid(
+    groups: Mapping[str, Sequence[Mapping[str, Any]]],
+    x: str = "core_days",
+    y: str = "top1",
+    *,
+    x_better: Better | None = None,
+) -> Grid:
+    """A group for each set of points that may be compared.
+
+    Args:
+        groups: by heading, rows as `bench.analysis.pareto.standing` gives them, with
+            `label` and `pretrain_dataset`.
+        x: one of `BETTER`; so is y.
+        x_better: which end of x was wanted; by default that of `BETTER`.
+    """
+    lower = (x_better or BETTER[x]) == "lower"
+    columns = [
+        Column("point", text=True),
+        Column("framework", text=True, optional=True),
+        Column("pre-trained on", text=True),
+        Column("images", optional=True),
+        *map(Column, (_TITLES[x], _TITLES[y], "P(on frontier)")),
+        Column("dominated by", text=True),
+        Column(f"at x its {_WORDS.get(x, _TITLES[x])}"),
+        Column("points better" if y in ACCURACIES else "better by"),
+    ]
+    made = [
+        Group(
+            heading,
+            [_line(row, x, y, lower) for row in rows],
+            [_facts(row, x, y) for row in rows],
+        )
+        for heading, rows in groups.items()
+    ]
+    return Grid(columns, made, [NOTE])
+
+
+def _line(row: Mapping[str, Any], x: str, y: str, lower: bool) -> list[str]:
+    chance, rival = row["p_on_frontier"], row["dominated_by"]
+    line = [
+        str(row["label"]),
+        str(row.get("framework") or DASH),
+        str(row["pretrain_dataset"] or DASH),
+        f"{row['unique_images']:,.0f}" if row.get("unique_images") else DASH,
+        _value(row[x], x),
+        _value(row[y], y),
+        "not estimable" if chance is None else f"{chance:.2f}",
+    ]
+    if rival is None:
+        return [*line, DASH, DASH, DASH]
+    times = 1 / row["x_factor"] if lower else row["x_factor"]
+    return [*line, str(rival), f"{times:.2f}", _value(row["y_gap"], y)]
+
+
+def _facts(row: Mapping[str, Any], x: str, y: str) -> dict[str, Any]:
+    """The same as numbers, with every attempt behind them."""
+    names = ("label", "model", "framework", "image_size", "pretrain_dataset")
+    numbers = ("unique_images", x, y, *_STANDING)
+    found = {name: row.get(name) for name in (*names, *numbers)}
+    return found | {"attempt_ids": ids([row])} if "train_attempts" in row else found
+
+
+def _value(value: float, metric: str) -> str:
+    if metric in ACCURACIES:
+        return f"{100 * value:.2f}"
+    return f"{value / 1e6:.2f}" if metric == "param_count" else significant(value)

@@ -1,0 +1,89 @@
+"""`mixer-bench pareto`: frontiers in any two columns, inside one key."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bench.cli import app
+
+
+def call(capsys, *arguments):
+    capsys.readouterr()
+    code = app._run(["pareto", *arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def rows_of(capsys, *arguments):
+    code, out, _ = call(capsys, *arguments, "--format", "json")
+    assert code == 0
+    return json.loads(out)["rows"]
+
+
+TABLE_2 = ("published", "--where", "table=mixer-table2")
+TABLE_3 = ("published", "--where", "table=mixer-table3")
+JFT = (*TABLE_3, "--where", "pretrain_dataset=JFT-300M", "--where", "image_size=224")
+
+
+def test_the_frontier_of_throughput_is_that_of_the_papers_table(capsys):
+    rows = rows_of(capsys, *JFT, "--x", "img_per_sec_core")
+    on_it = [row["label"] for row in rows if row["dominated_by"] is None]
+    assert on_it == [
+        *("ViT-H/14", "Mixer-H/14", "ViT-L/16", "Mixer-L/16"),
+        *("Mixer-L/32", "Mixer-B/16", "Mixer-B/32", "Mixer-S/32"),
+    ]
+    beaten = {row["label"]: row for row in rows}["BiT-R50x1"]
+    assert beaten["dominated_by"] == "Mixer-B/32"
+    assert beaten["x_factor"] == pytest.approx(4208 / 2159)
+    assert beaten["y_gap"] == pytest.approx(0.7553 - 0.7369)
+
+
+def test_pre_training_sets_stand_apart_unless_across(capsys):
+    apart = rows_of(capsys, *TABLE_2)
+    sets = {}
+    for row in apart:
+        sets.setdefault(row["group"], set()).add(row["pretrain_dataset"])
+    assert all(len(found) == 1 for found in sets.values()) and len(sets) > 1
+    together = rows_of(capsys, *TABLE_2, "--across", "pretrain_dataset")
+    assert len({row["group"] for row in together}) == 1
+    assert len(together) == len(apart)
+    on_it = {row["label"] for row in together if row["dominated_by"] is None}
+    assert on_it == {"HaloNet", "Mixer-H/14@448", "NFNet-F4+", "MPL"}  # and no ViT
+    _, out, _ = call(capsys, *TABLE_2, "--across", "pretrain_dataset")
+    assert "Points of a group may differ in pretrain_dataset." in out
+
+
+def test_either_end_of_either_column_may_be_wanted(capsys):
+    worst = ("--x-better", "lower", "--y-better", "lower")
+    rows = rows_of(capsys, *JFT, "--x", "img_per_sec_core", *worst)
+    on_it = [row["label"] for row in rows if row["dominated_by"] is None]
+    assert on_it[0] == "ViT-H/14" and on_it[-1] == "Mixer-S/32"
+    assert "Mixer-H/14" not in on_it  # faster and better than BiT-R200x3
+    assert all(row["y_gap"] is None or row["y_gap"] >= 0 for row in rows)
+
+
+def test_a_parameter_count_is_exact_and_belongs_to_no_key(capsys):
+    rows = rows_of(capsys, *JFT, "--x", "param_count")
+    small = {row["label"]: row for row in rows}["Mixer-S/16"]
+    assert small["param_count"] == 18_528_264
+    assert (small["p_on_frontier"], small["dominated_by"]) == (1.0, None)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("published", "--x", "colour"), "--x: unknown column 'colour'"),
+        (("published", "--y", "core_days"), "--y: core_days: is x too"),
+        (("published", "--x-better", "best"), "--x-better: unknown end 'best'"),
+        (("published", "--across", "colour"), "--across: unknown key column 'colour'"),
+        (("published", "--format", "pdf"), "--format: unknown format 'pdf'"),
+        (("published", "--where", "model=ViT-Ti/16"), "no model has both core_days"),
+        (("nowhere",), "no such file"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_exit_2(arguments, message, capsys):
+    code, out, err = call(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert message in err and len(err.strip().splitlines()) == 1
