@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURES = (
+    "relative",
     "pareto",
     "scale",
     "throughput",
     "data_scale",
     "shuffling",
     "resolution",
-    "relative",
     "tokens",
     "roofline",
     "batch_sweep",
