@@ -7,6 +7,8 @@ import json
 import pytest
 
 from bench.cli import app
+from bench.record import table
+from bench.results import write
 
 
 def call(capsys, *arguments):
@@ -69,6 +71,41 @@ def test_a_parameter_count_is_exact_and_belongs_to_no_key(capsys):
     small = {row["label"]: row for row in rows}["Mixer-S/16"]
     assert small["param_count"] == 18_528_264
     assert (small["p_on_frontier"], small["dominated_by"]) == (1.0, None)
+
+
+def test_two_machines_of_one_name_are_two_groups_and_others_code_is_left_out(
+    capsys, tmp_path
+):
+    def row(machine, model, rate, **values):
+        made = {"status": "ok", "role": "cell", "source": "measured", "protocol": 1}
+        made |= {"machine_id": machine, "machine": "ours", "core_kind": "vcpu"}
+        made |= {"environment_id": "e", "mode": "infer", "framework": "torch"}
+        made |= {
+            "model": model,
+            "img_per_sec_core": rate,
+            "param_count": 7,
+            "cores": 1.0,
+        }
+        made |= {"cell_id": f"{model} {values}", "dtype": "float32", "batch_size": 8}
+        made |= {"cores": 1.0}
+        made |= {"attempt_id": f"{machine} {model} {values}", "repetition": 0}
+        return {**made, "image_size": 224, "samples": [1.0], **values}
+
+    rows = [
+        row("a", "Mixer-B/16", 3.0),
+        row("a", "Mixer-B/16", 9.0, peer="timm"),
+        row("a", "Mixer-B/16", 8.0, tied_token_mixing=False),
+        row("b", "ViT-B/16", 2.0),
+    ]
+    write(table(rows), tmp_path / "two.parquet")
+    file, x = str(tmp_path / "two.parquet"), "img_per_sec_core"
+    found = rows_of(capsys, file, "--x", x, "--y", "param_count")
+    assert [(one["model"], one[x]) for one in found] == [
+        ("Mixer-B/16", 3.0),
+        ("ViT-B/16", 2.0),
+    ]
+    assert len({one["group"] for one in found}) == 2
+    assert all(one["dominated_by"] is None for one in found)
 
 
 @pytest.mark.parametrize(

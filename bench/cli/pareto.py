@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FORMATS = ("table", "github", "latex", "html", "csv", "json")
 _ENDS = ("lower", "higher")
 _UNSAID = ("machine_id", "protocol")
-"""Columns of a key that its heading leaves out: `machine` and the rows say them."""
+"""Columns of a key that its heading leaves out, unless they alone tell two apart."""
 
 
 def command(
@@ -48,7 +48,8 @@ def command(
     """Say who is on the frontier of two columns, how surely, and who beats the rest.
 
     Rows that cannot be compared stand in groups of their own; --across puts together
-    what differs in the columns named, and the note below says so.
+    what differs in the columns named, and the note below says so. Rates are of
+    inference; others' code and ablations are left out, as in the figures.
     """
     from bench.analysis.demo import NOTE, is_demo
     from bench.report.frontier import BETTER, frontier_grid
@@ -82,9 +83,9 @@ def _end(option: str, given: str | None, meant: Better) -> Better:
 
 
 def _models(names: list[str], where: list[str], x: str, y: str) -> pd.DataFrame:
-    """Model rows that have both, of the tuned track the best variant."""
-    from bench.analysis import join, select
-    from bench.analysis.against import best_variants
+    """Our model rows that have both, of the tuned track the best variant."""
+    from bench.analysis import ablations, join, select
+    from bench.analysis.against import ours
     from bench.cli.claims import with_sizes
 
     wanted = select.conditions(where, "--where")
@@ -92,7 +93,8 @@ def _models(names: list[str], where: list[str], x: str, y: str) -> pd.DataFrame:
     for message in reading.set_aside:
         _print.note(f"set aside: {message}")
     frame = with_sizes(results.to_frame(reading.table, samples=True))
-    models = best_variants(join.model_rows(select.where(frame, wanted, "--where")))
+    kept = ablations.without(select.where(frame, wanted, "--where"))
+    models = ours(join.model_rows(kept))
     known = models[models[x].notna() & models[y].notna()]
     if known.empty:
         raise ResultsError(f"{', '.join(names)}: no model has both {x} and {y}")
@@ -123,5 +125,9 @@ def _groups(
         )
         said = [v for name, v in key.items() if v is not None and name not in _UNSAID]
         ranked = records(stood.sort_values([x, y], kind="stable"))
-        found.setdefault(", ".join(map(str, said)), []).extend(ranked)
+        heading = ", ".join(map(str, said))
+        if heading in found:  # of another machine or protocol: never one group
+            ids = (f"{name} {key[name]}" for name in _UNSAID if name in key)
+            heading = ", ".join([heading, *ids])
+        found[heading] = ranked
     return found

@@ -38,7 +38,8 @@ from bench.units import decimals_for, percent, significant
 _OTHER = "other_side"
 _FULL = "full_recipe"
 BEST = (
-    "Tuned: the fastest of the variants tried, on the runs that chose it, so slightly "
+    "Tuned: the fastest of the variants tried (those with an interval, then those "
+    "timed beside another side, come first), on the runs that chose it, so slightly "
     "flattered; every variant tried is a row."
 )
 
