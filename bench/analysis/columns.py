@@ -12,7 +12,7 @@ import pyarrow as pa
 def sample_arrays(rows: pd.DataFrame) -> pd.Series[Any]:
     """The samples of each row as an array: a list of floats is ten times as large."""
     if "samples" not in rows:
-        return pd.Series(None, rows.index, dtype=object)
+        return pd.Series([None] * len(rows), rows.index, dtype=object)  # else NaN
     column = rows["samples"]
     if not isinstance(column.dtype, pd.ArrowDtype):
         return column.astype(object).where(column.notna(), None)

@@ -354,10 +354,12 @@ def _resampled(data: Data, made: Fit, draws: int) -> Iterator[Draw]:
     assert made.curve is not None and made.spread is not None
     start, needed = np.array([made.curve.theta]), forms.count(made.form)
     drawn = weights(data.subset_seed, data.seed, draws)
+    sizes, of_size = np.unique(data.x, return_inverse=True)
+    belongs = (of_size[:, None] == np.arange(len(sizes))).astype(float)
     while some := list(itertools.islice(drawn, 1 + _AT_ONCE // len(data))):
         counts = np.array([one for _, one in some])
-        enough = [len(np.unique(data.x[one > 0])) > needed for one in counts]
-        starts = np.repeat(start, sum(enough), axis=0)
+        enough = ((counts @ belongs) > 0).sum(axis=1) > needed
+        starts = np.repeat(start, enough.sum(), axis=0)
         found = iter(_optima(data, made.form, counts[enough], starts, made.spread))
         for (chance, _), fitted in zip(some, enough, strict=True):
             yield Draw(chance, next(found).curve if fitted else None)

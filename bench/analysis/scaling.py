@@ -160,18 +160,7 @@ def _line(
 ) -> Line:
     first = part.iloc[0]
     facts = {name: plain(first[name]) for name in varying}
-    error = 1 - part[y].to_numpy(float)
-    chance = part["chance"].dropna().astype(float)
-    seeds = [
-        part[name].fillna(0).to_numpy(np.int64) for name in ("subset_seed", "seed")
-    ]
-    data = Data(
-        part[x].to_numpy(float),
-        error,
-        seeds[0],
-        seeds[1],
-        error_0=1 - float(chance.max()) if len(chance) else 1.0,
-    )
+    data = data_of(part, x, y)
     return Line(
         label=", ".join(
             _word(name, facts[name])
@@ -184,6 +173,21 @@ def _line(
         family=str(first["family"]),
         runs=_by_run(data),
         demo=any(map(is_demo, part["model"].unique())),
+    )
+
+
+def data_of(runs: pd.DataFrame, x: str, y: str) -> Data:
+    """The runs of one curve as a fit takes them; each row counts."""
+    chance = runs["chance"].dropna().astype(float)
+    seeds = [
+        runs[name].fillna(0).to_numpy(np.int64) for name in ("subset_seed", "seed")
+    ]
+    return Data(
+        runs[x].to_numpy(float),
+        1 - runs[y].to_numpy(float),
+        seeds[0],
+        seeds[1],
+        error_0=1 - float(chance.max()) if len(chance) else 1.0,
     )
 
 
@@ -237,7 +241,8 @@ def seed_means(data: Data, x: float) -> fits.Runs:
     at = data.where(data.x == x)
     several = len(set(data.subset_seed.tolist())) > 1
     unit = at.subset_seed if several else at.seed
-    return np.array([at.error[unit == one].mean() for one in np.unique(unit)])
+    units, of = np.unique(unit, return_inverse=True)
+    return np.bincount(of, at.error, len(units)) / np.bincount(of, minlength=len(units))
 
 
 # Paired differences ----------------------------------------------------------

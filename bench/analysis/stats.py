@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import statistics
 from collections.abc import Sequence
 
 import numpy as np
@@ -65,7 +66,7 @@ def relative_halfwidth(samples: Sequence[float] | Samples) -> float | None:
 
 def median_of_medians(repetitions: Sequence[Sequence[float] | Samples]) -> float:
     """The value of a cell: the median over repetitions of each one's median."""
-    return float(np.median([np.median(samples) for samples in repetitions]))
+    return _median([_median(samples) for samples in repetitions])
 
 
 def repetition_interval(
@@ -88,12 +89,17 @@ def repetition_interval(
     """
     if len(repetitions) < MIN_REPETITIONS:
         return None
-    medians = np.log(np.sort([float(np.median(samples)) for samples in repetitions]))
+    medians = np.log(np.sort([_median(samples) for samples in repetitions]))
     outer = max(1, _outer_rank(len(medians), (1 - level) / 2))
     share = _inward(len(medians), outer, level)
     low = (1 - share) * medians[outer - 1] + share * medians[outer]
     high = (1 - share) * medians[-outer] + share * medians[-outer - 1]
     return float(np.exp(low)), float(np.exp(high))
+
+
+def _median(samples: Sequence[float] | Samples) -> float:
+    """As `np.median`, which takes ten times as long over a few dozen numbers."""
+    return statistics.median(np.asarray(samples, dtype=np.float64).tolist())
 
 
 def _inward(n: int, rank: int, level: float) -> float:

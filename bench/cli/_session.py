@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +29,7 @@ def measure(
     reuse: str = "strict",
 ) -> runner.Summary:
     """Run a study, telling the person before, between and never during a window."""
-    with _Shown() as shown:
+    with _Shown(beside=executor == "process") as shown:
         return runner.run_study(
             study,
             out=out,
@@ -39,6 +41,15 @@ def measure(
             on_item=shown.item,
             on_wait=_print.note,
         )
+
+
+def _import_tables() -> None:
+    """What `finish` needs: nearly a second, while the first worker starts anyway.
+
+    That one imports a framework and warms up before it times anything.
+    """
+    importlib.import_module("pandas")
+    importlib.import_module("bench.report.tables")
 
 
 def finish(summary: runner.Summary, plots: Path | None) -> int:
@@ -113,7 +124,9 @@ _WHY = {
 class _Shown:
     """A bar on a terminal, redrawn only between items; plain lines elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, beside: bool = False) -> None:
+        self.beside = beside
+        """Whether work happens in other processes, so that this one may do its own."""
         self.bar: Progress | None = None
 
     def __enter__(self) -> _Shown:
@@ -142,6 +155,8 @@ class _Shown:
         if not items:
             _print.note("nothing is left to measure")
             return
+        if self.beside:
+            threading.Thread(target=_import_tables, daemon=True).start()
         _print.note(
             f"{items} to measure; the whole study takes about "
             f"{duration(ordering.estimate_s(plan.study))}"

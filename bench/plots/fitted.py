@@ -11,12 +11,13 @@ from matplotlib.axes import Axes
 
 from bench.analysis import fits, scaling
 from bench.analysis.fits import Data, Fit
-from bench.analysis.forms import SHORTFALL
+from bench.analysis.forms import FORMS, SHORTFALL
 from bench.analysis.seeds import student_interval
 from bench.plots import panels
 
 COLUMNS = ("kind", "n", "y_low", "y_high", "form", "why_not")
 """What stands beside a point: what it is, its seeds, its interval, its line's fit."""
+_X_AND_Y = ("unique_images", "top1")
 SHADE = 0.22
 JOINED: dict[str, Any] = {"linewidth": 0.7, "linestyle": (0, (3, 2))}
 _STEPS = 33
@@ -29,6 +30,7 @@ def with_fits(means: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     `means` has `train_attempts`: the numbers, in `runs`, of the runs behind a point.
     """
     parts: list[pd.DataFrame] = []
+    runs = runs[[*_X_AND_Y, "chance", "subset_seed", "seed"]]  # of two hundred columns
     for _, part in means.groupby(panels.LINE, dropna=False, sort=False):
         parts += _line_with_fit(part, runs)
     return pd.concat(parts, ignore_index=True) if parts else means
@@ -36,18 +38,19 @@ def with_fits(means: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 def _line_with_fit(part: pd.DataFrame, runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
     numbers = [int(one) for each in part["train_attempts"] for one in each]
-    (line,) = scaling.lines(runs.loc[numbers])
-    found = scaling.fit_line(line, draws=0)
+    done = runs.loc[numbers].dropna(subset=list(_X_AND_Y))
+    data = scaling.data_of(done, *_X_AND_Y)
+    found = [fits.fit(data, form, draws=0) for form in FORMS]
     best = scaling.chosen(found)
     yield part.assign(
         kind="runs",
         form=best.form if best else None,
         why_not=None if best else _reasons(found),
-        **_means(line.data, part["x"].to_numpy(float)),
+        **_means(data, part["x"].to_numpy(float)),
     )
     if best is not None:
-        shown = fits.with_draws(line.data, best)  # only what is shown is drawn again
-        yield _curve(part.iloc[0], line.data, shown)
+        shown = fits.with_draws(data, best)  # only what is shown is drawn again
+        yield _curve(part.iloc[0], data, shown)
 
 
 def _reasons(found: list[Fit]) -> str:

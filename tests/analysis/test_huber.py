@@ -89,3 +89,28 @@ def test_without_fits_there_is_nothing():
     one = problem(2, 0.01, 0.05)
     thetas, losses = huber.minima(one, np.empty((0, 2)), np.empty((0, len(one.of))))
     assert (thetas.shape, losses.shape) == ((0, 2), (0,))
+
+
+def test_sums_give_the_loss_of_each_run():
+    """At any prediction, far runs, wild runs and runs not drawn included."""
+    rng = np.random.default_rng(2)
+    of = np.repeat(np.arange(3), [1, 4, 9])
+    observed = rng.standard_t(2, len(of))
+    observed[0], observed[-1] = 40.0, 1e6
+    one = huber.Problem(
+        Z[:3], of, observed, 0.9, forms.LOWEST[:2], forms.HIGHEST[:2], 0.5
+    )
+    counts = rng.integers(0, 3, (5, len(of))).astype(float)
+    sums = huber._sums(one, counts)
+    at = rng.normal(0, 3, (5, 3))
+    found = huber._losses(at - sums.middle, sums, np.arange(5)[:, None])
+    left = at[:, of] - observed / 0.5
+    far = np.abs(left)
+    each = (
+        np.where(far <= 1, 0.5 * left**2, far - 0.5),
+        np.clip(left, -1, 1),
+        (far <= 1).astype(float),
+    )
+    for got, run in zip(found, each, strict=False):
+        wanted = [np.bincount(of, w, 3) for w in counts * run]
+        assert got == pytest.approx(np.array(wanted), rel=1e-9, abs=1e-9)
