@@ -21,6 +21,10 @@ APART_NOTE = (
     f"{APART} The two sides were timed in different sittings, between which a machine "
     "drifts: no interval."
 )
+WITHIN_NOTE = (
+    "Brackets behind a ratio: its 95 % interval, a bootstrap over the fresh processes "
+    "of both sides."
+)
 
 _LIKE = (
     *key_columns("img_per_sec_core"),
@@ -47,7 +51,7 @@ def with_ratio(models: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
     facts = _facts(models)
     own = equal(models, "model", baseline) & models["img_per_sec_core"].notna()
     own &= ~equal(models, "pool", "gap") & models["tokens_mlp_dim"].isna()
-    number = pd.Series(numbered(facts, list(facts)), models.index)
+    number = pd.Series(numbered(facts, list(facts.columns)), models.index)
     base = _of_each(models[own], number[own])
     found: list[Ratio | None] = []
     for at, row in enumerate(records(models[_SIDE])):

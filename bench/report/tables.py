@@ -18,6 +18,7 @@ from bench.analysis.key import by_key, equal, plain, records
 from bench.errors import UserError, unknown
 from bench.report.baseline import (
     APART_NOTE,
+    WITHIN_NOTE,
     no_ratio_notes,
     ratio_text,
     with_ratio,
@@ -190,6 +191,8 @@ def _notes(models: pd.DataFrame, extra: Mapping[str, str]) -> list[str]:
                 reasons[text] = reasons.get(text, 0) + 1
         notes += [f"Over the other side: {_counted(reasons)}."] if reasons else []
     ratios = pd.concat([models[_OTHER], models["ratio"]]).dropna()
+    if any(ratio.low is not None for ratio in ratios):
+        notes.append(WITHIN_NOTE)
     if any(ratio.apart for ratio in ratios):
         notes.append(APART_NOTE)
     if "variant" in extra:

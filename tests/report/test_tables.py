@@ -245,9 +245,11 @@ def test_a_ratio_has_an_interval_where_both_sides_took_turns(
     found = {r["model"]: r["vs ViT-S/4"] for r in lines(rows, baseline="ViT-S/4")}
     assert found == {"Mixer-S/4": text, "ViT-S/4": "1.00x"}
     note = "† The two sides were timed in different sittings, between which a machine"
+    within = "Brackets behind a ratio: its 95 % interval, a bootstrap over the fresh"
     for fmt in ("table", "github", "html", "json"):
         told = comparison_table(rows, fmt, baseline="ViT-S/4")
         assert told.count(note) == (sitting == "there")
+        assert told.count(within) == (low is not None)
     made = json.loads(comparison_table(rows, "json", baseline="ViT-S/4"))
     ends = {
         row["model"]: (row["over ViT-S/4_low"], row["over ViT-S/4_high"])
