@@ -89,6 +89,29 @@ def test_runs_of_unlike_seeds_are_not_compared(claim, made, score):
         assert (one.n, one.low, one.high) == (0, None, None)
 
 
+@pytest.mark.parametrize(
+    ("nudges", "other_seeds", "verdict", "note"),
+    [
+        (COMMON, False, "contradicted", ""),
+        (UNLIKE, False, "untested", "no interval lies on one side"),
+        (COMMON, True, "untested", "no runs share their seeds"),
+    ],
+)
+def test_a_faster_rival_must_surely_be_better(nudges, other_seeds, verdict, note):
+    """A Mixer one point below a faster ViT: whether that is luck, its seeds say."""
+    learned = trained("Mixer-B/16", 0.59, nudges)
+    found = evidence(
+        "equal-accuracy-speed",
+        [*timed("ViT-S/16", 300), *trained("ViT-S/16", 0.6, COMMON)],
+        timed("Mixer-B/16", 200),
+        strangers(learned) if other_seeds else learned,
+    )
+    assert (found.verdict, found.note) == (verdict, note)
+    assert found.findings[0].text.startswith(
+        "Mixer-B/16 at its 59.00 %: at most 0.67x the rate, as ViT-S/16 is faster"
+    )
+
+
 def test_a_paired_difference_says_its_pairs_and_has_students_interval():
     """Two of five seeds are not shared: they count for neither side."""
     gains = (9.0, 0.01, 0.02, 0.06, 9.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -104,12 +105,22 @@ def _at_its_accuracy(mixer: Point, line: list[Point]) -> Iterator[Comparison]:
         assert mixer.rate and line[0].rate and line[0].accuracy
         ratio = combined(np.divide, mixer.rate, line[0].rate)
         ratio = in_one_sitting(ratio, mixer, line[0])
+        better = _difference([line[0]], [mixer], _shared(mixer, line[0]))
         text = (
             f"{mixer.name} at its {_percent(mixer.accuracy)} %: at most "
             f"{ratio.value:.2f}x the rate, as {line[0].model} is faster and reaches "
             f"{_percent(line[0].accuracy)} %"
         )
-        yield Comparison(where, text, ratio, np.log)
+        yield _where_better(Comparison(where, text, ratio, np.log), better)
+
+
+def _where_better(one: Comparison, better: Estimate) -> Comparison:
+    """Nothing is said by a draw in which the rival is not better after all."""
+    if better.draws is None:
+        told = {name: getattr(better, name) for name in ("draws", "n", "needs", "why")}
+        return replace(one, number=replace(one.number, **told))
+    sure = better.draws > 0
+    return replace(one, says=lambda ratio: np.where(sure, one.says(ratio), 0.0))
 
 
 def _beats(rival: Point, mixer: Point) -> bool:
