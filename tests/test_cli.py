@@ -184,6 +184,8 @@ BAD = [
     (["time", "Mixer-B/16", "--mode", ","], "mode"),
     (["time", "Mixer-B/16", "--dtype", ""], "--dtype: is an empty list"),
     (["time", "Mixer-B/16", "--image-size", "0"], "--image-size: 0: must"),
+    (["time", "Mixer-B/16", "--image-size", "big"], "--image-size: 'big': give"),
+    (["time", "Mixer-B/16", "--image-size", ","], "--image-size: is an empty list"),
     (["time", "Mixer-B/16", "--image-size", "-224"], "--image-size: -224: "),
     (["time", "Mixer-B/16", "--track", "fast"], "--track: unknown track 'fast'"),
     (["time", "Mixer-B/16", "--against", "keras"], "unknown peer 'keras'"),

@@ -133,6 +133,9 @@ def test_imported_rows_are_counted_and_not_judged(also, capsys, here):
         row = {"model": "Mixer-B/16", "family": "mixer", "img_per_sec_core": 9.0}
         made = {"source": source, "cell_id": "x", "attempt_id": f"x{n}"}
         append({**BASE, **row, **made}, here / "elsewhere")
+    for name, value in (("peer", "timm"), ("token_mixing", "none")):  # never judged
+        made = {"source": "lab", "cell_id": name, "attempt_id": name, name: value}
+        append({**BASE, **row, **made}, here / "elsewhere")
     code, out, err = call(capsys, "claims", "elsewhere", *also, "--format", "json")
     assert code == 0 and json.loads(out)["not_judged"] == {"lab": 2, "rig": 1}
     assert err == (

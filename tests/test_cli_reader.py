@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import subprocess
@@ -137,12 +138,12 @@ def test_every_example_of_the_help_can_be_parsed(verb):
         inner.make_context(verb, words[2:])  # raises what a user would meet
 
 
-def run(arguments, **environment):
+def run(arguments, stderr=subprocess.PIPE, **environment):
     code = "from bench.cli.app import main; main()"
     return subprocess.Popen(
         [sys.executable, "-P", "-c", code, *arguments],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         env={**os.environ, **environment},
     )
 
@@ -152,6 +153,25 @@ def test_a_pipe_that_closes_is_no_answer_of_no():
         done.stdout.close()
         err = done.stderr.read()
     assert (done.returncode, err) == (0, b"")
+
+
+MANY = """
+question: Ninety cells, a table longer than what a stream holds back
+settings: {framework: jax, image_size: 16}
+anchor: null
+grids: [{mode: infer, model: Mixer-XXS/4, batch_size: [%s]}]
+"""
+
+
+def test_notes_stand_below_the_table_where_one_pipe_takes_both(tmp_path):
+    (tmp_path / "my.yaml").write_text(MANY % ", ".join(map(str, range(1, 91))))
+    study, results = str(tmp_path / "my.yaml"), str(tmp_path / "results")
+    arguments = ["run", study, "--dry-run", "--out", results]
+    out, _ = run(arguments, stderr=subprocess.STDOUT).communicate()
+    *table, last = out.decode().splitlines()
+    assert len(out) > io.DEFAULT_BUFFER_SIZE and len(table) == 92
+    assert table[-1].endswith("not known: --probe measures it")
+    assert last.startswith("90 cells, 90 measurements, ")
 
 
 def test_a_terminal_without_unicode_gets_plain_signs():

@@ -30,9 +30,10 @@ class Ratio:
     low: float | None
     high: float | None
     certificate: str
-    """`same`, or why there is no ratio."""
+    """`same`, or why there is no ratio; empty between two models."""
     other: str
-    """The other side's framework and variant, and of how many it is the fastest."""
+    """The other side's framework and variant, and of how many it is the fastest; or the
+    model that is divided by."""
     apart: bool = False
     """Both sides were timed, in no common sitting."""
 
@@ -148,10 +149,17 @@ def _ratio(row: pd.Series[Any], other: pd.Series[Any]) -> Ratio:
     if verdict != SAME:
         return Ratio(None, None, None, verdict, name)
     value = float(row["img_per_sec_core"]) / float(other["img_per_sec_core"])
+    low, high, apart = between(row, other)
+    return Ratio(value, low, high, verdict, name, apart)
+
+
+def between(
+    row: Mapping[str, Any] | pd.Series[Any], other: Mapping[str, Any] | pd.Series[Any]
+) -> tuple[float | None, float | None, bool]:
+    """The interval of one rate over another, and whether no sitting holds both."""
     apart = set(row["sittings"]).isdisjoint(other["sittings"])
     interval = None if apart else ratio_interval(row["rates"], other["rates"])
-    low, high = interval or (None, None)
-    return Ratio(value, low, high, verdict, name, apart)
+    return (*(interval or (None, None)), apart)
 
 
 def side(row: Mapping[str, Any] | pd.Series[Any]) -> str:

@@ -192,11 +192,15 @@ def _escape(char: str) -> str:
 
 
 def _speak_plainly() -> None:
-    """A terminal without Unicode gets plain signs instead of a failure."""
+    """A terminal without Unicode gets plain signs instead of a failure.
+
+    Lines leave at once: in a pipe that takes both streams (`2>&1`) a note would else
+    stand in the midst of the table above it, glued to its last line.
+    """
     codecs.register_error("mixer-bench", _in_ascii)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="mixer-bench")
+            stream.reconfigure(errors="mixer-bench", line_buffering=True)
 
 
 def _explain(error: Exception) -> int:

@@ -66,8 +66,10 @@ def with_sizes(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _imported(frame: pd.DataFrame) -> dict[str, int]:
-    """Source -> its rows, of all that were neither measured nor published."""
-    others = frame["source"].dropna()
+    """Source -> its rows, neither measured nor published, that would else be judged."""
+    from bench.analysis.claims.points import admitted
+
+    others = admitted(frame)["source"].dropna()
     others = others[~others.isin(JUDGED)]
     return {str(name): int(n) for name, n in others.value_counts().items()}
 
@@ -138,6 +140,7 @@ def _side(side: Evidence) -> dict[str, Any]:
         "verdict": side.verdict,
         **side.tally,
         "summary": side.summary,
+        "open_parts": side.open_parts,
         "findings": [dataclasses.asdict(finding) for finding in side.findings],
         "note": side.note,
     }

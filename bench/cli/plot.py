@@ -86,7 +86,9 @@ def _read(rows: list[str], where: list[str]) -> pd.DataFrame:
 def _tell_of_imports(frame: pd.DataFrame, figure: list[str] | None) -> None:
     """How many imported rows no figure shows: only one divides by their own model."""
     from bench.analysis.key import imported
+    from bench.plots import gallery
 
+    frame = gallery.shown(frame)  # others are no point, whoever measured them
     left = int(imported(frame).sum())
     if not left:
         return

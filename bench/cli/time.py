@@ -38,7 +38,7 @@ Framework = Annotated[
     str, typer.Option(help="jax, torch, or both: jax,torch. Default: installed.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
-ImageSize = Annotated[int, typer.Option(help="Input side, pixels.")]
+ImageSize = Annotated[str, typer.Option(help="Input side, pixels; or several: 224,448")]
 BatchSize = Annotated[str, typer.Option(help="auto (sweep), or numbers: 8,32")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16, tf32")]
 Track = Annotated[
@@ -88,7 +88,7 @@ def command(
     mode: Mode = "infer",
     framework: Framework = "",
     device: Device = "auto",
-    image_size: ImageSize = 224,
+    image_size: ImageSize = "224",
     batch_size: BatchSize = "auto",
     dtype: Dtype = "float32",
     track: Track = "protocol",
@@ -108,7 +108,7 @@ def command(
         "model": models,
         "framework": frameworks(framework),
         "device": device,
-        "image_size": image_size,
+        "image_size": [_side(word) for word in _words(image_size)],
         "batch_size": [_batch(word) for word in _words(batch_size)],
         "dtype": _words(dtype),
         "track": track,
@@ -222,6 +222,15 @@ def _batch(word: str) -> int | str:
     if not word.isdecimal():
         raise StudyError(f"--batch-size: {word!r}: give auto, or numbers like 8,32")
     return int(word)
+
+
+def _side(word: str) -> int:
+    try:
+        return int(word)
+    except ValueError as error:
+        raise StudyError(
+            f"--image-size: {word!r}: give pixels, such as 224 or 224,448"
+        ) from error
 
 
 def frameworks(text: str) -> list[str]:

@@ -88,6 +88,17 @@ def draw_all(
     return whole
 
 
+def shown(rows: pd.DataFrame) -> pd.DataFrame:
+    """What a point may stand for: the papers' networks by our own code, and imports.
+
+    Tables show the others, too.
+    """
+    from bench.analysis import ablations
+
+    own = rows[rows["peer"].isna()] if "peer" in rows else rows
+    return ablations.without(own)
+
+
 def drawn(
     rows: pd.DataFrame,
     out_dir: Path | str,
@@ -100,13 +111,9 @@ def drawn(
 
     Several processes write the same bytes as one.
     """
-    from bench.analysis import ablations
-
     names = list(dict.fromkeys(names or FIGURES))
     check(names, formats, width_in)
-    if "peer" in rows:  # a model's point is our own code; tables show the others
-        rows = rows[rows["peer"].isna()]
-    rows, how = ablations.without(rows), (Path(out_dir), tuple(formats), width_in)
+    rows, how = shown(rows), (Path(out_dir), tuple(formats), width_in)
     if processes > 1:
         yield from crew.each(_draw_packed, names, (_packed(rows), *how), processes)
         return

@@ -164,6 +164,7 @@ def _divided(part: pd.DataFrame, name: str) -> pd.DataFrame:
         x_low=(ratio * np.exp(-down)).where(barred),
         x_high=(ratio * np.exp(up)).where(barred),
         n=np.minimum(best["n"].astype(float), float(best["n"][here])),
+        together=together.astype(object).where(equal(best, "source", "measured"), None),
         label=best["model"],
     )
 

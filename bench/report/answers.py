@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bench.analysis.claims import Answer, Evidence
+from bench.analysis.claims.accuracy import COMPETITIVE
 from bench.analysis.claims.evidence import Finding, by_where, verdict_of
+from bench.analysis.claims.speed import LINEAR, PROPORTIONAL
 from bench.report.markup import markdown
 from bench.units import decimals_for
 
@@ -24,11 +26,18 @@ NOTE = (
     "Brackets hold the interval over fresh processes or seeds, 95 % for all of one "
     "place together, and their number; published figures are judged over their "
     "rounding, which says nothing about a second run. Together: all numbers of one "
-    "claim in one place, of every size, share the 5 % of error evenly (Bonferroni), so "
-    "that an interval is wider here than that of one pair alone, as in the figure "
-    "relative. Parentheses after a verdict count what it rests on; open: undecided, or "
-    "too few runs. By seed: each shuffled run against the original of its seed, median "
-    "and range."
+    "claim in one place that have an interval, of every size, share the 5 % of error "
+    "evenly (Bonferroni), so that an interval is wider here than that of one pair "
+    "alone, as in the figure relative. Rates measured here are geometric means, "
+    "divided at the same fixed batch, or each at its best where it was swept; of two "
+    "sittings, between which a machine drifts, they have no interval. Accuracies "
+    "measured here are compared run by run with the same seeds, and n counts the "
+    "pairs. Tuned: of each side its best variant, chosen by these very runs. "
+    "Parentheses after a verdict count what it rests on; open: undecided, few runs, "
+    "or nothing to pair. By seed: each shuffled run against the original of its seed, "
+    "median and range. The bars: close to ViT, unchanged and no loss mean "
+    f"{COMPETITIVE:g} point; as much as it has more patches, at most "
+    f"{PROPORTIONAL:g} times that; linearly, a power of at most {LINEAR:g}."
 )
 _SIDES = (("supported", "for"), ("contradicted", "against"))
 
@@ -62,7 +71,7 @@ def verdict(side: Evidence) -> str:
     against, clear = told.count("contradicted"), len(told) - told.count("untested")
     if 0 < against < clear:
         return _counted(f"contradicted on {against} of {clear}", side)
-    return _counted(side.verdict, side)
+    return _counted(side.words, side)
 
 
 def _counted(verdict: str, side: Evidence) -> str:
@@ -85,7 +94,7 @@ def said(side: Evidence) -> str:
         places = [where for where, each in told.items() if each == word]
         parts += [f"{word} on {'; '.join(places)}"] if places else []
     text = " / ".join(parts)
-    return _counted(side.verdict, side) + text.removeprefix(side.verdict)
+    return _counted(side.words, side) + text.removeprefix(side.verdict)
 
 
 def rests_on(side: Evidence) -> list[str]:
@@ -97,6 +106,8 @@ def rests_on(side: Evidence) -> list[str]:
             kinds.setdefault(finding.about, []).append(finding)
         parts = [_told(about, where, alike) for about, alike in kinds.items()]
         lines.append(f"{where}: {'. '.join(parts)}.")
+    if side.verdict == "supported" and side.open_parts:
+        lines.append(f"Nothing surely for: {'; '.join(side.open_parts)}.")
     note = "" if side.verdict == "untested" else side.note
     return [*lines, f"Left out: {note}."] if note else lines
 
@@ -120,7 +131,9 @@ def _many(about: str, found: Sequence[Finding]) -> str:
     crossed = [one for one in open_ if one.low is not None]
     few = [one for one in open_ if one.low is None]
     parts += [f"{len(crossed)} undecided, {_range(crossed)}"] if crossed else []
-    parts += [f"{len(few)} with too few runs, {_range(few)}"] if few else []
+    for why in dict.fromkeys(one.why for one in few):
+        mine = [one for one in few if one.why == why]
+        parts.append(f"{len(mine)} {why or 'with too few runs'}, {_range(mine)}")
     return f"{about[0].upper()}{about[1:]}: {'; '.join(parts)}"
 
 
@@ -148,7 +161,11 @@ def _within(one: Finding) -> str:
 
 def _places(one: Finding) -> int:
     assert one.low is not None and one.high is not None
-    return decimals_for((one.high - one.low) / 2)
+    places = decimals_for((one.high - one.low) / 2)
+    decided = one.unit == "x" and one.verdict != "untested"
+    if decided and 1 in (round(one.low, places), round(one.high, places)):
+        return places + 1  # of an interval without 1 no end is printed as 1
+    return places
 
 
 def plain(blocks: Sequence[Block], width: int) -> str:

@@ -1,13 +1,30 @@
-"""Rates relative to one model's, like divided by like, or a reason."""
+"""Rates relative to one model's, like divided by like, or a reason.
+
+The interval is that of `analysis.against`: over fresh processes of both sides, and only
+where these took turns in one sitting.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from bench.analysis.key import equal, key_columns, plain
+from bench.analysis.against import Ratio, between
+from bench.analysis.join import MIN_REPETITIONS
+from bench.analysis.key import equal, key_columns, numbered, records
+from bench.report.markup import DASH
+
+APART = "†"
+APART_NOTE = (
+    f"{APART} The two sides were timed in different sittings, between which a machine "
+    "drifts: no interval."
+)
+WITHIN_NOTE = (
+    "Brackets behind a ratio: its 95 % interval, a bootstrap over the fresh processes "
+    "of both sides."
+)
 
 _LIKE = (
     *key_columns("img_per_sec_core"),
@@ -24,24 +41,61 @@ _WORDS = {
 
 
 def with_ratio(models: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
-    """Add `ratio`, throughput over the baseline's, and `no_ratio`, why there is none.
+    """Add `ratio`, throughput over the baseline's, or why there is none.
 
-    The baseline is the model as its paper has it: no other pooling, no other D_S.
+    The baseline is the model as its paper has it: no other pooling, no other D_S. Of
+    several rows of it one with an interval stands before a luckier one.
     """
     if baseline is None:
-        return models.assign(ratio=np.nan, no_ratio=None)
+        return models.assign(ratio=None)
     facts = _facts(models)
-    rate = models["img_per_sec_core"]
-    own = equal(models, "model", baseline) & rate.notna()
+    own = equal(models, "model", baseline) & models["img_per_sec_core"].notna()
     own &= ~equal(models, "pool", "gap") & models["tokens_mlp_dim"].isna()
-    by = [facts[name] for name in facts]
-    best = rate.where(own).groupby(by, dropna=False).transform("max")
-    ratio = rate / best
-    reasons = [
-        None if known or np.isnan(one) else _nearest(facts.iloc[at], facts[own])
-        for at, (known, one) in enumerate(zip(ratio.notna(), rate, strict=True))
-    ]
-    return models.assign(ratio=ratio, no_ratio=pd.Series(reasons, models.index, object))
+    number = pd.Series(numbered(facts, list(facts.columns)), models.index)
+    base = _of_each(models[own], number[own])
+    found: list[Ratio | None] = []
+    for at, row in enumerate(records(models[_SIDE])):
+        if row["img_per_sec_core"] is None:
+            found.append(None)
+        elif (divisor := base.get(int(number.iloc[at]))) is None:
+            why = _nearest(facts.iloc[at], facts[own])
+            found.append(Ratio(None, None, None, why, baseline))
+        else:
+            found.append(_divided(row, divisor, baseline))
+    return models.assign(ratio=pd.Series(found, models.index, dtype=object))
+
+
+_SIDE = ["img_per_sec_core", "rates", "sittings"]
+
+
+def _of_each(own: pd.DataFrame, number: pd.Series[Any]) -> dict[int, dict[str, Any]]:
+    """The row of the baseline that each group is divided by."""
+    enough = own["n"] >= MIN_REPETITIONS
+    ranked = (
+        own[_SIDE]
+        .assign(number=number, enough=enough)
+        .sort_values(["enough", "img_per_sec_core"], ascending=False, kind="stable")
+    )
+    firsts = records(ranked.drop_duplicates("number"))
+    return {row["number"]: row for row in firsts}
+
+
+def _divided(row: Mapping[str, Any], base: Mapping[str, Any], name: str) -> Ratio:
+    ratio = row["img_per_sec_core"] / base["img_per_sec_core"]
+    if row["sittings"] is None or row["rates"] == base["rates"]:  # printed; itself
+        return Ratio(ratio, None, None, "", name)
+    low, high, apart = between(row, base)
+    return Ratio(ratio, low, high, "", name, apart)
+
+
+def ratio_text(ratio: Ratio | None, whom: str = "") -> str:
+    """A ratio, to `whom`, with its interval or the mark that says why it has none."""
+    if ratio is None or ratio.value is None:
+        return DASH  # a note below says why
+    text = f"{ratio.value:.2f}x{APART if ratio.apart else ''}{whom}"
+    if ratio.low is None or ratio.high is None:
+        return text
+    return f"{text} [{ratio.low:.2f} – {ratio.high:.2f}]"
 
 
 def _facts(models: pd.DataFrame) -> pd.DataFrame:
@@ -66,7 +120,8 @@ def no_ratio_notes(models: pd.DataFrame, baseline: str | None) -> list[str]:
     """One sentence that says why some rows have no ratio."""
     if baseline is None:
         return []
-    reasons = [r for r in models["no_ratio"] if plain(r) is not None]
+    ratios = models["ratio"].dropna()
+    reasons = [one.certificate for one in ratios if one.value is None]
     counts = {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
     said = "; ".join(f"{why} ({n} row{'s' * (n > 1)})" for why, n in counts.items())
     return [f"No ratio where {baseline} was {said}."] if said else []

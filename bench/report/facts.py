@@ -37,7 +37,7 @@ def facts(
     found = {name: row[name] for name in (*_WHAT, *varying, "param_count")}
     found |= speed(row)
     if baseline is not None:
-        found[f"over {baseline}"] = row["ratio"]
+        found |= _relative(row["ratio"], baseline)
     found |= _over(row["other_side"])
     found |= {name: row[name] for name in _REACHED} | probes(row)
     return found | {name: row[name] for name in _ORIGIN} | {"attempt_ids": ids([row])}
@@ -72,3 +72,9 @@ def _over(ratio: Ratio | None) -> dict[str, Any]:
         "over_other_side_high": ratio.high,
         "certificate": ratio.certificate,
     }
+
+
+def _relative(ratio: Ratio | None, baseline: str) -> dict[str, Any]:
+    ends = (ratio.value, ratio.low, ratio.high) if ratio else (None, None, None)
+    names = (f"over {baseline}{end}" for end in ("", "_low", "_high"))
+    return dict(zip(names, ends, strict=True))

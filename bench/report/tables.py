@@ -16,7 +16,13 @@ from bench.analysis.demo import NOTE, is_demo
 from bench.analysis.join import MIN_REPETITIONS, model_rows
 from bench.analysis.key import by_key, equal, plain, records
 from bench.errors import UserError, unknown
-from bench.report.baseline import no_ratio_notes, with_ratio
+from bench.report.baseline import (
+    APART_NOTE,
+    WITHIN_NOTE,
+    no_ratio_notes,
+    ratio_text,
+    with_ratio,
+)
 from bench.report.bib import cited
 from bench.report.citation import citation
 from bench.report.facts import facts
@@ -41,12 +47,6 @@ BEST = (
     "Tuned: the fastest of the variants tried (those with an interval, then those "
     "timed beside another side, come first), on the runs that chose it, so slightly "
     "flattered; every variant tried is a row."
-)
-
-APART = "†"
-_APART_NOTE = (
-    f"{APART} The two sides were timed in different sittings, between which a machine "
-    "drifts: no interval."
 )
 
 _PROBES = (
@@ -136,7 +136,7 @@ def comparison_grid(
 
 
 def _grid(models: pd.DataFrame, baseline: str | None, sort: str) -> Grid:
-    models = _with_others(best_variants(with_ratio(models, baseline)))
+    models = _with_others(with_ratio(best_variants(models), baseline))
     varying, extra = varying_settings(models), _extra(models)
     shared = _shared(models)
     groups: list[Group] = []
@@ -190,7 +190,11 @@ def _notes(models: pd.DataFrame, extra: Mapping[str, str]) -> list[str]:
                 text = f"none to {ratio.other}: {ratio.certificate}"
                 reasons[text] = reasons.get(text, 0) + 1
         notes += [f"Over the other side: {_counted(reasons)}."] if reasons else []
-        notes += [_APART_NOTE] if any(r.apart for r in models[_OTHER].dropna()) else []
+    ratios = pd.concat([models[_OTHER], models["ratio"]]).dropna()
+    if any(ratio.low is not None for ratio in ratios):
+        notes.append(WITHIN_NOTE)
+    if any(ratio.apart for ratio in ratios):
+        notes.append(APART_NOTE)
     if "variant" in extra:
         notes.append(BEST)
     if models["fewshot"].notna().any():
@@ -286,7 +290,6 @@ def _line(
     best: BestOf,
     extra: Mapping[str, str],
 ) -> list[str]:
-    ratio = row["ratio"]
     return [
         str(row["printed_model"] or row["model"]),
         _author(row),
@@ -297,7 +300,7 @@ def _line(
         DASH if row["param_count"] is None else f"{row['param_count'] / 1e6:.2f}",
         _emphasised(rate_text(row), row, "img_per_sec_core", best),
         _interval(row),
-        *([DASH if ratio is None else f"{ratio:.2f}x"] if baseline else []),
+        *([ratio_text(row["ratio"])] if baseline else []),
         *([_compared(row[_OTHER])] if _OTHER in extra else []),
         _emphasised(top1_text(row), row, "top1", best),
         _emphasised(core_days_text(row), row, "core_days", best),
@@ -320,15 +323,7 @@ def _variant(row: Mapping[str, Any]) -> str:
 
 def _compared(ratio: Ratio | None) -> str:
     """The ratio to the other side."""
-    if ratio is None or ratio.value is None:
-        return DASH  # the note below says why
-    within = (
-        ""
-        if ratio.low is None or ratio.high is None
-        else f" [{ratio.low:.2f} – {ratio.high:.2f}]"
-    )
-    mark = APART if ratio.apart else ""
-    return f"{ratio.value:.2f}x{mark} {ratio.other}{within}"
+    return ratio_text(ratio, f" {ratio.other}" if ratio else "")
 
 
 def rate_text(row: Mapping[str, Any]) -> str:

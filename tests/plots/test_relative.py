@@ -94,7 +94,11 @@ def test_plot_says_how_many_imported_rows_it_leaves_out(
     figure, left, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    rows = [REFERENCE, lab("ViT-B/16", 2500.0), lab("ViT-B/16", 9.0, image_size=384)]
+    rows = [
+        *(REFERENCE, lab("ViT-B/16", 2500.0), lab("ViT-B/16", 9.0, image_size=384)),
+        lab("ViT-B/16", 9.0, peer="timm"),  # these two no figure shows, imported or not
+        lab("Mixer-B/16", 9.0, token_mixing="none"),
+    ]
     write(table(rows), tmp_path / "lab.parquet")
     arguments = ["plot", "lab.parquet", "--figure", figure, "--format", "svg"]
     assert app._run(arguments) == 0
@@ -114,10 +118,18 @@ def test_across_sittings_there_is_no_interval(published):
         *timed("BiT-R50x1", 20.0, count=1, **here),
     )
     points = relative.points(frame)
+    theirs = points[points["source"] != "measured"]
+    assert len(theirs) and theirs["together"].isna().all()  # no sitting is known
     mine = points[points["source"] == "measured"].set_index("model")
     assert mine["x"].to_dict() == pytest.approx(
         {"Mixer-B/16": 1.0, "ViT-B/16": 0.5, "ViT-S/16": 3.0, "BiT-R50x1": 2.0}
     )
+    assert mine["together"].to_dict() == {
+        "Mixer-B/16": True,
+        "ViT-B/16": True,
+        "ViT-S/16": False,
+        "BiT-R50x1": True,
+    }
     assert mine["x_low"].notna().to_dict() == {
         "Mixer-B/16": False,
         "ViT-B/16": True,

@@ -8,6 +8,7 @@ import re
 import pandas as pd
 import pytest
 
+from bench.analysis.against import ratio_interval
 from bench.analysis.join import model_rows
 from bench.errors import UserError
 from bench.record import table
@@ -215,6 +216,55 @@ def test_a_ratio_crosses_nothing_that_makes_rates_unlike(other, why):
     assert row["vs ViT-S/4"] == "—"
     said = f"No ratio where ViT-S/4 was not timed with the same {why} (1 row)."
     assert said in text
+
+
+def _beside(sitting: str, n: int = 5) -> pd.DataFrame:
+    """ViT-S/4 and twice as fast a Mixer-S/4, timed in `sitting` and n times."""
+    vits = [{**row, "sitting_id": "here"} for row in _five("ViT-S/4", 100.0)]
+    mixers = [{**row, "sitting_id": sitting} for row in _five("Mixer-S/4", 202.0)]
+    return frame(*vits, *mixers[:n])
+
+
+LOW, HIGH = ratio_interval(
+    [202.0, 203.0, 204.0, 205.0, 206.0], [100.0, 101.0, 102.0, 103.0, 104.0]
+)
+
+
+@pytest.mark.parametrize(
+    ("sitting", "n", "text", "low", "high"),
+    [
+        ("here", 5, f"2.00x [{LOW:.2f} – {HIGH:.2f}]", LOW, HIGH),
+        ("here", 4, "2.00x", None, None),
+        ("there", 5, "2.00x†", None, None),
+    ],
+)
+def test_a_ratio_has_an_interval_where_both_sides_took_turns(
+    sitting, n, text, low, high
+):
+    rows = _beside(sitting, n)
+    found = {r["model"]: r["vs ViT-S/4"] for r in lines(rows, baseline="ViT-S/4")}
+    assert found == {"Mixer-S/4": text, "ViT-S/4": "1.00x"}
+    note = "† The two sides were timed in different sittings, between which a machine"
+    within = "Brackets behind a ratio: its 95 % interval, a bootstrap over the fresh"
+    for fmt in ("table", "github", "html", "json"):
+        told = comparison_table(rows, fmt, baseline="ViT-S/4")
+        assert told.count(note) == (sitting == "there")
+        assert told.count(within) == (low is not None)
+    made = json.loads(comparison_table(rows, "json", baseline="ViT-S/4"))
+    ends = {
+        row["model"]: (row["over ViT-S/4_low"], row["over ViT-S/4_high"])
+        for row in made["rows"]
+    }
+    assert ends == {"Mixer-S/4": (low, high), "ViT-S/4": (None, None)}
+
+
+def test_a_baseline_with_an_interval_stands_before_a_luckier_row_of_it():
+    lucky = infer("ViT-S/4", 500.0, cell_id="lucky", layout="NCHW")
+    rows = [*_five("ViT-S/4", 100.0), lucky, *_five("Mixer-S/4", 202.0)]
+    found = {r["img/sec/core"]: r["vs ViT-S/4"]
+             for r in lines(frame(*rows), baseline="ViT-S/4")}  # fmt: skip
+    assert found["500"] == "4.90x" and found["102.0"] == "1.00x"
+    assert found["204.0"].startswith("2.00x [")
 
 
 def test_fixed_batches_are_divided_only_where_equal():

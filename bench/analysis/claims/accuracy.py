@@ -4,19 +4,42 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bench.analysis import seeds
-from bench.analysis.claims.evidence import Comparison, Estimate, combined, of_pairs
-from bench.analysis.claims.points import Point, family, grouped, of_one_size
+from bench.analysis.claims.evidence import (
+    STRANGERS,
+    Comparison,
+    Estimate,
+    combined,
+    of_pairs,
+)
+from bench.analysis.claims.points import (
+    Point,
+    family,
+    grouped,
+    in_one_sitting,
+    of_one_size,
+)
 from bench.analysis.pareto import on_frontier
+from bench.analysis.seeds import MIN_RUNS
 
 COMPETITIVE = 1.0
 """A gap of up to one point at the largest pre-training set counts as competitive."""
 UNCHANGED = 1.0
 """A change of accuracy of up to one point counts as none."""
+CLOSE = "close to ViT"
+SHRINKS = "the gap shrinks"
+GAINS = "gains more over all the data"
+LASTS = "gains more at the end"
+UNMOVED = "unchanged by shuffled patches and pixels"
+HURT_LESS = {
+    "patch_pixel": "hurt less than ResNet by shuffled patches and pixels",
+    "global": "hurt less than ResNet by global shuffling",
+}
 
 
 def _learned(points: Sequence[Point]) -> list[Point]:
@@ -69,21 +92,35 @@ def _at_its_accuracy(mixer: Point, line: list[Point]) -> Iterator[Comparison]:
                 *(mixer.rate, mixer.accuracy),
                 *(low.rate, low.accuracy, high.rate, high.accuracy),
             )
+            ratio = in_one_sitting(ratio, mixer, low, high)
             text = (
                 f"{mixer.name} at its {_percent(mixer.accuracy)} %: {ratio.value:.2f}x "
                 f"the rate between {low.model} and {high.model}"
             )
-            about = "rate over the rival's at equal accuracy"
-            yield Comparison(where, text, ratio, np.log, about, mixer.name, "x")
+            rival = "ViT" if low.family == "vit" else "ResNet"
+            about = f"rate over {rival} at equal accuracy"
+            part = f"faster than {rival}"
+            yield Comparison(where, text, ratio, np.log, about, mixer.name, "x", part)
     if line and _beats(line[0], mixer):
         assert mixer.rate and line[0].rate and line[0].accuracy
         ratio = combined(np.divide, mixer.rate, line[0].rate)
+        ratio = in_one_sitting(ratio, mixer, line[0])
+        better = _difference([line[0]], [mixer], _shared(mixer, line[0]))
         text = (
             f"{mixer.name} at its {_percent(mixer.accuracy)} %: at most "
             f"{ratio.value:.2f}x the rate, as {line[0].model} is faster and reaches "
             f"{_percent(line[0].accuracy)} %"
         )
-        yield Comparison(where, text, ratio, np.log)
+        yield _where_better(Comparison(where, text, ratio, np.log), better)
+
+
+def _where_better(one: Comparison, better: Estimate) -> Comparison:
+    """Nothing is said by a draw in which the rival is not better after all."""
+    if better.draws is None:
+        told = {name: getattr(better, name) for name in ("draws", "n", "needs", "why")}
+        return replace(one, number=replace(one.number, **told))
+    sure = better.draws > 0
+    return replace(one, says=lambda ratio: np.where(sure, one.says(ratio), 0.0))
 
 
 def _beats(rival: Point, mixer: Point) -> bool:
@@ -123,36 +160,39 @@ def _trained_alike(one: Point, other: Point) -> bool:
 Pair = tuple[Point, Point]
 
 
-def grouped_pairs(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
-    """Pairs of each size, by rising data."""
-    groups: dict[str, list[Pair]] = {}
+def grouped_pairs(pairs: Sequence[Pair]) -> dict[Hashable, list[Pair]]:
+    """Pairs of one size, each side trained by one recipe, by rising data."""
+    groups: dict[Hashable, list[Pair]] = {}
     for pair in sorted(pairs, key=lambda p: p[0].images or 0):
-        groups.setdefault(pair[0].size, []).append(pair)
+        key = (pair[0].size, pair[0].recipe, pair[1].recipe)
+        groups.setdefault(key, []).append(pair)
     return groups
-
-
-def _lead(mixer: Point, vit: Point) -> Estimate:
-    assert mixer.accuracy and vit.accuracy
-    return _less(vit.accuracy, mixer.accuracy)
 
 
 def _shrinking(pairs: Sequence[Pair]) -> Iterator[Comparison]:
     for before, after in itertools.pairwise(pairs):
-        old, new = _lead(*before), _lead(*after)
-        change = combined(np.subtract, old, new)
+        (mixer, vit), (later_mixer, later_vit) = before, after
+        shared = _shared(*before, *after)
+        old = _difference([vit], [mixer], shared)
+        new = _difference([later_vit], [later_mixer], shared)
+        change = _difference([vit, later_mixer], [mixer, later_vit], shared)
         text = (
-            f"{before[0].size}: ViT's lead goes from {_points(old)} points "
-            f"({_set(before[0])}) to {_points(new)} ({_set(after[0])})"
+            f"{mixer.size}: ViT's lead goes from {_points(old)} points "
+            f"({_set(mixer)}) to {_points(new)} ({_set(later_mixer)})"
+            f"{_by_seed(mixer, change)}"
         )
-        yield Comparison(_site(before[0], before[0].size), text, change, np.positive)
+        where = _site(mixer, mixer.size)
+        yield Comparison(where, text, change, np.positive, part=SHRINKS)
 
 
 def _competitive(mixer: Point, vit: Point) -> Comparison:
-    lead = _lead(mixer, vit)
-    text = f"{mixer.size}: {_points(lead)} points behind ViT on {_set(mixer)}"
-    return Comparison(
-        _site(mixer, mixer.size), text, lead, lambda gap: COMPETITIVE - gap
+    lead = _difference([vit], [mixer], _shared(mixer, vit))
+    text = (
+        f"{mixer.size}: {_points(lead)} points behind ViT on {_set(mixer)}"
+        f"{_by_seed(mixer, lead)}"
     )
+    where = _site(mixer, mixer.size)
+    return Comparison(where, text, lead, lambda gap: COMPETITIVE - gap, part=CLOSE)
 
 
 def hunger(points: Sequence[Point]) -> Iterator[Comparison]:
@@ -168,29 +208,64 @@ Line = dict[float, Point]
 
 
 def _lines(points: Sequence[Point]) -> list[Line]:
-    """Each model's points by data size."""
-    models = grouped([p for p in points if p.images], lambda p: (p.model, p.epochs))
+    """Each model's points by data size, of one recipe."""
+    known = [point for point in points if point.images]
+    models = grouped(known, lambda p: (p.model, p.epochs, p.recipe))
     return [{p.images or 0: p for p in line} for line in models.values()]
 
 
 def _gains(mixer: Line, resnet: Line) -> Iterator[Comparison]:
     sizes = sorted(set(mixer) & set(resnet))
-    spans = [(sizes[0], sizes[-1])] if len(sizes) > 1 else []
-    spans += [(sizes[-2], sizes[-1])] if len(sizes) > 2 else []
-    for few, many in spans:
-        m, r = (_gain(line[few], line[many]) for line in (mixer, resnet))
-        names = mixer[few].model, resnet[few].model
+    spans = [(sizes[0], sizes[-1], GAINS)] if len(sizes) > 1 else []
+    spans += [(sizes[-2], sizes[-1], LASTS)] if len(sizes) > 2 else []
+    for few, many, part in spans:
+        (m0, m1), (r0, r1) = ((line[few], line[many]) for line in (mixer, resnet))
+        shared = _shared(m0, m1, r0, r1)
+        ours = _difference([m1], [m0], shared)
+        theirs = _difference([r1], [r0], shared)
+        more = _difference([m1, r0], [m0, r1], shared)
         text = (
-            f"from {few:,.0f} to {many:,.0f} images {names[0]} gains {_points(m)} "
-            f"points, {names[1]} {_points(r)}"
+            f"from {few:,.0f} to {many:,.0f} images {m0.model} gains {_points(ours)} "
+            f"points, {r0.model} {_points(theirs)}{_by_seed(m0, more)}"
         )
-        more = combined(np.subtract, m, r)
-        yield Comparison(_site(mixer[few]), text, more, np.positive)
+        yield Comparison(_site(m0), text, more, np.positive, part=part)
 
 
-def _gain(few: Point, many: Point) -> Estimate:
-    assert few.accuracy and many.accuracy
-    return _less(many.accuracy, few.accuracy)
+# Pairs of runs ---------------------------------------------------------------
+
+
+def _shared(*points: Point) -> list[Hashable]:
+    """Seeds of the runs that all of these have: what they did to each cancels."""
+    first, *others = points
+    return [key for key in first.runs if all(key in one.runs for one in others)]
+
+
+def _difference(
+    more: Sequence[Point], less: Sequence[Point], shared: Sequence[Hashable]
+) -> Estimate:
+    """Some accuracies less others, in points: run by run over `shared`, or as printed.
+
+    Where no runs share their seeds it is that of the means, with nothing to judge by.
+    """
+    sides = [*more, *less]
+
+    def in_points(*values: Any) -> Any:
+        return 100 * (sum(values[: len(more)]) - sum(values[len(more) :]))
+
+    known = [one.accuracy for one in sides if one.accuracy]
+    if all(one.published for one in sides):
+        return combined(in_points, *known)
+    if not shared:
+        means = in_points(*(one.value for one in known))
+        return Estimate(means, None, 0, MIN_RUNS, STRANGERS)
+    return of_pairs([in_points(*(p.runs[key] for p in sides)) for key in shared])
+
+
+def _by_seed(point: Point, number: Estimate) -> str:
+    """How many pairs stand behind a difference that was measured."""
+    if point.published:
+        return ""
+    return f", {number.n} pair{'s' * (number.n > 1)} by seed" if number.n else ""
 
 
 # Shuffled pixels -------------------------------------------------------------
@@ -203,7 +278,7 @@ def shuffling(points: Sequence[Point]) -> Iterator[Comparison]:
         kinds = [
             {point.shuffle: point for point in line}
             for name in ("mixer", "resnet")
-            for line in grouped(family(part, name), lambda p: p.model).values()
+            for line in grouped(family(part, name), _model_and_recipe).values()
         ]
         mixers = [kind for kind in kinds if _family(kind) == "mixer"]
         resnets = [kind for kind in kinds if _family(kind) == "resnet"]
@@ -211,6 +286,10 @@ def shuffling(points: Sequence[Point]) -> Iterator[Comparison]:
             yield from _invariance(mixer)
         for mixer, resnet in itertools.product(mixers, resnets):
             yield from _hurt_less(mixer, resnet)
+
+
+def _model_and_recipe(point: Point) -> tuple[Hashable, ...]:
+    return (point.model, point.recipe)
 
 
 def _family(kinds: dict[str, Point]) -> str:
@@ -230,8 +309,9 @@ def _invariance(kinds: dict[str, Point]) -> Iterator[Comparison]:
         f"{plain.model}: median change by seed {seeds.middle(points, 'points')} from "
         f"shuffled patches and pixels; mean {_points(change)} points"
     )
+    where = _site(plain)
     yield Comparison(
-        _site(plain), text, change, lambda moved: UNCHANGED - np.abs(moved)
+        where, text, change, lambda moved: UNCHANGED - np.abs(moved), part=UNMOVED
     )
 
 
@@ -258,7 +338,8 @@ def _hurt_less(
                 f"{words} shuffling: median relative drop by seed {told[0]}, {told[1]}"
                 f"; mean difference {number.value:.1f} points"
             )
-            yield Comparison(_site(mixer["none"]), text, number, np.positive)
+            where, part = _site(mixer["none"]), HURT_LESS[kind]
+            yield Comparison(where, text, number, np.positive, part=part)
 
 
 # Tied token mixing -----------------------------------------------------------
@@ -267,7 +348,9 @@ def _hurt_less(
 def tying(points: Sequence[Point]) -> Iterator[Comparison]:
     """What a token MLP for each channel gains over the shared one, in points."""
     mixers = family(_unshuffled(points), "mixer")
-    alike = grouped(mixers, lambda p: (p.accuracy_key, *_data(p), p.model))
+    alike = grouped(
+        mixers, lambda p: (p.accuracy_key, *_data(p), *_model_and_recipe(p))
+    )
     for part in alike.values():
         for shared, own in itertools.product(part, part):
             if shared.tied and not own.tied:
@@ -275,24 +358,22 @@ def tying(points: Sequence[Point]) -> Iterator[Comparison]:
 
 
 def _gained_untied(shared: Point, own: Point) -> Comparison:
-    assert shared.accuracy and own.accuracy
-    gain = _less(own.accuracy, shared.accuracy)
+    gain = _difference([own], [shared], _shared(own, shared))
     more = (own.params or 0) / (shared.params or 1)
     size = f" and has {more:.2f}x the parameters" if own.params else ""
-    text = f"{own.model} untied gains {_points(gain)} points{size}"
+    text = f"{own.model} untied gains {_points(gain)} points{size}{_by_seed(own, gain)}"
     return Comparison(_site(shared), text, gain, lambda gained: UNCHANGED - gained)
-
-
-def _less(one: Estimate, other: Estimate) -> Estimate:
-    """The difference of two accuracies in points."""
-    return combined(lambda a, b: 100 * (a - b), one, other)
 
 
 # Words -----------------------------------------------------------------------
 
 
 def _site(point: Point, *words: str) -> str:
-    return ", ".join([*words] if point.published else [point.where, *words])
+    """Where it was measured, on which images; published points have one place."""
+    if point.published:
+        return ", ".join(words)
+    side = "" if point.image_size is None else f" at {point.image_size:.0f} px"
+    return ", ".join([point.where, f"{point.dataset}{side}", *words])
 
 
 def _set(point: Point) -> str:

@@ -25,6 +25,8 @@ from bench.analysis.stats import MIN_REPETITIONS
 
 Verdict = Literal["supported", "contradicted", "untested"]
 DRAWS = 4000
+STRANGERS = "no runs share their seeds"
+APART = "timed in different sittings"
 Draws = Float[np.ndarray, " draws"]
 
 
@@ -35,9 +37,11 @@ class Estimate:
     value: float
     draws: Draws | None
     n: int
-    """Repetitions or seeds behind it; 1 for a printed figure."""
+    """Repetitions or seeds behind it; 1 for a printed figure, 0 where no runs pair."""
     needs: int = MIN_REPETITIONS
     """So many must be behind it before it has draws."""
+    why: str = ""
+    """Why nothing is judged by it, however many are behind it."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,12 @@ class Finding:
     subject: str = ""
     """Whose number it is."""
     unit: str = ""
+    part: str = ""
+    """Which part of the claim it is about, where the claim has several."""
     needs: int | None = None
     """Repetitions or seeds that an interval of it needs; null where nothing counts."""
+    why: str = ""
+    """Why it has no interval, however many runs there are."""
 
 
 def measured(values: Iterable[float | None], label: str, log: bool) -> Estimate | None:
@@ -124,20 +132,25 @@ class Comparison:
     about: str = ""
     subject: str = ""
     unit: str = ""
+    part: str = ""
 
 
 def judged(found: Sequence[Comparison]) -> list[Finding]:
-    """Findings of one family: 95 % for all of one `where` together (Bonferroni)."""
+    """Findings of one family: 95 % for all of one `where` together (Bonferroni).
+
+    What has no interval cannot err, and takes no share of the 5 %.
+    """
     count: dict[str, int] = {}
     for one in found:
-        count[one.where] = count.get(one.where, 0) + 1
-    return [_judged(one, 0.05 / count[one.where]) for one in found]
+        if one.number.draws is not None:
+            count[one.where] = count.get(one.where, 0) + 1
+    return [_judged(one, 0.05 / count.get(one.where, 1)) for one in found]
 
 
 def _judged(one: Comparison, alpha: float) -> Finding:
     number = one.number
     if number.draws is None:
-        why = f"n={number.n}, an interval needs {number.needs}"
+        why = number.why or f"n={number.n}, an interval needs {number.needs}"
         text = f"{one.text} ({why})"
         return Finding(
             one.where, text, "untested", number.value, n=number.n, **_told(one)
@@ -157,8 +170,8 @@ def _judged(one: Comparison, alpha: float) -> Finding:
 
 
 def _told(one: Comparison) -> dict[str, Any]:
-    words = {"about": one.about, "subject": one.subject, "unit": one.unit}
-    return {**words, "needs": one.number.needs}
+    words = {name: getattr(one, name) for name in ("about", "subject", "unit", "part")}
+    return {**words, "needs": one.number.needs, "why": one.number.why}
 
 
 def verdict_of(findings: Iterable[Finding]) -> Verdict:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import pandas as pd
 
 from bench.analysis import ablations
-from bench.analysis.against import ours
-from bench.analysis.claims.evidence import Estimate, measured, published
+from bench.analysis.against import best_variants
+from bench.analysis.claims.evidence import APART, Estimate, measured, published
 from bench.analysis.demo import is_demo
-from bench.analysis.join import model_rows
+from bench.analysis.join import TRAIN_SETTINGS, model_rows
 from bench.analysis.key import key_columns, records
 from bench.analysis.rounding import halfwidth
 
@@ -39,10 +39,18 @@ class Point:
     where: str
     tokens_mlp_dim: float | None
     speed_key: tuple[Hashable, ...]
+    batch: str
+    """The batch size in words where it was fixed, so that its rate is of that one."""
+    sittings: frozenset[Hashable]
+    """In which the rate was timed; empty for a printed one."""
+    plain: bool
+    """Whether it is the paper's network: no other D_S, no other pooling."""
     accuracy_key: tuple[Hashable, ...]
     """Without the pre-training set: `dataset` says it."""
     setting: tuple[Hashable, ...]
     """What else must agree before two accuracies are compared: the recipe's length."""
+    recipe: tuple[str, ...]
+    """All other settings of its training but the size and order of its data."""
     dataset: str
     images: float | None
     shuffle: str
@@ -67,10 +75,15 @@ class Point:
 def points_of(rows: pd.DataFrame) -> list[Point]:
     """Every model row as a point; speed is inference, as in the paper."""
     known = rows[rows["source"].isin(["measured", "published"]).astype(bool)]
-    kept = ablations.without(known, but=["tied_token_mixing"])
-    models = ours(model_rows(kept, "infer"))
+    kept = admitted(known)
+    models = best_variants(model_rows(kept, "infer"))
     seeds = _seeds(kept)
     return [_point(row, seeds) for row in records(models)]
+
+
+def admitted(rows: pd.DataFrame) -> pd.DataFrame:
+    """The papers' networks by our own code; one of them with its token MLPs untied."""
+    return ablations.without(rows[rows["peer"].isna()], but=["tied_token_mixing"])
 
 
 def _seeds(rows: pd.DataFrame) -> dict[str, Hashable]:
@@ -95,9 +108,13 @@ def _point(row: dict[str, Any], seeds: Mapping[str, Hashable]) -> Point:
         tokens=row["tokens"],
         tokens_mlp_dim=row["tokens_mlp_dim"],
         where=_where(row),
-        speed_key=_key(row, "img_per_sec_core"),
+        speed_key=(*_key(row, "img_per_sec_core"), *_timed_as(row)),
+        batch=_batch(row),
+        sittings=frozenset(row["sittings"] or ()),
+        plain=row["pool"] != "gap" and row["tokens_mlp_dim"] is None,
         accuracy_key=(*_key(_as_if_in_order(row), "top1"), row["table"]),
         setting=_setting(row),
+        recipe=_recipe(row),
         dataset=dataset,
         images=row["unique_images"] or (_IMAGES.get(dataset) if printed else None),
         shuffle=row["shuffle"] or "none",
@@ -116,6 +133,22 @@ def _key(row: dict[str, Any], metric: str) -> tuple[Hashable, ...]:
     return (*(row.get(name) for name in columns), row["framework"])
 
 
+_TIMED_AS = ("environment_id", "device", "num_classes", "batch_rule")
+
+
+def _timed_as(row: dict[str, Any]) -> tuple[Hashable, ...]:
+    """What else measured rates share that are divided, as in the figure relative."""
+    if row["source"] == "published":
+        return ()
+    return (*(row[name] for name in _TIMED_AS), _batch(row))
+
+
+def _batch(row: dict[str, Any]) -> str:
+    if row["batch_rule"] != "fixed" or row["batch_size"] is None:
+        return ""
+    return f"batch {row['batch_size']:.0f}"
+
+
 def _as_if_in_order(row: dict[str, Any]) -> dict[str, Any]:
     """The row without the word in its preprocessing that `shuffle` says already."""
     told, kind = row["eval_preprocess"], row["shuffle"]
@@ -126,6 +159,15 @@ def _setting(row: dict[str, Any]) -> tuple[Hashable, ...]:
     if row["source"] == "published":
         return (row["image_size"],)
     return (row["image_size"], row["total_steps"], row["total_epochs"], row["subset"])
+
+
+_VARIED = ("data_examples", "data_fraction", "shuffle", "train_device")
+
+
+def _recipe(row: dict[str, Any]) -> tuple[str, ...]:
+    if row["source"] == "published" or row["top1"] is None:
+        return ()
+    return tuple(str(row[name]) for name in TRAIN_SETTINGS if name not in _VARIED)
 
 
 def _where(row: dict[str, Any]) -> str:
@@ -187,15 +229,31 @@ def grouped(
 
 
 def timed(points: Iterable[Point]) -> list[Point]:
-    """Distinct throughputs: a model at each image size once, at its best batch."""
+    """Distinct throughputs: of a network at an image size the best one.
+
+    A rate with enough processes for an interval stands before a luckier one.
+    """
     best: dict[Hashable, Point] = {}
     for point in points:
-        key = (point.speed_key, point.model, point.image_size)
+        network = (point.model, point.image_size, point.tokens_mlp_dim, point.plain)
+        key = (point.speed_key, *network)
         if point.rate is None:
             continue
-        if key not in best or point.rate.value > _value(best[key].rate):
+        if key not in best or _standing(point) > _standing(best[key]):
             best[key] = point
     return list(best.values())
+
+
+def _standing(point: Point) -> tuple[bool, float]:
+    enough = point.rate is not None and point.rate.draws is not None
+    return enough, _value(point.rate)
+
+
+def in_one_sitting(number: Estimate, *points: Point) -> Estimate:
+    """A number made of these rates; without draws if no sitting holds all of them."""
+    if points[0].published or frozenset.intersection(*(p.sittings for p in points)):
+        return number
+    return replace(number, draws=None, why=APART)
 
 
 def family(points: Iterable[Point], name: str) -> list[Point]:

@@ -9,7 +9,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bench.analysis.claims.evidence import Comparison, combined
-from bench.analysis.claims.points import Point, family, grouped, of_one_size, timed
+from bench.analysis.claims.points import (
+    Point,
+    family,
+    grouped,
+    in_one_sitting,
+    of_one_size,
+    timed,
+)
 from bench.units import significant
 
 LINEAR = 1.1
@@ -20,7 +27,8 @@ PROPORTIONAL = 1.25
 
 def equal_size(points: Sequence[Point]) -> Iterator[Comparison]:
     """Mixer over ViT: of the same named size, and at equal parameters."""
-    sizes = grouped(timed(points), lambda p: (p.speed_key, p.image_size))
+    plain = [point for point in timed(points) if point.plain]
+    sizes = grouped(plain, lambda p: (p.speed_key, p.image_size))
     for part in sizes.values():
         for mixer, vit in of_one_size(part, "mixer", "vit"):
             yield _same_name(mixer, vit)
@@ -30,16 +38,19 @@ def equal_size(points: Sequence[Point]) -> Iterator[Comparison]:
 
 def _same_name(mixer: Point, vit: Point) -> Comparison:
     assert mixer.rate is not None and vit.rate is not None
-    ratio = combined(np.divide, mixer.rate, vit.rate)
+    ratio = in_one_sitting(combined(np.divide, mixer.rate, vit.rate), mixer, vit)
     ours, theirs = significant(mixer.rate.value), significant(vit.rate.value)
-    text = f"{mixer.name} {ours}, {vit.name} {theirs} img/s/core: {ratio.value:.2f}x"
+    text = (
+        f"{mixer.name} {ours}, {vit.name} {theirs} img/s/core: {ratio.value:.2f}x"
+        f"{_at(mixer)}"
+    )
     return Comparison(
         mixer.where,
         text,
         ratio,
         np.log,
         "rate over the ViT of its name",
-        mixer.name,
+        f"{mixer.name}{_at(mixer)}",
         "x",
     )
 
@@ -57,12 +68,27 @@ def _same_parameters(mixer: Point, vits: Sequence[Point]) -> Iterator[Comparison
                 lambda m, a, b, w=share: m / (a ** (1 - w) * b**w),
                 *(mixer.rate, small.rate, large.rate),
             )
+            ratio = in_one_sitting(ratio, mixer, small, large)
             text = (
                 f"{mixer.name} at its {mixer.params / 1e6:.0f} M parameters: "
                 f"{ratio.value:.2f}x ViT between {small.size} and {large.size}"
+                f"{_at(mixer)}"
             )
             about = "rate over ViT at equal parameters"
-            yield Comparison(mixer.where, text, ratio, np.log, about, mixer.name, "x")
+            yield Comparison(
+                mixer.where,
+                text,
+                ratio,
+                np.log,
+                about,
+                f"{mixer.name}{_at(mixer)}",
+                "x",
+            )
+
+
+def _at(point: Point) -> str:
+    """The batch that it was timed at, where that was fixed."""
+    return f", {point.batch}" if point.batch else ""
 
 
 def _on_line(mixer: Point, vit: Point) -> bool:
@@ -76,19 +102,29 @@ def _on_line(mixer: Point, vit: Point) -> bool:
 def resolution(points: Sequence[Point]) -> Iterator[Comparison]:
     """Mixer's slowdown from one image size to the next over the factor of patches."""
     mixers = family(timed(points), "mixer")
-    for line in grouped(mixers, lambda p: (p.speed_key, p.model)).values():
+    for line in grouped(mixers, lambda p: (p.speed_key, p.model, _growth(p))).values():
         line = sorted(line, key=lambda p: p.image_size or 0)
         for small, large in itertools.pairwise(line):
             yield _slowdown(small, large)
+
+
+def _growth(point: Point) -> float | None:
+    """D_S for each patch where it was given: that of a network widened at each size."""
+    if point.tokens_mlp_dim is None or not point.tokens:
+        return None
+    return point.tokens_mlp_dim / point.tokens
 
 
 def _slowdown(small: Point, large: Point) -> Comparison:
     assert small.rate and large.rate and small.image_size and large.image_size
     patches = (large.image_size / small.image_size) ** 2
     slower = combined(np.divide, small.rate, large.rate)
+    slower = in_one_sitting(slower, small, large)
+    widths = "" if small.published else ", D_S kept" if small.plain else ", D_S widened"
+    step = f"from {small.image_size:.0f} to {large.image_size:.0f} px{widths}"
     text = (
-        f"{small.model} from {small.image_size:.0f} to {large.image_size:.0f} px: "
-        f"{slower.value:.2f}x slower for {patches:.3g}x the patches"
+        f"{small.model} {step}: {slower.value:.2f}x slower for {patches:.3g}x the "
+        f"patches{_at(small)}"
     )
     return Comparison(
         small.where,
@@ -96,8 +132,7 @@ def _slowdown(small: Point, large: Point) -> Comparison:
         slower,
         lambda s: math.log(PROPORTIONAL * patches) - np.log(s),
         "slower",
-        f"{small.model} from {small.image_size:.0f} to {large.image_size:.0f} px, "
-        f"{patches:.3g}x the patches",
+        f"{small.model} {step}, {patches:.3g}x the patches{_at(small)}",
         "x",
     )
 
@@ -117,10 +152,11 @@ def _power(few: Point, many: Point) -> Comparison:
     assert few.rate and many.rate and few.tokens and many.tokens
     span = math.log(many.tokens / few.tokens)
     power = combined(lambda a, b: np.log(a / b) / span, few.rate, many.rate)
+    power = in_one_sitting(power, few, many)
     slower = few.rate.value / many.rate.value
     text = (
         f"{few.name} to {many.name}: {slower:.2f}x the time for "
-        f"{many.tokens / few.tokens:.3g}x the tokens, power {power.value:.2f}"
+        f"{many.tokens / few.tokens:.3g}x the tokens, power {power.value:.2f}{_at(few)}"
     )
     return Comparison(
         few.where,
@@ -128,5 +164,5 @@ def _power(few: Point, many: Point) -> Comparison:
         power,
         lambda p: LINEAR - p,
         "power of tokens that its time grows with",
-        f"{few.name} to {many.name}",
+        f"{few.name} to {many.name}{_at(few)}",
     )
