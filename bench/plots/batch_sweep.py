@@ -69,11 +69,13 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
         return NOTHING
     count = found["panel"].nunique()
     across = style.across(count, width_in)
-    figure, grid = style.canvas(count, width_in, panel_height_in=2.7)
+    figure, grid = style.canvas(
+        count, width_in, panel_height_in=2.7, names=panels.lines_in_each(found)
+    )
     for axes, (name, part) in zip(grid, panels.by_panel(found), strict=True):
         _panel(axes, part, across)
         style.title(axes, name, across, bool(part["demo"].any()))
-        axes.set_ylabel(f"images / s / core ({panels.core_name(part)})")
+        style.y_label(axes, f"images / s / core ({panels.core_name(part)})")
     style.legend(figure, found, tuple(_keys()))
     labels.settle(figure)
     for axes, (_, part) in zip(grid, panels.by_panel(found), strict=True):

@@ -39,6 +39,8 @@ _ANGLES = (0, 180, 90, 270, 45, 315, 135, 225, 22, 338, 158, 202, 67, 113, 247, 
 _LEADER_PT = 9.0
 _COLUMN_PT = 12.0
 """From the last point to the column of labels."""
+_ABOVE_PT = 4.0
+"""So far above its panel a label at the end of a line may reach: a title is there."""
 _MARKER_PT = 3.9
 """Half a marker with its edge; a diamond's half diagonal is the largest."""
 _AS_SAVED = 1.08
@@ -231,8 +233,8 @@ def _apart(axes: Axes, labels: Sequence[Label]) -> list[list[Label]]:
 def _column(axes: Axes, labels: Sequence[Label]) -> list[tuple[Label, Spot, Box]]:
     """Each label with its offset and its box.
 
-    Heights are the nearest to the lines' own that keep a text's height between them:
-    a least-squares fit under an order constraint.
+    Heights are the nearest to the lines' own that keep a text's height between them
+    and stay off the title: a least-squares fit under an order constraint.
     """
     if not labels:
         return []
@@ -241,7 +243,10 @@ def _column(axes: Axes, labels: Sequence[Label]) -> list[tuple[Label, Spot, Box]
     ends = [axes.transData.transform((label.x, label.y)) for label in ordered]
     gap = max(_size(axes, label.text)[1] for label in ordered)
     steps = gap * np.arange(len(ordered))
-    heights = falling([y for _, y in ends] + steps)
+    frame = axes.get_window_extent()
+    top = frame.y1 + _ABOVE_PT * scale - gap / 2
+    bottom = min(frame.y0 + gap / 2 + steps[-1], top)
+    heights = np.clip(falling([y for _, y in ends] + steps), bottom, top)
     left = max(x for x, _ in ends) + _COLUMN_PT * scale
     made = []
     for label, (x, y), height in zip(ordered, ends, heights - steps, strict=True):

@@ -59,6 +59,11 @@ def in_order(points: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else points
 
 
+def lines_in_each(points: pd.DataFrame) -> list[int]:
+    """How many lines each panel has, which are named at their ends."""
+    return [len(part.drop_duplicates(LINE)) for _, part in by_panel(points)]
+
+
 def name_line_ends(axes: Axes, part: pd.DataFrame) -> None:
     """Write each line's label at its right end."""
     ends = part.sort_values("x").drop_duplicates(LINE, keep="last")
@@ -209,20 +214,24 @@ def accuracy_panels(
     """
     count = points["panel"].nunique()
     across = style.across(count, width_in)
-    figure, grid = style.canvas(count, width_in, panel_height_in=2.8)
+    named = [_to_name(part) for _, part in by_panel(points)]
+    figure, grid = style.canvas(
+        count, width_in, panel_height_in=2.8, names=[*map(len, named)]
+    )
     paths = []
     for axes, (name, part) in zip(grid, by_panel(points), strict=True):
         paths.append([_accuracy_panel(axes, part, x_better), *_joined(axes, part)])
         style.title(axes, name, across, bool(part["demo"].any()))
         axes.set_xlabel(f"{x_label} ({core_name(part)})")
-        axes.set_ylabel(f"{tested_on(part)} top-1 accuracy (%)")
+        style.y_label(axes, f"{tested_on(part)} top-1 accuracy (%)")
     line = Line2D([], [], linestyle="--", linewidth=0.8, color="#555555")
     line.set_label("Pareto frontier")
     style.legend(figure, points, (line,))
     labels.settle(figure)
-    for axes, path, (_, part) in zip(grid, paths, by_panel(points), strict=True):
+    each = zip(grid, named, paths, by_panel(points), strict=True)
+    for axes, names, path, (_, part) in each:
         spots = list(zip(part["x"], part["y"], strict=True))
-        labels.place(axes, _to_name(part), spots, path)
+        labels.place(axes, names, spots, path)
     return figure
 
 
@@ -287,7 +296,8 @@ def _accuracy_panel(
     style.log_axis(axes, "x", part["x"], pad=(0.2, 0.14))
     low, high = float(part["y"].min()), float(part["y"].max())
     room = max(high - low, 1.0)
-    axes.set_ylim(low - 0.12 * room, high + 0.12 * room)
+    above = 0.2 if style.is_narrow(axes) else 0.12  # a name takes more of a low panel
+    axes.set_ylim(low - 0.12 * room, high + above * room)
     path = staircase(part[part["on_frontier"]], x_better)
     axes.plot(
         *zip(*path, strict=True),

@@ -11,20 +11,18 @@ excludes 1.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.join import MIN_REPETITIONS, speed_rows, typed
 from bench.analysis.key import by_key, equal, imported, key_columns, plain
-from bench.plots import labels, panels, remember, style
+from bench.plots import panels, ratio_grid, remember, style
+from bench.plots.ratio_grid import ratio
 from bench.specs import TRAINING_MODES
-from bench.units import significant
 
 NEEDS = (
     *("img_per_sec_core", "img_per_sec", "image_size"),
@@ -32,20 +30,6 @@ NEEDS = (
 )
 REFERENCE = "Mixer-B/16"
 NOTHING = f"no machine has a throughput of {REFERENCE} at 224 px to divide by"
-MOST_COLUMNS = 5
-_VALUE_IN = 0.34
-"""The column of ratios at the right edge of a panel."""
-_LEFT = 0.08
-"""Padding of the x axis on the left, a share of its span."""
-_NAMES_IN = 0.65
-"""The models' names left of the panels."""
-_LINE_IN = 0.12
-"""From one model to the next."""
-_EDGES = 0.4
-"""Room above the first model and below the last, in lines."""
-_TITLE_IN = 0.12
-_AXIS_IN = 0.5
-"""The ticks and the name of an x axis, and the gap to what stands below."""
 _LIKE = ("framework", "batch_rule", "num_classes", "environment_id", "device")
 _EXTRA = (
     *("flipped", "n", "x_low", "x_high", "together", "batch_rule", "batch_size"),
@@ -253,95 +237,7 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
     found = points(rows)
     if found.empty:
         return NOTHING
-    count = found["panel"].nunique()
-    columns = math.ceil(count / math.ceil(count / MOST_COLUMNS))  # rows of equal length
-    across = style.across(count, width_in, columns=columns, narrow=2)
-    names = _names(found, across)
-    deep = [len(one) for one in names]
-    figure, grid = style.canvas(
-        count,
-        width_in,
-        columns=columns,
-        narrow=2,
-        panel_height_in=_heights_in(found, deep, width_in, across),
-        shares=[lines + _EDGES for lines in deep],
-    )
-    every = pd.concat([found[name].dropna() for name in ("x", "x_low", "x_high")])
-    for i, (axes, (name, part)) in enumerate(
-        zip(grid, panels.by_panel(found), strict=True)
-    ):
-        here = names[i // across]
-        line = {model: len(here) - 1.0 - n for n, model in enumerate(here)}
-        own = part.assign(y=part["model"].map(line))
-        _panel(axes, own, every, _room(width_in, across))
-        style.title(axes, name, across, bool(part["demo"].any()))
-        axes.set_ylim(-(1 + _EDGES) / 2, len(here) - (1 - _EDGES) / 2)
-        axes.set_yticks([*line.values()], here if i % across == 0 else [""] * len(here))
-        axes.tick_params(axis="y", length=0)
-        axes.set_xlabel(f"relative to {REFERENCE}")
-    style.legend(figure, found)
-    labels.settle(figure)
-    return figure
-
-
-def _names(found: pd.DataFrame, across: int) -> list[list[str]]:
-    """The models of each row of panels, from the top: those that it shows."""
-    parts = [part for _, part in panels.by_panel(found)]
-    rows = [pd.concat(parts[i : i + across]) for i in range(0, len(parts), across)]
-    return [
-        [*row.sort_values("y", ascending=False)["model"].drop_duplicates()]
-        for row in rows
-    ]
-
-
-def _heights_in(
-    found: pd.DataFrame, deep: list[int], width_in: float, across: int
-) -> list[float]:
-    """The height of each row of panels: its lines, its longest title, the x axis."""
-    titles = [
-        style.title_lines(name, width_in, across) for name, _ in panels.by_panel(found)
-    ]
-    longest = [max(titles[i : i + across]) for i in range(0, len(titles), across)]
-    return [
-        _AXIS_IN + _LINE_IN * (lines + _EDGES) + _TITLE_IN * words
-        for lines, words in zip(deep, longest, strict=True)
-    ]
-
-
-def _ratio(value: float) -> str:
-    return f"{value:.2f}" if value >= 0.1 else significant(value, 2)
-
-
-def _room(width_in: float, across: int) -> float:
-    """Padding of the x axis on the right, a share of its span: the column of ratios."""
-    share = _VALUE_IN / ((width_in - _NAMES_IN) / across - 0.1)
-    return share * (1 + _LEFT) / (1 - share)
-
-
-def _panel(axes: Axes, part: pd.DataFrame, every: pd.Series[Any], room: float) -> None:
-    axes.axvline(1, color="#777777", linewidth=0.8, zorder=1)
-    axes.grid(axis="y", color="#eeeeee", linewidth=0.6, zorder=0)
-    axes.set_axisbelow(True)
-    style.scatter(axes, part)
-    style.log_axis(axes, "x", every, pad=(_LEFT, room))
-    axes.set_xticks([tick for tick in axes.get_xticks() if tick <= every.max()])
-    for x, y, flipped, *ends, family in part[_DRAWN].to_numpy():
-        low, high = (x if end is None else end for end in ends)
-        axes.hlines(y, low, high, color=style.COLOURS[family], linewidth=0.9, gid="bar")
-        axes.annotate(
-            _ratio(x),
-            (1, y),
-            xycoords=("axes fraction", "data"),
-            ha="right",
-            va="center",
-            fontsize=style.SMALL_PT,
-            fontweight="bold" if flipped else "normal",
-            color="#8a1c1c" if flipped else "#222222",
-            gid="value",
-        )
-
-
-_DRAWN = ["x", "y", "flipped", "x_low", "x_high", "family"]
+    return ratio_grid.draw(found, REFERENCE, width_in)
 
 
 def caption(found: pd.DataFrame) -> str:
@@ -386,5 +282,5 @@ def _verdict(
 ) -> str:
     if low is None or high is None:
         whose = "timm" if source == "published" else source
-        return f"{model} ({_ratio(x)}: {whose}'s figure, one number without interval)"
-    return f"{model} ({_ratio(x)}, {_ratio(low)} – {_ratio(high)})"
+        return f"{model} ({ratio(x)}: {whose}'s figure, one number without interval)"
+    return f"{model} ({ratio(x)}, {ratio(low)} – {ratio(high)})"

@@ -140,12 +140,12 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
     if found.empty:
         return NOTHING
     count = found["panel"].nunique()
-    figure, grid = style.canvas(count, width_in)
+    figure, grid = style.canvas(count, width_in, names=panels.lines_in_each(found))
     across = style.across(count, width_in)
     for axes, (name, part) in zip(grid, panels.by_panel(found), strict=True):
         _panel(axes, part, across)
         style.title(axes, name, across, bool(part["demo"].any()))
-        axes.set_ylabel(_y_label(part))
+        style.y_label(axes, _y_label(part))
     style.legend(figure, found)
     labels.settle(figure)
     for axes, (_, part) in zip(grid, panels.by_panel(found), strict=True):

@@ -44,7 +44,9 @@ MANY_POINTS = 10
 MOST_NAMES = 24
 """More names than this in a panel cannot be read; the fastest points keep theirs."""
 MANY_SIZES = 4
-_LEFT = 0.1
+_SIDE_IN = 0.45
+"""Beside a panel that has the page for itself."""
+_LEFT = 0.3
 """Of the ridge's intensity: from here on the slope is drawn."""
 _STEPS = 25
 """Points of the drawn slope, which bends: its x axis is logarithmic, its y is not."""
@@ -153,21 +155,38 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
     found = points(rows)
     if found.empty:
         return NOTHING
-    count = found["panel"].nunique()
-    across = style.across(count, width_in)
-    figure, grid = style.canvas(count, width_in, panel_height_in=2.7)
-    for axes, (name, part) in zip(grid, panels.by_panel(found), strict=True):
-        _panel(axes, part, [*found["x"]])
-        style.title(axes, name, across, bool(part["demo"].any()))
-        axes.set_xlabel("arithmetic intensity / that of the ridge, at most")
-        axes.set_ylabel("share of the ceiling (%)")
+    parts = [*panels.by_panel(found)]
+    named = [_to_name(part) for _, part in parts]
+    figure, grid = style.canvas(
+        len(parts), width_in, panel_height_in=2.7, names=[*map(len, named)]
+    )
+    for axes, (name, part) in zip(grid, parts, strict=True):
+        _panel(axes, part, found)
+        _name(axes, name, bool(part["demo"].any()), width_in, len(parts))
+    figure.supylabel("share of the ceiling (%)", fontsize=style.TEXT_PT)
     style.legend(figure, found)
     labels.settle(figure)
-    for axes, (_, part) in zip(grid, panels.by_panel(found), strict=True):
+    for axes, names, (_, part) in zip(grid, named, parts, strict=True):
         spots = list(zip(part["x"], part["y"], strict=True))
-        named = [*panels.as_labels(_to_name(part)), _name_of_the_flat(axes, part)]
-        labels.place(axes, named, spots, [_roof(axes)])
+        roof = _names_of_the_roof(axes, part)
+        labels.place(axes, [*panels.as_labels(names), *roof], spots, [_roof(axes)])
     return figure
+
+
+def _name(axes: Axes, title: str, demo: bool, width_in: float, count: int) -> None:
+    """Its title and its x axis, which is the same in all panels.
+
+    On a narrow page titles are small, and the axis has its numbers below the last.
+    """
+    across = style.across(count, width_in)
+    if style.is_narrow(axes):
+        room = width_in / across - _SIDE_IN
+        style.title(axes, title, across, demo, room, style.SMALL_PT)
+        axes.tick_params(axis="x", labelbottom=style.is_lowest(axes))
+    else:
+        style.title(axes, title, across, demo)
+    if style.is_lowest(axes):
+        axes.set_xlabel("arithmetic intensity / that of the ridge, at most")
 
 
 def _to_name(part: pd.DataFrame) -> pd.DataFrame:
@@ -193,19 +212,13 @@ def _shortened(named: pd.DataFrame) -> pd.DataFrame:
     return named.assign(label=named["label"].where(~(between & many), short))
 
 
-def _panel(axes: Axes, part: pd.DataFrame, every: list[float]) -> None:
-    """Points under the roof; all panels have the same x axis.
-
-    Points stand to the right of the slope, so the copy rate has its name on its left.
-    """
+def _panel(axes: Axes, part: pd.DataFrame, found: pd.DataFrame) -> None:
+    """Points under the roof; all panels have the same axes."""
     style.scatter(axes, part)
-    style.log_axis(axes, "x", [_LEFT, 1, *every], pad=(0.05, 0.12))
-    axes.set_ylim(0, max(115.0, 1.1 * float(part["y"].max())))
+    style.log_axis(axes, "x", [_LEFT, 1, *found["x"]], pad=(0.05, 0.12))
+    axes.set_ylim(0, max(118.0, 1.1 * float(found["y"].max())))
     x, y = zip(*_roof(axes), strict=True)
     axes.plot(x, y, color="#777777", linewidth=0.9, zorder=1, gid="roof")
-    copy = f"copy\n{_range(part['bandwidth_gb_per_sec'])}\nGB/s"
-    where = axes.get_yaxis_transform()
-    axes.text(0.02, 99, copy, transform=where, va="top", fontsize=style.SMALL_PT)
 
 
 def _roof(axes: Axes) -> list[tuple[float, float]]:
@@ -215,10 +228,17 @@ def _roof(axes: Axes) -> list[tuple[float, float]]:
     return [*zip(slope.tolist(), (100 * slope).tolist(), strict=True), (right, 100.0)]
 
 
-def _name_of_the_flat(axes: Axes, part: pd.DataFrame) -> labels.Label:
-    """The product that was measured, lowest to highest."""
-    product = f"matrix product {_range(part['ceiling_gflop_per_sec'])} GFLOP/s"
-    return labels.Label(axes.get_xlim()[1] ** 0.5, 100.0, product)
+def _names_of_the_roof(axes: Axes, part: pd.DataFrame) -> list[labels.Label]:
+    """What was measured, lowest to highest: the product above the flat, the copy rate
+    right of the slope.
+    """
+    product = f"matmul {_range(part['ceiling_gflop_per_sec'])} GFLOP/s"
+    copy = f"copy {_range(part['bandwidth_gb_per_sec'])} GB/s"
+    middle = axes.get_xlim()[1] ** 0.5
+    return [
+        labels.Label(middle, 100.0, product),
+        labels.Label(_LEFT, 100 * _LEFT, copy),
+    ]
 
 
 def _range(values: pd.Series[Any]) -> str:
@@ -229,11 +249,14 @@ def _range(values: pd.Series[Any]) -> str:
 def caption(found: pd.DataFrame) -> str:
     """What the figure shows and how the bytes are counted."""
     text = (
-        "Achieved FLOP/s, counted in closed form, over the largest matrix product, "
-        "against arithmetic intensity over that of the ridge (product over copy "
-        "bandwidth). Each point is divided by the ceilings measured in its own run, "
-        "whose range is written on the roof. Bytes are a lower bound (weights, images "
-        "and logits once; training writes the weights, too): other traffic moves a "
-        "point to the left. Of several batch sizes of a model the best is drawn."
+        "Achieved FLOP/s, counted in closed form, over the largest matrix product "
+        "(matmul), against arithmetic intensity over that of the ridge (product over "
+        "copy bandwidth). Each point is divided by the ceilings measured in its own "
+        "run, whose range is written on the roof. Bytes are a lower bound (weights, "
+        "images and logits once; training writes the weights, too): other traffic "
+        "moves a point to the left. Of several batch sizes of a model the best is "
+        "drawn."
     )
+    if (found["panel"].value_counts() > MANY_POINTS).any():
+        text += f" Of more than {MANY_POINTS} points in a panel not all are named."
     return text + panels.demo_sentence(found)

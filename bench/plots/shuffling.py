@@ -236,7 +236,9 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
     if found.empty:
         return NOTHING
     count = found["panel"].nunique()
-    figure, grid = style.canvas(count, width_in, panel_height_in=2.5)
+    figure, grid = style.canvas(
+        count, width_in, panel_height_in=2.5, names=panels.lines_in_each(found)
+    )
     across = style.across(count, width_in)
     shown = list(zip(grid, panels.by_panel(found), strict=True))
     for axes, (name, part) in shown:
@@ -280,7 +282,7 @@ def _curve_panel(axes: Axes, part: pd.DataFrame) -> None:
     axes.set_xticks([tick for tick in axes.get_xticks() if tick <= last])
     axes.set_ylim(0, 103)
     axes.set_xlabel("training step")
-    axes.set_ylabel(f"{panels.tested_on(part)} {part['metric'].iloc[0]} (%)")
+    style.y_label(axes, f"{panels.tested_on(part)} {part['metric'].iloc[0]} (%)")
 
 
 def _drop_panel(axes: Axes, part: pd.DataFrame) -> None:
@@ -306,7 +308,7 @@ def _drop_panel(axes: Axes, part: pd.DataFrame) -> None:
     axes.set_xticks(places["x"].astype(float), words)
     axes.set_xlim(-0.6, float(places["x"].max()) + 2.7)  # room for the paper's names
     axes.set_ylim(min(-8.0, float(part["y"].min()) - 5), 100)
-    axes.set_ylabel(f"{part['metric'].iloc[0]} (%)")
+    style.y_label(axes, f"{part['metric'].iloc[0]} (%)")
 
 
 _SAID = {

@@ -15,11 +15,14 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from bench.analysis import demo
@@ -29,6 +32,14 @@ WIDTH_IN = 6.75
 """A two-column page; one column is 3.25 in."""
 NARROW_IN = 5.0
 """Below this width panels are stacked instead of standing side by side."""
+PAGE_IN = 9.0
+"""The text of a paper's page is 9 to 9.5 in high."""
+_LEAST_IN = 1.2
+"""The least height of a row of panels with its title and its axis."""
+_FOOT_IN = 0.35
+"""Room for the legend."""
+_LOW = 20
+"""Characters of a line beside a panel of a narrow page, which may be low."""
 TEXT_PT = 7.0
 SMALL_PT = 6.0
 MANY_POINTS = 1_000
@@ -51,6 +62,8 @@ NAMES = {
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _ENTRY_IN = 0.95
 """Width of an entry of a legend."""
+_PLAIN_SOURCES = ("measured", "published", "closed form")
+"""Any other source is the name of whose figures were imported."""
 MARKERS = {"jax": "o", "torch": "s", "": "D"}
 """A published row of no stated framework is a diamond."""
 
@@ -129,18 +142,23 @@ def canvas(
     narrow: int = 1,
     panel_height_in: float | Sequence[float] = 2.6,
     shares: Sequence[float] | None = None,
+    names: Sequence[int] | None = None,
 ) -> tuple[Figure, list[Axes]]:
     """An empty figure with `panels` axes, side by side where the width allows.
 
     Rows of panels may have heights of their own, title and axis included; `shares` are
-    then the heights of their axes relative to each other.
+    then the heights of their axes relative to each other. Given the number of labels in
+    each panel, `names`, rows that do not fit on a page share it: the more labels, the
+    higher.
     """
     wide = across(panels, width_in, columns, narrow)
     deep = math.ceil(panels / wide)
     heights = np.broadcast_to(np.asarray(panel_height_in, dtype=float), deep)
-    figure = Figure(
-        figsize=(width_in, 0.35 + float(heights.sum())), layout="constrained"
-    )
+    high = _FOOT_IN + float(heights.sum())
+    if names is not None and high > PAGE_IN:
+        high = max(PAGE_IN, _FOOT_IN + deep * _LEAST_IN)
+        shares = _by_names(names, wide)
+    figure = Figure(figsize=(width_in, high), layout="constrained")
     FigureCanvasAgg(figure)
     engine = figure.get_layout_engine()
     assert isinstance(engine, ConstrainedLayoutEngine)
@@ -149,6 +167,48 @@ def canvas(
     for spare in grid[panels:]:
         spare.remove()
     return figure, list(grid[:panels])
+
+
+def _by_names(names: Sequence[int], across: int) -> list[float]:
+    """The heights of the axes of each row relative to each other, by its labels."""
+    most = [max(names[i : i + across]) for i in range(0, len(names), across)]
+    return [min(max(0.5 + 0.08 * count, 0.8), 2.2) for count in most]
+
+
+def _figure_of(axes: Axes) -> Figure:
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
+def _page_in(axes: Axes) -> float:
+    """The width of the page that these axes are on."""
+    return float(_figure_of(axes).get_size_inches()[0])
+
+
+def is_narrow(axes: Axes) -> bool:
+    """Whether the page of these axes is one column, its panels low."""
+    return _page_in(axes) < NARROW_IN
+
+
+def is_lowest(axes: Axes) -> bool:
+    """Whether no panel of the figure stands below these axes."""
+    own = _place(axes)
+    return not any(
+        other.colspan == own.colspan and other.rowspan.start > own.rowspan.start
+        for other in map(_place, _figure_of(axes).axes)
+    )
+
+
+def _place(axes: Axes) -> SubplotSpec:
+    place = axes.get_subplotspec()
+    assert place is not None
+    return place
+
+
+def y_label(axes: Axes, text: str) -> None:
+    """Name the y axis; beside a low panel in short lines."""
+    axes.set_ylabel(textwrap.fill(text, _LOW) if is_narrow(axes) else text)
 
 
 def scatter(axes: Axes, points: pd.DataFrame) -> None:
@@ -186,7 +246,7 @@ def legend(
     figure: Figure, points: pd.DataFrame, extra: tuple[Line2D, ...] = ()
 ) -> None:
     """One legend below all panels, of the looks that occur."""
-    handles = [*_families(points), *_frameworks(points), *extra]
+    handles: list[Artist] = [*_families(points), *_frameworks(points), *extra]
     most = max(2, int(figure.get_size_inches()[0] / _ENTRY_IN))
     lines = math.ceil(len(handles) / most)
     figure.legend(
@@ -194,15 +254,17 @@ def legend(
         loc="outside lower center",
         ncols=math.ceil(len(handles) / lines),  # lines of equal length
         frameon=False,
+        handlelength=1.6,
         handletextpad=0.3,
         columnspacing=1.2,
         borderaxespad=0.2,
     )
 
 
-def _families(points: pd.DataFrame) -> Iterator[Line2D]:
+def _families(points: pd.DataFrame) -> Iterator[Patch]:
+    """Colours alone: a marker's form is the framework's."""
     for family in [name for name in COLOURS if name in set(points["family"])]:
-        yield _key(NAMES[family], "o", COLOURS[family], COLOURS[family])
+        yield Patch(facecolor=COLOURS[family], edgecolor="none", label=NAMES[family])
 
 
 def _frameworks(points: pd.DataFrame) -> Iterator[Line2D]:
@@ -211,8 +273,12 @@ def _frameworks(points: pd.DataFrame) -> Iterator[Line2D]:
         .drop_duplicates()
         .sort_values(["source", "framework"])
     )
-    for framework, source in seen.itertuples(index=False):
-        words = " ".join(word for word in (framework, source) if word)
+    looks = dict.fromkeys(
+        (source if source in _PLAIN_SOURCES else "imported", framework)
+        for framework, source in seen.itertuples(index=False)
+    )
+    for source, framework in looks:
+        words = ", ".join(word for word in (source, framework) if word)
         fill = "#444444" if source == "measured" else "white"
         yield _key(words, MARKERS[framework], fill, "#444444")
 
@@ -224,18 +290,27 @@ def _key(label: str, marker: str, fill: str, edge: str) -> Line2D:
     )  # fmt: skip
 
 
-def title(axes: Axes, text: str, across: int, warn: bool = False) -> None:
+def title(
+    axes: Axes,
+    text: str,
+    across: int,
+    warn: bool = False,
+    inches: float | None = None,
+    size_pt: float = TEXT_PT,
+) -> None:
     """A panel's title, with the demo warning inside the image where it is due.
 
-    Both are broken to the width of a panel when `across` of them stand in a row.
+    Both are broken to `inches`, by default the width of a panel when `across` of them
+    stand in a row.
     """
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    inches = _title_in(float(figure.get_size_inches()[0]), across)
-    note = _broken(demo.NOTE, inches, SMALL_PT) if warn else ""
+    inches = inches or _page_in(axes) / across - 0.6
+    note = broken(demo.NOTE, inches, SMALL_PT) if warn else ""
     lines = note.count("\n") + 1 if warn else 0
     axes.set_title(
-        _broken(text, inches, TEXT_PT), loc="left", pad=5 + 1.35 * SMALL_PT * lines
+        broken(text, inches, size_pt),
+        loc="left",
+        pad=5 + 1.35 * SMALL_PT * lines,
+        fontsize=size_pt,
     )
     if warn:
         axes.annotate(
@@ -252,19 +327,11 @@ def title(axes: Axes, text: str, across: int, warn: bool = False) -> None:
         )
 
 
-def title_lines(text: str, width_in: float, across: int) -> int:
-    """How many lines `title` breaks this text into."""
-    return _broken(text, _title_in(width_in, across), TEXT_PT).count("\n") + 1
-
-
-def _title_in(width_in: float, across: int) -> float:
-    return width_in / across - 0.6
-
-
-def _broken(text: str, inches: float, size_pt: float) -> str:
-    """`text` in lines that fit; a character is about 0.56 of its height wide."""
-    most = max(20, int(inches * 72 / (0.56 * size_pt)))
-    return textwrap.fill(text, most, break_on_hyphens=False)  # amd-epyc is one word
+def broken(text: str, inches: float, size_pt: float) -> str:
+    """Each line of `text` in lines that fit; a character is about 0.56 em wide."""
+    most = max(16, int(inches * 72 / (0.56 * size_pt)))
+    lines = text.split("\n")  # amd-epyc is one word
+    return "\n".join(textwrap.fill(one, most, break_on_hyphens=False) for one in lines)
 
 
 def log_axis(
@@ -284,9 +351,8 @@ def log_axis(
 
 def room_for_names(axes: Axes, across: int) -> tuple[float, float]:
     """Padding of an x axis whose lines are named at their right ends."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    return 0.08, 1.35 / (float(figure.get_size_inches()[0]) / across)
+    left = 0.45 if is_narrow(axes) else 0.0  # names of y axes have two lines there
+    return 0.08, 1.35 / (_page_in(axes) / across - left)
 
 
 def ticks_at(axes: Axes, which: str, values: list[float]) -> None:

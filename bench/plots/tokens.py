@@ -206,7 +206,9 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
         return NOTHING
     count = found["panel"].nunique()
     across = style.across(count, width_in)
-    figure, grid = style.canvas(count, width_in, panel_height_in=2.9)
+    figure, grid = style.canvas(
+        count, width_in, panel_height_in=2.9, names=panels.lines_in_each(found)
+    )
     for axes, (name, part) in zip(grid, panels.by_panel(found), strict=True):
         _panel(axes, part, across)
         style.title(axes, name, across, bool(part["demo"].any()))

@@ -111,7 +111,7 @@ def test_runs_under_other_ceilings_share_a_panel_each_by_its_own(measured):
         )
     _, figure = _roofs(measured.assign(**faster))
     (axes,) = figure.axes
-    assert "matrix product 200–400 GFLOP/s" in {text.get_text() for text in axes.texts}
+    assert "matmul 200–400 GFLOP/s" in {text.get_text() for text in axes.texts}
 
 
 def test_demo_sizes_have_a_panel_of_their_own(measured):
@@ -193,7 +193,7 @@ def test_the_roof_breaks_at_the_ridge_and_holds_every_point(measured):
         assert slope[0][0] == axes.get_xlim()[0] < 0.5
         assert [y / x for x, y in slope] == pytest.approx([100.0] * len(slope))
         names = {text.get_text() for text in axes.texts}
-        assert {"matrix product 200 GFLOP/s", "copy\n10.0\nGB/s"} <= names
+        assert {"matmul 200 GFLOP/s", "copy 10.0 GB/s"} <= names
     assert (points["y"] <= 100 * points["x"].clip(upper=1)).all()
     # 200 GFLOP/s over 10 GB/s: the ridge is at 20 FLOP/byte
     assert points["x"].tolist() == pytest.approx((points["intensity"] / 20).tolist())
@@ -231,3 +231,27 @@ def test_a_bare_size_stands_only_where_one_model_has_such_sizes():
     ):
         frame = pd.DataFrame(rows, columns=["label", "model", "image_size"])
         assert roofline._shortened(frame)["label"].tolist() == wanted
+
+
+def test_panels_of_the_roofline_share_their_axes(measured):
+    other = measured.assign(
+        machine_id="m2", machine="Other", ceiling_share=measured["ceiling_share"] / 4
+    )
+    rows = pd.concat([measured, other], ignore_index=True)
+    with style.style():
+        wide, narrow = (roofline.draw(rows, inches) for inches in (6.75, 3.25))
+    for figure in (wide, narrow):
+        first, second = figure.axes
+        assert first.get_xlim() == second.get_xlim()
+        assert first.get_ylim() == second.get_ylim()
+        assert figure.get_supylabel() == "share of the ceiling (%)"
+    assert [bool(axes.get_xlabel()) for axes in wide.axes] == [True, True]
+    assert [bool(axes.get_xlabel()) for axes in narrow.axes] == [False, True]
+
+
+@pytest.mark.parametrize(("count", "said"), [(10, False), (11, True)])
+def test_the_caption_says_that_not_every_point_is_named(measured, count, said):
+    found = roofline.points(measured)
+    many = pd.concat([found] * 2, ignore_index=True).head(count)
+    words = "Of more than 10 points in a panel not all are named."
+    assert (words in roofline.caption(many)) == said

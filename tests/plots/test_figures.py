@@ -555,6 +555,8 @@ def _shown(axes, which: str) -> list[Box]:
     low, high = sorted(getattr(axes, f"get_{which}lim")())
     ticks = getattr(axes, f"get_{which}ticks")()
     words = getattr(axes, f"get_{which}ticklabels")()
+    if not words:
+        return []
     found = zip(ticks, words, strict=True)
     return [_box(w) for t, w in found if low <= t <= high and w.get_text()]
 

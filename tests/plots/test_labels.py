@@ -240,3 +240,23 @@ def test_falling_is_scipys_isotonic_regression(values):
         assert labels.falling(values) == pytest.approx(wanted, abs=1e-9)
     else:
         assert labels.falling(values).tolist() == []
+
+
+@pytest.mark.parametrize("height", [0.0, 1.0])
+def test_labels_at_line_ends_stay_beside_their_panel(height):
+    with style.style():
+        figure, (axes,) = style.canvas(1, 3.25, panel_height_in=1.2)
+        axes.set_xlim(0, 2)
+        axes.set_ylim(0, 1)
+        labels.settle(figure)
+        names = [labels.Label(1.0, height, f"line {n}") for n in range(4)]
+        labels.at_line_ends(axes, names)
+        figure.draw_without_rendering()
+    frame = axes.get_window_extent()
+    scale = figure.dpi / 72
+    boxes = [Text.get_window_extent(text) for text in axes.texts]
+    assert max(box.y1 for box in boxes) <= frame.y1 + 4 * scale
+    assert min(box.y0 for box in boxes) >= frame.y0 - 1
+    heights = sorted(box.y0 for box in boxes)
+    apart = [b - a for a, b in itertools.pairwise(heights)]
+    assert min(apart) >= boxes[0].height

@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.colors import to_hex  # noqa: TID253
+from matplotlib.figure import Figure  # noqa: TID253
 
 from bench.models import FAMILIES
 from bench.plots import style
@@ -112,3 +115,41 @@ def test_ticks_at_values_leave_out_what_would_collide():
     assert list(axes.xaxis.get_majorticklocs()) == [16, 32, 128, 256, 384, 640]
     style.ticks_at(axes, "x", [224, 384, 448, 512])
     assert list(axes.xaxis.get_majorticklocs()) == [224, 384, 448, 512]
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        ([("mixer", "jax", "measured")], ["Mixer", "measured, jax"]),
+        ([("vit", "", "published")], ["ViT", "published"]),
+        ([("vit", "torch", "published")], ["ViT", "published, torch"]),
+        ([("vit", "torch", "lab A"), ("vit", "torch", "lab B")],
+         ["ViT", "imported, torch"]),
+        ([("mixer", "", "closed form")], ["Mixer", "closed form"]),
+    ],
+)  # fmt: skip
+def test_a_legend_says_whose_points_they_are(points, words):
+    figure = Figure()
+    columns = ["family", "framework", "source"]
+    style.legend(figure, pd.DataFrame(points, columns=columns))
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == words
+
+
+def test_a_colour_is_no_marker_in_the_legend():
+    points = pd.DataFrame([{"family": "vit", "framework": "jax", "source": "measured"}])
+    figure = Figure()
+    style.legend(figure, points)
+    colour, form = figure.legends[0].legend_handles
+    assert to_hex(colour.get_facecolor()) == style.COLOURS["vit"]
+    assert form.get_marker() == style.MARKERS["jax"]
+
+
+@pytest.mark.parametrize(
+    ("width", "text"),
+    [(3.25, "ImageNet top-1\naccuracy (%)"), (6.75, "ImageNet top-1 accuracy (%)")],
+)
+def test_the_name_of_a_low_axis_has_short_lines(width, text):
+    axes = Figure(figsize=(width, 2)).subplots()
+    style.y_label(axes, "ImageNet top-1 accuracy (%)")
+    assert axes.get_ylabel() == text
