@@ -99,7 +99,8 @@ def repetition_interval(
 
 def _median(samples: Sequence[float] | Samples) -> float:
     """As `np.median`, which takes ten times as long over a few dozen numbers."""
-    return statistics.median(np.asarray(samples, dtype=np.float64).tolist())
+    found: list[float] = np.asarray(samples, dtype=np.float64).tolist()
+    return statistics.median(found)
 
 
 def _inward(n: int, rank: int, level: float) -> float:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +27,7 @@ def measure(
     reuse: str = "strict",
 ) -> runner.Summary:
     """Run a study, telling the person before, between and never during a window."""
-    with _Shown(beside=executor == "process") as shown:
+    with _Shown() as shown:
         return runner.run_study(
             study,
             out=out,
@@ -41,15 +39,6 @@ def measure(
             on_item=shown.item,
             on_wait=_print.note,
         )
-
-
-def _import_tables() -> None:
-    """What `finish` needs: nearly a second, while the first worker starts anyway.
-
-    That one imports a framework and warms up before it times anything.
-    """
-    importlib.import_module("pandas")
-    importlib.import_module("bench.report.tables")
 
 
 def finish(summary: runner.Summary, plots: Path | None) -> int:
@@ -124,9 +113,7 @@ _WHY = {
 class _Shown:
     """A bar on a terminal, redrawn only between items; plain lines elsewhere."""
 
-    def __init__(self, beside: bool = False) -> None:
-        self.beside = beside
-        """Whether work happens in other processes, so that this one may do its own."""
+    def __init__(self) -> None:
         self.bar: Progress | None = None
 
     def __enter__(self) -> _Shown:
@@ -155,8 +142,6 @@ class _Shown:
         if not items:
             _print.note("nothing is left to measure")
             return
-        if self.beside:
-            threading.Thread(target=_import_tables, daemon=True).start()
         _print.note(
             f"{items} to measure; the whole study takes about "
             f"{duration(ordering.estimate_s(plan.study))}"

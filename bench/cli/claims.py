@@ -47,7 +47,7 @@ def command(
     imported = _imported(frame)
     if imported:
         _print.note(_not_judged(imported))
-    print(_shown(found, _frontier(frame), imported, format, named))
+    print(_shown(found, _frontier(found), imported, format, named))
 
 
 def with_sizes(frame: pd.DataFrame) -> pd.DataFrame:
@@ -82,17 +82,17 @@ def _not_judged(imported: dict[str, int]) -> str:
     )
 
 
-def _frontier(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def _frontier(found: list[Answer]) -> list[dict[str, Any]]:
     """Who is on each frontier, how surely, and who beats the others by how much."""
-    from bench.analysis.claims.frontier import panels
     from bench.analysis.key import records
 
     columns = ["label", "pretrain_dataset", "core_days", "top1", "p_on_frontier"]
     columns += ["dominated_by", "x_factor", "y_gap"]
     return [
         {"where": where, **row}
-        for source in ("published", "measured")
-        for where, panel in panels(frame[frame["source"] == source])
+        for side in ("published", "measured")
+        for one in found
+        for where, panel in getattr(one, side).panels
         for row in records(panel.sort_values("core_days")[columns])
     ]
 

@@ -68,7 +68,9 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
     if found.empty:
         return NOTHING
     count = found["panel"].nunique()
-    figure, grid = style.canvas(count, width_in, panel_height_in=2.9)
+    figure, grid = style.canvas(
+        count, width_in, panel_height_in=2.9, names=panels.lines_in_each(_runs(found))
+    )
     across = style.across(count, width_in)
     for axes, (name, part) in zip(grid, panels.by_panel(found), strict=True):
         _panel(axes, part, across)
@@ -141,7 +143,7 @@ def _panel(axes: Axes, part: pd.DataFrame, across: int) -> None:
     counts = {f"{n:g}" for n in means["n"]}
     shared = f" (n={counts.pop()} each)" if len(counts) == 1 else ""
     axes.set_xlabel(f"distinct pre-training images{shared}")
-    axes.set_ylabel(f"{panels.tested_on(part)} top-1 accuracy (%)")
+    style.y_label(axes, f"{panels.tested_on(part)} top-1 accuracy (%)")
 
 
 def caption(found: pd.DataFrame) -> str:

@@ -406,6 +406,6 @@ def test_published_intervals_are_the_rounding_and_nothing_else(published):
 def test_the_paper_figures_points_have_names_of_their_own():
     ((_, panel),) = frontier.panels(read_published())
     assert panel["label"].is_unique
-    (finding,) = frontier.on_the_frontier(read_published(), "published")
+    (finding,) = frontier.on_the_frontier([*frontier.panels(read_published())])
     assert "Mixer-L/16@448 (ImageNet-21k) is not" in finding.text
     assert "Mixer-L/16@448 (JFT-300M) is on it" in finding.text

@@ -8,7 +8,7 @@ counter-example contradicts, no sure comparison leaves a claim untested.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -65,6 +65,8 @@ class Evidence:
     note: str = ""
     parts: tuple[str, ...] = ()
     """Those of the claim."""
+    panels: Sequence[frontier.Panel] = field(default=(), repr=False, compare=False)
+    """The frontiers that a claim about them rests on."""
 
     @property
     def open_parts(self) -> list[str]:
@@ -219,13 +221,15 @@ def _evidence(
 ) -> Evidence:
     mine = [point for point in points if point.published == (side == "published")]
     kept = [point for point in mine if _counts(claim, point)]
+    panels: list[frontier.Panel] = []
     if claim.name == "pareto":
-        findings = list(frontier.on_the_frontier(rows, side))
+        panels = list(frontier.panels(rows[equal(rows, "source", side)]))
+        findings = list(frontier.on_the_frontier(panels))
     else:
         findings = judged(list(claim.test(kept))) if claim.test else []
     demo = any(point.demo for point in mine) and claim.scale
     note = _note(claim, rows, side, findings, demo)
-    return Evidence(verdict_of(findings), findings, note, claim.parts)
+    return Evidence(verdict_of(findings), findings, note, claim.parts, panels)
 
 
 def _counts(claim: Claim, point: Point) -> bool:

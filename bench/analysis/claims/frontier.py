@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -17,8 +17,12 @@ SURE = 0.95
 RIVALS = ("vit", "resnet")
 
 
-def panels(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each comparable set of trained models with its standing: where, rows."""
+Panel = tuple[str, pd.DataFrame]
+"""Where models were trained, and their rows with their standing."""
+
+
+def panels(rows: pd.DataFrame) -> Iterator[Panel]:
+    """Each comparable set of trained models."""
     paper = figure_2(rows)
     if len(paper):
         yield "TPUv3", _standing(model_rows(paper))
@@ -49,9 +53,9 @@ def named(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(name=names, label=told_by_set(names, sets))
 
 
-def on_the_frontier(rows: pd.DataFrame, source: str) -> Iterator[Finding]:
+def on_the_frontier(found: Sequence[Panel]) -> Iterator[Finding]:
     """One finding per panel: whether some Mixer is surely on it, or surely none."""
-    for where, panel in panels(rows[equal(rows, "source", source)]):
+    for where, panel in found:
         if panel["family"].isin(RIVALS).any() and equal(panel, "family", "mixer").any():
             yield _finding(where, panel)
 
