@@ -3,12 +3,11 @@
 Times a small and a mid-sized model in each framework that is installed, three fresh
 processes each at a fixed batch, into an empty folder. From the rows: samples, warm-up,
 first step and compilation, and how long the attempts took. By itself: how long a fresh
-process takes to start and to import the framework. One more process says how long the
-latency at batch 1 takes, a small window of its own, once a cell. What is left of an
-attempt is building the steps and the probes, and what is left of the command is its own
-start, its planning and its table. These two together are the rest: it should be under
-a tenth. Run it on a quiet machine; `--model Mixer-XS/16 --image-size 32` shows in a
-minute that it runs.
+process takes to start and to import the framework. What is left of an attempt is the
+latency at batch 1, building the step and the probes; one more process says how much
+each of these takes. What is left of the command is its own start, its planning and its
+table. The last two together are the rest: it should be under a tenth. Run it on a
+quiet machine; `--model Mixer-XS/16 --image-size 32` shows in a minute that it runs.
 """
 
 from __future__ import annotations
@@ -30,12 +29,11 @@ from bench.backend import FRAMEWORKS, installed
 
 PACKAGE = Path(bench.__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE)}
-LATENCY = "latency at batch 1"
 MODELS = ["Mixer-S/32", "Mixer-B/16"]
 MAIN = "from bench.cli.app import main; main()"
 START = (
     "import bench.executors.process, bench.timing.speed; from bench import backend; "
-    "backend.load({!r}, 'cpu'); import os; os._exit(0)"  # as a worker ends
+    "backend.load({!r}, 'cpu')"
 )
 INSIDE = """
 import json, sys, time
@@ -57,7 +55,7 @@ def timed(holder, name, what):
     setattr(holder, name, wrapper)
 
 timed(speed._Rig, "__init__", "drawing the weights")
-timed(speed._Rig, "latency", "latency at batch 1")
+timed(speed._Rig, "latency", "latency at batch 1, whole")
 timed(speed._Rig, "workload", "building steps, both batches")
 timed(speed, "checked_precision", "probes of the precision")
 timed(speed, "checked_machine", "looking at the machine")
@@ -84,7 +82,7 @@ def fresh(arguments: list[str]) -> tuple[float, str]:
 
 
 def parts(cell: dict[str, Any], repetitions: int) -> dict[str, float]:
-    """Seconds of one `mixer-bench time`, by purpose; of latencies their number."""
+    """Seconds of one `mixer-bench time`, by purpose."""
     framework = cell["framework"]
     start_s = statistics.median(
         fresh(["-c", START.format(framework)])[0] for _ in range(3)
@@ -111,8 +109,7 @@ def parts(cell: dict[str, Any], repetitions: int) -> dict[str, float]:
     return {
         **found,
         "ceiling (once a machine)": ceiling,
-        LATENCY: float(sum(r["ms_per_image_batch1"] is not None for r in rows)),
-        "build, probes": attempts - sum(found.values()),
+        "latency, build, probes": attempts - sum(found.values()),
         "the command itself": total - attempts - ceiling,
         "total": total,
     }
@@ -122,17 +119,14 @@ def report(cell: dict[str, Any], repetitions: int) -> None:
     """Print the share of each part, and what one process does besides."""
     found = parts(cell, repetitions)
     total = found.pop("total") - found["ceiling (once a machine)"]
-    _, told = fresh(["-c", INSIDE, json.dumps(cell)])
-    inside = json.loads(told)
-    found[LATENCY] *= inside[LATENCY]
-    found["build, probes"] -= found[LATENCY]
-    rest = found["build, probes"] + found["the command itself"]
+    rest = found["latency, build, probes"] + found["the command itself"]
     name = f"{cell['model']} {cell['framework']}"
     print(f"{name}, {repetitions} processes and 3 anchors: {total:.1f} s")
     for what, seconds in {**found, "the rest": rest}.items():
         print(f"  {what:<30} {seconds:7.2f} s  {100 * seconds / total:5.1f} %")
+    _, told = fresh(["-c", INSIDE, json.dumps(cell)])
     print("  in one process (they overlap):")
-    for what, seconds in inside.items():
+    for what, seconds in json.loads(told).items():
         print(f"    {what:<28} {seconds:7.2f} s")
 
 

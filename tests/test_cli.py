@@ -201,7 +201,10 @@ BAD = [
     (["table", "junk.bin"], "not a parquet file"),
     (["table", "foreign.parquet"], "not of mixer-bench"),
     (["table", "published", "--format", "docx"], "--format: unknown format 'docx'"),
-    (["table", "published", "--baseline", "Mixer-Z/3"], "Mixer-Z/3"),
+    (
+        ["table", "published", "--baseline", "Mixer-Z/3"],
+        "--baseline: unknown model 'Mixer-Z/3'",
+    ),
     (["plot", "nowhere"], "no such file"),
     (["plot", "junk.bin"], "not a parquet file"),
     (["plot", "published", "--figure", "histogram"], "unknown figure 'histogram'"),

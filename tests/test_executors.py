@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -88,6 +90,30 @@ class TwoWorkers(process.Process):
 
 
 AUTO = dataclasses.replace(ITEM, cell=dataclasses.replace(CELL, batch_size="auto"))
+
+
+ENDING = """
+import atexit, os, sys
+from pathlib import Path
+from bench.executors import process
+
+def perform(item):
+    atexit.register(Path(sys.argv[2]).touch)
+    return {}
+
+process.perform = perform
+parent, held = os.pipe()
+process.main(Path(sys.argv[1]), parent)
+"""
+
+
+def test_a_worker_ends_in_order(tmp_path):
+    """The compiled programs that it wrote are kept by what runs at the end alone."""
+    answer, ended = tmp_path / "answer", tmp_path / "ended"
+    command = [sys.executable, "-c", ENDING, str(answer), str(ended)]
+    subprocess.run(command, input=process.encode(ITEM).encode(), check=True, timeout=60)
+    assert json.loads(answer.read_text()) == {}
+    assert ended.exists()
 
 
 def test_the_pilot_and_what_is_reported_never_share_a_process():

@@ -100,6 +100,8 @@ def repetition_interval(
 def _median(samples: Sequence[float] | Samples) -> float:
     """As `np.median`, which takes ten times as long over a few dozen numbers."""
     found: list[float] = np.asarray(samples, dtype=np.float64).tolist()
+    if not found or math.isnan(sum(found)):
+        return math.nan
     return statistics.median(found)
 
 

@@ -61,7 +61,7 @@ def command(
     if bib and any((pivot, baseline, sort, layout != "comparison", format != "table")):
         raise StudyError("--bib: prints BibTeX alone; give it with rows and --where")
     if baseline is not None:
-        baseline = models.canonical_name(baseline)
+        baseline = _model(baseline)
     frame = _rows(rows, where or [])
     if bib:
         print(_bibtex(frame))
@@ -77,6 +77,14 @@ def command(
     print(_print.tables(grids, format))
     for line in _print.drift_lines(frame[frame["source"] == "measured"]):
         _print.note(line)
+
+
+def _model(baseline: str) -> str:
+    """The name as rows spell it."""
+    try:
+        return models.canonical_name(baseline)
+    except StudyError as error:
+        raise StudyError(f"--baseline: {error}") from error
 
 
 def _check(

@@ -115,7 +115,7 @@ def draw(found: pd.DataFrame, reference: str, width_in: float) -> Figure:
         width_in,
         columns=page.across,
         narrow=page.across,
-        panel_height_in=_heights_in(names, titles, page),
+        panel_height_in=_heights_in(names, titles, _x_label(reference, page), page),
         shares=[len(one) + _EDGES for one in names],
     )
     every = pd.concat([found[name].dropna() for name in ("x", "x_low", "x_high")])
@@ -188,10 +188,10 @@ def _write_head(figure: Figure, title: _Title, over: list[Axes], size: float) ->
 
 
 def _heights_in(
-    names: list[list[str]], titles: list[_Title], page: _Page
+    names: list[list[str]], titles: list[_Title], x_label: str, page: _Page
 ) -> list[float]:
     """The height of each row of panels: its lines, its longest title, the x axis."""
-    words = _x_label("Mixer-B/16", page).count("\n") + 1
+    words = x_label.count("\n") + 1
     made = []
     for here, row in zip(names, page.rows(), strict=True):
         end = row[-1] + 1 == page.count

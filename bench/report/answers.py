@@ -32,10 +32,12 @@ NOTE = (
     "divided at the same fixed batch, or each at its best where it was swept; of two "
     "sittings, between which a machine drifts, they have no interval. Accuracies "
     "measured here are compared run by run with the same seeds, and n counts the "
-    "pairs. Tuned: of each side its best variant, chosen by these very runs. "
-    "Parentheses after a verdict count what it rests on; open: undecided, few runs, "
-    "or nothing to pair. By seed: each shuffled run against the original of its seed, "
-    "median and range. The bars: close to ViT, unchanged and no loss mean "
+    "pairs (rates at equal accuracy are interpolated, unpaired); of a model the "
+    "recipe counts that was most accurate on the most images. Tuned: of each side its"
+    " best variant, chosen by these very runs. Parentheses after a verdict count what"
+    " it rests on; open: undecided, few runs, or nothing to pair. By seed: each "
+    "shuffled run against the original of its seed, median and range. The bars: close"
+    " to ViT, unchanged and no loss mean "
     f"{COMPETITIVE:g} point; as much as it has more patches, at most "
     f"{PROPORTIONAL:g} times that; linearly, a power of at most {LINEAR:g}."
 )
@@ -162,9 +164,10 @@ def _within(one: Finding) -> str:
 def _places(one: Finding) -> int:
     assert one.low is not None and one.high is not None
     places = decimals_for((one.high - one.low) / 2)
-    decided = one.unit == "x" and one.verdict != "untested"
-    if decided and 1 in (round(one.low, places), round(one.high, places)):
-        return places + 1  # of an interval without 1 no end is printed as 1
+    ends = [one.low, one.high]
+    if one.unit == "x" and one.verdict != "untested" and 1 not in ends:
+        while 1 in (round(end, places) for end in ends):
+            places += 1  # of an interval without 1 no end is printed as 1
     return places
 
 
