@@ -22,6 +22,7 @@ from bench.analysis.claims.points import (
     family,
     grouped,
     in_one_sitting,
+    learned,
     of_one_size,
 )
 from bench.analysis.pareto import on_frontier
@@ -42,29 +43,8 @@ HURT_LESS = {
 }
 
 
-def _learned(points: Sequence[Point]) -> list[Point]:
-    """Trained models, each by its best recipe: one that fails decides nothing.
-
-    The best is that of the highest accuracy on the most images, pixels in order.
-    """
-    known = [point for point in points if point.accuracy is not None]
-    best = {_trained_there(point): point for point in sorted(known, key=_standing)}
-    return [p for p in known if p.recipe == best[_trained_there(p)].recipe]
-
-
-def _trained_there(point: Point) -> Hashable:
-    where = (point.accuracy_key, point.where, point.setting, point.dataset)
-    return (*where, point.model, point.epochs)
-
-
-def _standing(point: Point) -> tuple[bool, bool, float, float]:
-    """Sorts a model's recipes, the best last; the paper's own network counts."""
-    in_order = point.shuffle == "none"
-    return (point.tied, in_order, point.images or 0, _value(point.accuracy))
-
-
 def _unshuffled(points: Sequence[Point]) -> list[Point]:
-    return [point for point in _learned(points) if point.shuffle == "none"]
+    return [point for point in learned(points) if point.shuffle == "none"]
 
 
 # Throughput at equal accuracy ------------------------------------------------
@@ -290,7 +270,7 @@ def _by_seed(point: Point, number: Estimate) -> str:
 
 def shuffling(points: Sequence[Point]) -> Iterator[Comparison]:
     """Mixer unchanged by patch and pixel shuffling, and hurt less by a global one."""
-    alike = grouped(_learned(points), lambda p: (p.accuracy_key, *_data(p)))
+    alike = grouped(learned(points), lambda p: (p.accuracy_key, *_data(p)))
     for part in alike.values():
         kinds = [
             {point.shuffle: point for point in line}

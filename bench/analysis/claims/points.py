@@ -86,6 +86,27 @@ def admitted(rows: pd.DataFrame) -> pd.DataFrame:
     return ablations.without(rows[rows["peer"].isna()], but=["tied_token_mixing"])
 
 
+def learned(points: Sequence[Point]) -> list[Point]:
+    """Trained models, each by its best recipe: one that fails decides nothing.
+
+    The best is that of the highest accuracy on the most images, pixels in order.
+    """
+    known = [point for point in points if point.accuracy is not None]
+    best = {_trained_there(point): point for point in sorted(known, key=_quality)}
+    return [p for p in known if p.recipe == best[_trained_there(p)].recipe]
+
+
+def _trained_there(point: Point) -> Hashable:
+    where = (point.accuracy_key, point.where, point.setting, point.dataset)
+    return (*where, point.model, point.epochs)
+
+
+def _quality(point: Point) -> tuple[bool, bool, float, float]:
+    """Sorts a model's recipes, the best last; the paper's own network counts."""
+    score = point.accuracy.value if point.accuracy else 0.0
+    return (point.tied, point.shuffle == "none", point.images or 0, score)
+
+
 def _seeds(rows: pd.DataFrame) -> dict[str, Hashable]:
     """Attempt -> (subset_seed, seed) of every run that learned."""
     learned = rows.loc[rows["top1"].notna(), ["attempt_id", "subset_seed", "seed"]]
