@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 from bench import record, results
 from bench.analysis import drift, join
-from bench.analysis.columns import sample_arrays
+from bench.analysis.columns import sample_medians
 from bench.analysis.key import numbered
 from bench.cli import app
 from bench.plots import gallery, remember
@@ -134,18 +133,17 @@ def test_groups_are_numbered_as_groupby_numbers_them(rows):
     assert numbered(frame, ["x", "y", "z"]).tolist() == by.tolist()
 
 
+SAMPLES = [[1.0, 2.0], None, [], [3.0], [5.0, 1.0, 2.0], [8.0, 1.0]]
+
+
 @pytest.mark.parametrize("arrow", [True, False])
-def test_samples_become_arrays_without_their_floats_becoming_objects(arrow):
-    lists = [[1.0, 2.0], None, [], [3.0]]
+def test_medians_of_samples_are_those_of_each_row(arrow):
     kind = pd.ArrowDtype(pa.list_(pa.float64())) if arrow else object
-    rows = pd.DataFrame({"samples": pd.Series(lists, index=[5, 3, 8, 1], dtype=kind)})
-    for part, wanted in ((rows, lists), (rows.iloc[2:], lists[2:])):
-        found = sample_arrays(part)
-        assert list(found.index) == list(part.index)
-        plainly = [None if one is None else list(one) for one in found]
-        assert plainly == wanted
-        if arrow:
-            assert all(one is None or isinstance(one, np.ndarray) for one in found)
+    rows = pd.DataFrame({"samples": pd.Series(SAMPLES, range(6, 0, -1), dtype=kind)})
+    medians = [1.5, None, None, 3.0, 2.0, 4.5]
+    assert sample_medians(rows) == medians
+    assert sample_medians(rows.iloc[2:]) == medians[2:]
+    assert sample_medians(rows.drop(columns="samples")) == [None] * 6
 
 
 def test_drift_of_a_table_is_that_of_its_rows():

@@ -133,20 +133,31 @@ def fit(data: Data, form: str, draws: int = DRAWS) -> Fit:
 
     Without `draws` there is no interval.
     """
+    made = with_held_out(data, alone(data, form))
+    return with_draws(data, made, draws) if made.curve and draws else made
+
+
+def alone(data: Data, form: str) -> Fit:
+    """A fit without what takes longest: its error on held-out runs, its intervals."""
     made = Fit(
         form, len(data), len(set(data.subset_seed)), len(set(data.seed)), refused=""
     )
     reason = too_little(data, form)
     if reason:
-        return _refused(made, reason)
+        return replace(made, refused=reason)
     solutions = _solutions(data, form, _starts(data, form))
-    best = solutions[0]
-    held = held_out(data, form)
     reason = _unidentified(data, form, solutions)
     if reason:
-        return _refused(made, reason, held)
-    found = replace(made, curve=best.curve, spread=best.scale, held_out=held)
-    return with_draws(data, found, draws) if draws else found
+        return replace(made, refused=reason)
+    best = solutions[0]
+    return replace(made, curve=best.curve, spread=best.scale)
+
+
+def with_held_out(data: Data, made: Fit) -> Fit:
+    """A fit with what its form predicts of the largest size, where that can be."""
+    if too_little(data, made.form):
+        return made
+    return replace(made, held_out=held_out(data, made.form))
 
 
 def with_draws(data: Data, made: Fit, draws: int = DRAWS) -> Fit:
@@ -160,10 +171,6 @@ def with_draws(data: Data, made: Fit, draws: int = DRAWS) -> Fit:
         found = scatter.of_theta(data.x, made.curve, made.spread or 0.0)
     intervals = _intervals(made.curve, resampled, made.resampled, found)
     return replace(made, draws=resampled, intervals=intervals, scatter=found)
-
-
-def _refused(made: Fit, reason: str, held: HeldOut | None = None) -> Fit:
-    return replace(made, refused=reason, held_out=held)
 
 
 # Fitting ---------------------------------------------------------------------

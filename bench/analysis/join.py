@@ -19,9 +19,17 @@ import pyarrow as pa
 from bench import record
 from bench.analysis.ablations import PAPERS
 from bench.analysis.certificate import shared_outputs
-from bench.analysis.columns import agreed, known, median, sample_arrays
+from bench.analysis.columns import agreed, known, median, sample_medians
 from bench.analysis.descent import descended, roots, with_avg5
-from bench.analysis.key import equal, key_columns, need, numbered, records, values
+from bench.analysis.key import (
+    equal,
+    kept,
+    key_columns,
+    need,
+    numbered,
+    records,
+    values,
+)
 from bench.analysis.stats import repetition_interval
 from bench.specs import TRAINING_MODES, fields_of
 
@@ -166,7 +174,7 @@ _SUMMARISED = tuple(
         (
             *_MEDIANS_OF_SPEED,
             *_MEDIANS_OF_TRAINING,
-            *("batch_size", "git_dirty", "attempt_id", "samples", "cores", "fewshot"),
+            *("batch_size", "git_dirty", "attempt_id", "cores", "fewshot"),
             *("dtype", "probe_outputs", "sitting_id"),
         )
     )
@@ -190,11 +198,11 @@ def model_rows(rows: pd.DataFrame, mode: str = "infer") -> pd.DataFrame:
     them, `speed_attempts` and `train_attempts`, and the `sittings` of the former.
     """
     need(rows, (*_JOIN, "status", "role", "cell_id"), "the join")
-    done = rows[equal(rows, "status", "ok")]
-    published = _published(done, mode)
-    measured = done[equal(done, "source", "measured") & ~equal(done, "role", "anchor")]
-    speed = speed_rows(measured[equal(measured, "mode", mode)])
-    train = lineages(measured)
+    done, mine = equal(rows, "status", "ok"), equal(rows, "source", "measured")
+    published = _published(rows[done & ~mine], mode)
+    cells = done & mine & ~equal(rows, "role", "anchor")
+    speed = speed_rows(kept(rows, cells & equal(rows, "mode", mode)))
+    train = lineages(kept(rows, cells & rows["mode"].isin(TRAINING_MODES).astype(bool)))
     parts = [_joined(train, speed), published]
     full = [_picked(part, MODEL_COLUMNS) for part in parts if not part.empty]
     both = (
@@ -217,11 +225,11 @@ def speed_rows(rows: pd.DataFrame) -> pd.DataFrame:
 
 def lineages(measured: pd.DataFrame) -> pd.DataFrame:
     """One row per trained setting, pre-training and fine-tuning, with its lineage."""
-    pretrained = roots(measured[equal(measured, "mode", "pretrain")], SETTINGS)
+    pretrained = roots(kept(measured, equal(measured, "mode", "pretrain")), SETTINGS)
     tuned = descended(measured[equal(measured, "mode", "finetune")], pretrained)
     parts = [training_rows(pretrained), training_rows(tuned, _OF_FINETUNE)]
-    kept = [part for part in parts if not part.empty]
-    both = pd.concat(kept, ignore_index=True) if kept else parts[0]
+    full = [part for part in parts if not part.empty]
+    both = pd.concat(full, ignore_index=True) if full else parts[0]
     return with_avg5(both.rename(columns={"mode": "train_mode"}), (*_JOIN, "lineage"))
 
 
@@ -255,9 +263,8 @@ def _parts(rows: pd.DataFrame, number: np.ndarray) -> list[Part]:
     columns: dict[str, list[Any]] = {
         name: values(rows[name]) if name in rows else [None] * len(rows)
         for name in _SUMMARISED
-        if name != "samples"
     }
-    columns["samples"] = sample_arrays(rows).tolist()
+    columns["sample"] = sample_medians(rows)
     members: dict[int, list[int]] = {}
     for at, group in enumerate(number.tolist()):
         members.setdefault(group, []).append(at)
@@ -273,7 +280,7 @@ def newest(rows: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     finished = rows["finished_at"].reset_index(drop=True)
     by_age = finished.sort_values(na_position="first", kind="stable").index.to_numpy()
     again = pd.Series(numbered(rows, item)[by_age]).duplicated(keep="last").to_numpy()
-    return rows.iloc[np.sort(by_age[~again])]
+    return rows.iloc[np.sort(by_age[~again])] if again.any() else rows
 
 
 def _summarise_speed(part: Part) -> dict[str, Any]:
@@ -314,12 +321,12 @@ def _summarise_training(part: Part) -> dict[str, Any]:
 
 def _interval(part: Part) -> tuple[float | None, float | None]:
     """Interval of images/s/core over repetitions; samples are seconds per step."""
-    if len(part["samples"]) < MIN_REPETITIONS:
+    if len(part["sample"]) < MIN_REPETITIONS:
         return None, None
-    if any(one is None for one in part["samples"]):
+    if any(one is None for one in part["sample"]):
         return None, None  # rows of elsewhere may hold only their median
-    each = zip(part["samples"], part["cores"], part["batch_size"], strict=True)
-    cost = [np.asarray(samples) * (cores / batch) for samples, cores, batch in each]
+    each = zip(part["sample"], part["cores"], part["batch_size"], strict=True)
+    cost = [[sample * (cores / batch)] for sample, cores, batch in each]
     found = repetition_interval(cost)  # core-seconds per image: the rate is 1 / it
     return (None, None) if found is None else (1 / found[1], 1 / found[0])
 
@@ -348,13 +355,13 @@ def _published(rows: pd.DataFrame, mode: str) -> pd.DataFrame:
 
     The papers' throughput is inference; an imported accuracy stands there, too.
     """
-    rows = once(rows[~equal(rows, "source", "measured")])
+    rows = once(rows)
     wanted = equal(rows, "mode", mode)
     if mode == "infer":
         wanted |= rows["mode"].isin(TRAINING_MODES).astype(bool)
-    kept = rows[wanted]
-    attempts = pd.Series([[name] for name in kept["attempt_id"]], kept.index)
-    return kept.assign(train_attempts=attempts)
+    found = rows[wanted]
+    attempts = pd.Series([[name] for name in found["attempt_id"]], found.index)
+    return found.assign(train_attempts=attempts)
 
 
 def _with_core_days(rows: pd.DataFrame) -> pd.DataFrame:

@@ -69,6 +69,11 @@ def equal(
     return rows[column].eq(value).fillna(False).astype(bool)
 
 
+def kept(rows: pd.DataFrame, mask: pd.Series[bool]) -> pd.DataFrame:
+    """`rows[mask]`, or `rows` where it keeps all: two hundred columns take long."""
+    return rows if mask.all() else rows[mask]
+
+
 def imported(rows: pd.DataFrame) -> pd.Series[bool]:
     """Where a row's figures are others', taken in by `mixer-bench import`."""
     ours = rows["source"].isin(("measured", "published")) | rows["source"].isna()

@@ -36,17 +36,25 @@ def on_frontier(
     """
     cost = np.asarray(x, float) * (1 if x_better == "lower" else -1)
     loss = np.asarray(y, float) * (1 if y_better == "lower" else -1)
-    keep = np.zeros(len(cost), dtype=bool)
-    best = np.inf
-    last = (np.nan, np.nan)
-    for i in np.lexsort((loss, cost)):
-        if np.isnan(cost[i]) or np.isnan(loss[i]):
-            continue
-        point = (cost[i], loss[i])
-        keep[i] = loss[i] < best or point == last
-        if loss[i] < best:
-            best, last = loss[i], point
-    return keep
+    return np.asarray(_undominated(cost[:, None], loss[:, None])[:, 0])
+
+
+def _undominated(
+    cost: Float[np.ndarray, "points draws"], loss: Float[np.ndarray, "points draws"]
+) -> Bool[np.ndarray, "points draws"]:
+    """The frontier of every draw; of both coordinates less is better."""
+    known = ~(np.isnan(cost) | np.isnan(loss))
+    cost, loss = np.where(known, cost, np.inf), np.where(known, loss, np.inf)
+    order = np.lexsort((loss, cost), axis=0)
+    cost, loss = (np.take_along_axis(one, order, axis=0) for one in (cost, loss))
+    best = np.minimum.accumulate(loss, axis=0)
+    keep = loss < np.concatenate([np.full((1, loss.shape[1]), np.inf), best[:-1]])
+    again = (cost[1:] == cost[:-1]) & (loss[1:] == loss[:-1])
+    for i, same in enumerate(again):
+        keep[i + 1] |= same & keep[i]
+    found: Bool[np.ndarray, "points draws"] = np.empty_like(keep)
+    np.put_along_axis(found, order, keep, axis=0)
+    return np.asarray(found & known)
 
 
 def frontier(
@@ -127,14 +135,9 @@ def standing(
     drawn = [_drawn(row, x, y, draws, rng) for row in rows.to_dict("records")]
     clouds_x = np.array([one[0] for one in drawn]).reshape(len(rows), draws)
     clouds_y = np.array([one[1] for one in drawn]).reshape(len(rows), draws)
-    share = np.mean(
-        [
-            on_frontier(clouds_x[:, i], clouds_y[:, i], x_better, y_better)
-            for i in range(draws if len(rows) else 0)
-        ]
-        or np.zeros((1, 0)),
-        axis=0,
-    )
+    cost = clouds_x if x_better == "lower" else -clouds_x
+    loss = clouds_y if y_better == "lower" else -clouds_y
+    share = _undominated(cost, loss).mean(axis=1)
     known = [one[2] for one in drawn]
     beaten = [_beaten(rows, i, x, y, x_better, y_better) for i in range(len(rows))]
     best = [None if at is None else rows[names].iloc[at] for at, _, _ in beaten]
@@ -166,11 +169,26 @@ def _drawn(
     runs = [_runs(row, metric) for metric in (x, y)]
     if min(map(len, runs)) < MIN_REPETITIONS:
         return np.full(draws, row[x]), np.full(draws, row[y]), False
-    picks = [rng.integers(0, len(one), (draws, len(one))) for one in runs]
+    picks = [
+        rng.integers(0, len(one), (draws, len(one)), np.min_scalar_type(len(one)))
+        for one in runs
+    ]
     if x == "core_days" and len(runs[0]) == len(runs[1]):
         picks[1] = picks[0]  # cost and accuracy of one training run stay together
-    medians = [np.median(one[p], axis=1) for one, p in zip(runs, picks, strict=True)]
+    medians = [_medians(one, p) for one, p in zip(runs, picks, strict=True)]
     return medians[0], medians[1], True
+
+
+def _medians(runs: Cloud, picks: np.ndarray) -> Cloud:
+    """The median of each draw of runs: it lies at the median of their ranks.
+
+    Ranks are small integers, which numpy sorts several times as fast as numbers.
+    """
+    order = np.argsort(runs, kind="stable")
+    ranks = np.argsort(order).astype(picks.dtype)[picks]
+    ranks.sort(axis=1)
+    middle = ranks[:, [(len(runs) - 1) // 2, len(runs) // 2]]
+    return np.asarray(runs[order][middle].mean(axis=1))
 
 
 def _rounded(

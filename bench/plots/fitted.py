@@ -40,8 +40,8 @@ def _line_with_fit(part: pd.DataFrame, runs: pd.DataFrame) -> Iterator[pd.DataFr
     numbers = [int(one) for each in part["train_attempts"] for one in each]
     done = runs.loc[numbers].dropna(subset=list(_X_AND_Y))
     data = scaling.data_of(done, *_X_AND_Y)
-    found = [fits.fit(data, form, draws=0) for form in FORMS]
-    best = scaling.chosen(found)
+    found = [fits.alone(data, form) for form in FORMS]
+    best = _best(data, [one for one in found if one.curve])
     yield part.assign(
         kind="runs",
         form=best.form if best else None,
@@ -51,6 +51,13 @@ def _line_with_fit(part: pd.DataFrame, runs: pd.DataFrame) -> Iterator[pd.DataFr
     if best is not None:
         shown = fits.with_draws(data, best)  # only what is shown is drawn again
         yield _curve(part.iloc[0], data, shown)
+
+
+def _best(data: Data, sure: list[Fit]) -> Fit | None:
+    """The identified form to draw: of several that which predicts best."""
+    if len(sure) > 1:
+        sure = [fits.with_held_out(data, one) for one in sure]
+    return scaling.chosen(sure)
 
 
 def _reasons(found: list[Fit]) -> str:

@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,9 +107,10 @@ def drawn(
     width_in: float | None = None,
     processes: int = 1,
 ) -> Iterator[Gallery]:
-    """As `draw_all`, figure by figure, each as soon as it and those before are there.
+    """As `draw_all`, file by file, each as soon as it and those before are there.
 
-    Several processes write the same bytes as one.
+    The files of a figure come in the order of `formats`, its points and its caption
+    last. Several processes write the same bytes as one.
     """
     names = list(dict.fromkeys(names or FIGURES))
     check(names, formats, width_in)
@@ -118,7 +119,7 @@ def drawn(
         yield from crew.each(_draw_packed, names, (_packed(rows), *how), processes)
         return
     for name in names:
-        yield draw_one(name, rows, *how)
+        yield from draw_one(name, rows, *how)
 
 
 def _packed(rows: pd.DataFrame) -> bytes:
@@ -150,7 +151,7 @@ def _draw_packed(
     folder: Path,
     formats: Sequence[str],
     width_in: float | None,
-) -> Gallery:
+) -> Iterator[Gallery]:
     return draw_one(name, _unpacked(packed), folder, formats, width_in)
 
 
@@ -203,8 +204,8 @@ def draw_one(
     folder: Path,
     formats: Sequence[str],
     width_in: float | None,
-) -> Gallery:
-    """One figure: what was written, or why nothing was."""
+) -> Iterator[Gallery]:
+    """One figure, file by file: what was written, or why nothing was."""
     from bench.analysis.key import need
     from bench.plots import remember, style
 
@@ -212,12 +213,15 @@ def draw_one(
     need(rows, (*_ALWAYS, *module.NEEDS), f"figure {name}")
     with style.style(), remember.while_rows_stand():
         figure = module.draw(rows, width_in or style.WIDTH_IN)
-        if isinstance(figure, str):
-            return Gallery(skipped={name: figure})
-        points = module.points(rows)
-        return Gallery(
-            save(folder / name, figure, points, module.caption(points), formats)
-        )
+        points = None if isinstance(figure, str) else module.points(rows)
+    if points is None:
+        yield Gallery(skipped={name: figure})
+        return
+    for kind in formats:
+        with style.style():
+            written = _write(folder / name, figure, [kind])
+        yield Gallery(written)
+    yield Gallery(_write_beside(folder / name, points, module.caption(points)))
 
 
 def _write(stem: Path, figure: Figure, formats: Sequence[str]) -> list[Path]:
@@ -226,7 +230,7 @@ def _write(stem: Path, figure: Figure, formats: Sequence[str]) -> list[Path]:
         path = stem.with_suffix(f".{kind}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _fonts_of_glyphs():
+            with _fonts_of_glyphs() if kind == "pdf" else nullcontext():
                 figure.savefig(path, format=kind, metadata=_NO_STAMP[kind])
         except OSError as error:
             raise _cannot_write(path, error) from error
@@ -238,23 +242,25 @@ def _write(stem: Path, figure: Figure, formats: Sequence[str]) -> list[Path]:
 def _fonts_of_glyphs() -> Iterator[None]:
     """Fonts go into a PDF without the tables by which text is laid out.
 
-    Its text is laid out already, and cutting these tables down takes fontTools two
-    thirds of its time.
+    Its text is laid out already, and reading and cutting these tables down takes
+    fontTools most of its time.
     """
     from fontTools import subset
 
-    plainly = subset.Options
+    plainly = subset.load_font
 
-    def options(**given: Any) -> Any:
-        made = plainly(**given)
-        made.drop_tables = [*made.drop_tables, *_LAYOUT_TABLES]
-        return made
+    def load_font(*given: Any, **named: Any) -> Any:
+        font = plainly(*given, **named)
+        for table in _LAYOUT_TABLES:
+            if table in font:
+                del font[table]
+        return font
 
-    subset.Options = options
+    subset.load_font = load_font
     try:
         yield
     finally:
-        subset.Options = plainly
+        subset.load_font = plainly
 
 
 def _write_beside(stem: Path, points: pd.DataFrame, caption: str) -> list[Path]:

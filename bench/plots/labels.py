@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from bench.plots import leaders
 from bench.plots.rectangles import (
     Box,
     Boxes,
@@ -354,22 +355,23 @@ def _along(axes: Axes, path: Sequence[Spot]) -> Boxes:
 
 def _write(axes: Axes, label: Label, offset: Sequence[float] | np.ndarray) -> None:
     dx, dy = map(float, offset)
-    far = math.hypot(dx, dy) >= _LEADER_PT
     edge = 0.0 if dx > 0.5 else 1.0 if dx < -0.5 else 0.5  # where its leader ends
     axes.annotate(
         label.text,
         (label.x, label.y),
         xytext=(dx, dy),
         textcoords="offset points",
-        ha="left" if dx > 0.5 else "right" if dx < -0.5 else "center",
+        ha={0.0: "left", 1.0: "right"}.get(edge, "center"),
         va="center",
         fontsize=SMALL_PT,
         color="#222222",
-        arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "#777777", "shrinkA": 0,
-                    "shrinkB": 2, "relpos": (edge, 0.5)} if far else None,
         gid="label",
         zorder=4,
-    )  # fmt: skip
+    )
+    if math.hypot(dx, dy) >= _LEADER_PT:
+        scale = _pixels_per_point(axes)
+        size = [side / scale for side in _size(axes, label.text)]
+        leaders.draw(axes, (label.x, label.y), (dx, dy), size, edge)
 
 
 def _pixels_per_point(axes: Axes) -> float:

@@ -32,13 +32,16 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
 
     `quantity` is what y is: `img_per_sec_core`, or `top1` in per cent.
     """
-    done = rows[equal(rows, "status", "ok") & rows["image_size"].notna()]
-    mine = done[equal(done, "source", "measured") & ~equal(done, "role", "anchor")]
+    done = equal(rows, "status", "ok") & rows["image_size"].notna()
+    mine = equal(rows, "source", "measured")
+    paper, mine = rows[done & ~mine], done & mine & ~equal(rows, "role", "anchor")
+    timed, tuned = (mine & equal(rows, "mode", one) for one in ("infer", "finetune"))
+    trained = mine & rows["mode"].isin(TRAINING_MODES).astype(bool) & bool(tuned.any())
     parts = [
-        _lines(_published_rates(done), "img_per_sec_core", _LINE),
-        _lines(_published_accuracies(done), "top1", ["regime", "pretrain_epochs"]),
-        _lines(_rates(mine), "img_per_sec_core", _LINE),
-        _lines(_accuracies(mine), "top1", _FINE_TUNED),
+        _lines(_published_rates(paper), "img_per_sec_core", _LINE),
+        _lines(_published_accuracies(paper), "top1", ["regime", "pretrain_epochs"]),
+        _lines(_rates(rows[timed]), "img_per_sec_core", _LINE),
+        _lines(_accuracies(rows[trained]), "top1", _FINE_TUNED),
     ]
     return pd.concat(parts, ignore_index=True).astype(object)
 
@@ -73,15 +76,13 @@ _FINE_TUNED_PANEL = "Published: Tolstikhin et al. (2021), Table 3"
 
 
 def _rates(mine: pd.DataFrame) -> pd.DataFrame:
-    rates = _at_best_batch(speed_rows(mine[equal(mine, "mode", "infer")]))
-    return _in_panels(rates, "img_per_sec_core")
+    return _in_panels(_at_best_batch(speed_rows(mine)), "img_per_sec_core")
 
 
-def _accuracies(mine: pd.DataFrame) -> pd.DataFrame:
+def _accuracies(trained: pd.DataFrame) -> pd.DataFrame:
     """Fine-tuned networks; for the key an image of any size is prepared alike."""
-    if not equal(mine, "mode", "finetune").any():
-        return mine.iloc[:0]
-    trained = mine[mine["mode"].isin(TRAINING_MODES).astype(bool)]
+    if trained.empty:
+        return trained
     tuned = lineages(panels.pixels_in_order(trained))
     tuned = tuned[equal(tuned, "train_mode", "finetune")].copy()  # as one block
     alike = tuned.assign(eval_preprocess=_of_any_size(tuned), n=tuned["n_train"])

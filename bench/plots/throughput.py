@@ -26,7 +26,8 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     """Exactly the plotted points; y is per cent."""
     jft = table_3(rows) & equal(rows, "pretrain_dataset", "JFT-300M")
     paper = model_rows(rows[jft])
-    mine = ours(model_rows(rows[equal(rows, "source", "measured")]))
+    both = model_rows(rows)
+    mine = ours(both[equal(both, "source", "measured")])
     found = with_accuracy(paper, panels.pixels_in_order(mine), "img_per_sec_core")
     if found.empty:
         return found

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.analysis import pareto
 from bench.analysis.join import model_rows
 from bench.analysis.pareto import (
     figure_2,
@@ -89,6 +90,26 @@ def test_order_and_duplicates_do_not_matter(points, x_better, y_better, random):
     again = points + points[:3]
     random.shuffle(again)
     assert _frontier(again, x_better, y_better) == _frontier(points, x_better, y_better)
+
+
+@given(st.lists(clouds, min_size=1, max_size=4))
+def test_the_frontiers_of_many_draws_are_those_of_each(draws):
+    fewest = min(map(len, draws))
+    kept = [one[:fewest] for one in draws]
+    x, y = np.array(kept, float).reshape(len(draws), fewest, 2).T
+    found = pareto._undominated(x, -y)
+    assert found.T.tolist() == [
+        on_frontier(a, b).tolist() for a, b in zip(x.T, y.T, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8, 300])
+def test_medians_of_draws_are_numpys(count):
+    rng = np.random.default_rng(count)
+    runs = rng.normal(size=count).round(1)  # with ties
+    picks = rng.integers(0, count, (50, count), np.min_scalar_type(count))
+    found = pareto._medians(runs, picks)
+    assert found.tolist() == np.median(runs[picks], axis=1).tolist()
 
 
 def test_the_papers_figure_2():

@@ -22,10 +22,10 @@ def test_several_processes_write_the_bytes_of_one(published, tmp_path):
     for processes in (1, 2):
         folder = tmp_path / str(processes)
         made = list(gallery.drawn(published, folder, FIGURES, processes=processes))
-        skipped = [one.skipped for one in made]
+        skipped = [one.skipped for one in made if one.skipped]
         found[processes] = skipped, {p.name: p.read_bytes() for p in folder.iterdir()}
     assert found[1] == found[2]
-    assert list(found[1][0][2]) == ["data_scale"] and len(found[1][1]) == 10
+    assert [*found[1][0][0]] == ["data_scale"] and len(found[1][1]) == 10
 
 
 def test_a_mistake_is_the_same_line_from_another_process(published, tmp_path):
@@ -41,17 +41,48 @@ def test_a_mistake_is_the_same_line_from_another_process(published, tmp_path):
 
 def twice(item, more):
     time.sleep(0.2 if item == "slow" else 0)
-    return item * 2 + more, os.getpid()
+    yield item + more, os.getpid()
+    time.sleep(0.2 if item == "slow" else 0)
+    yield item * 2 + more, os.getpid()
 
 
 def end(item):
+    yield item
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(item):
+    yield item
+    raise ResultsError(f"{item} failed")
+
+
+def waits(item, folder):
+    yield "first"
+    while not (folder / "seen").exists():
+        time.sleep(0.01)
+    yield "second"
 
 
 def test_items_come_in_their_order_from_other_processes():
     made = list(crew.each(twice, ["slow", "b", "c"], ("!",), 2))
-    assert [text for text, _ in made] == ["slowslow!", "bb!", "cc!"]
+    texts = ["slow!", "slowslow!", "b!", "bb!", "c!", "cc!"]
+    assert [text for text, _ in made] == texts
     assert os.getpid() not in {pid for _, pid in made}
+
+
+def test_a_part_comes_before_its_item_is_over(tmp_path):
+    made = crew.each(waits, ["a"], (tmp_path,), 1)
+    assert next(made) == "first"
+    (tmp_path / "seen").write_text("")
+    assert list(made) == ["second"]
+
+
+@pytest.mark.parametrize("work, said", [(end, "ended from outside"), (fail, "a fail")])
+def test_parts_of_an_item_that_fails_come_before_the_line(work, said):
+    made = crew.each(work, ["a", "b"], (), 2)
+    assert next(made) == "a"
+    with pytest.raises(ResultsError, match=said):
+        list(made)
 
 
 def test_a_process_ended_from_outside_is_one_line():
@@ -74,6 +105,7 @@ from bench.plots import crew
 def sleep(item, seconds):
     print(os.getpid(), flush=True)
     time.sleep(seconds)
+    yield
 if __name__ == "__main__":
     crew.call([])
     list(crew.each(sleep, ["a", "b"], (60,), 2))
