@@ -16,8 +16,9 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.join import once, speed_rows
+from bench.analysis.join import once
 from bench.analysis.key import equal, need, plain
+from bench.analysis.repetitions import speed_rows
 from bench.errors import StudyError, unknown
 from bench.recipes import budgets, papers
 from bench.units import SECONDS_PER_DAY

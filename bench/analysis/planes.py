@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.demo import is_demo
-from bench.analysis.join import SETTINGS, newest
 from bench.analysis.key import ACCURACIES, key_columns, need, plain, require_one_key
+from bench.analysis.repetitions import SETTINGS, newest
 from bench.analysis.scaling import BEHIND, telling, trained
 from bench.analysis.surface import Plane
 from bench.errors import ResultsError, unknown

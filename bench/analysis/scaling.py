@@ -20,7 +20,6 @@ from bench.analysis.contrast import holm
 from bench.analysis.demo import is_demo
 from bench.analysis.fits import Data, Fit
 from bench.analysis.forms import FORMS
-from bench.analysis.join import SETTINGS, newest
 from bench.analysis.key import (
     ACCURACIES,
     equal,
@@ -29,6 +28,7 @@ from bench.analysis.key import (
     plain,
     require_one_key,
 )
+from bench.analysis.repetitions import SETTINGS, newest
 from bench.analysis.seeds import Paired, paired
 from bench.errors import ResultsError, unknown
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.analysis.forms import EQUATIONS
-from bench.analysis.join import SETTINGS, training_rows
 from bench.analysis.key import equal, plain
+from bench.analysis.repetitions import SETTINGS, training_rows
 from bench.analysis.resample import LEVEL
 from bench.analysis.seeds import MIN_RUNS
 from bench.analysis.stats import MIN_REPETITIONS

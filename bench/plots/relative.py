@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.analysis.join import MIN_REPETITIONS, speed_rows, typed
 from bench.analysis.key import by_key, equal, imported, key_columns, plain
+from bench.analysis.repetitions import MIN_REPETITIONS, speed_rows, typed
 from bench.plots import panels, ratio_grid, remember, style
 from bench.plots.ratio_grid import ratio
 from bench.specs import TRAINING_MODES

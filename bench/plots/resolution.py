@@ -16,8 +16,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis.join import SETTINGS, lineages, speed_rows, typed
+from bench.analysis.join import lineages
 from bench.analysis.key import equal, key_columns
+from bench.analysis.repetitions import SETTINGS, speed_rows, typed
 from bench.data.augment import wide
 from bench.plots import labels, panels, remember, style
 from bench.specs import TRAINING_MODES, fields_of

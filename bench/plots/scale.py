@@ -12,8 +12,9 @@ from collections.abc import Hashable
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.analysis.join import SETTINGS, TRAIN_SETTINGS, model_rows
+from bench.analysis.join import TRAIN_SETTINGS, model_rows
 from bench.analysis.key import equal
+from bench.analysis.repetitions import SETTINGS
 from bench.plots import panels, remember, style, throughput
 from bench.specs import TRAINING_MODES
 

@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis import seeds
-from bench.analysis.join import SETTINGS
 from bench.analysis.key import by_key, equal, plain
+from bench.analysis.repetitions import SETTINGS
 from bench.analysis.scaling import FAMILIES
 from bench.plots import labels, panels, remember, style
 

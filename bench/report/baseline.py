@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.against import Ratio, between
-from bench.analysis.join import MIN_REPETITIONS
 from bench.analysis.key import equal, key_columns, numbered, records
+from bench.analysis.repetitions import MIN_REPETITIONS
 from bench.report.markup import DASH
 
 APART = "†"

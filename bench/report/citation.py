@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.join import MIN_REPETITIONS
 from bench.analysis.key import plain
+from bench.analysis.repetitions import MIN_REPETITIONS
 
 _BATCH = {
     "auto": "batch picked by a pilot sweep and measured afresh",

@@ -13,8 +13,9 @@ import pandas as pd
 
 from bench.analysis.against import Ratio, best_variants, other_sides
 from bench.analysis.demo import NOTE, is_demo
-from bench.analysis.join import MIN_REPETITIONS, model_rows
+from bench.analysis.join import model_rows
 from bench.analysis.key import by_key, equal, plain, records
+from bench.analysis.repetitions import MIN_REPETITIONS
 from bench.errors import UserError, unknown
 from bench.report.baseline import (
     APART_NOTE,

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis.join import model_rows, once, speed_rows
+from bench.analysis.join import model_rows, once
+from bench.analysis.repetitions import speed_rows
 from bench.errors import ResultsError
 from bench.record import table
 from bench.results import read_published, to_frame
