@@ -133,17 +133,18 @@ def test_groups_are_numbered_as_groupby_numbers_them(rows):
     assert numbered(frame, ["x", "y", "z"]).tolist() == by.tolist()
 
 
-SAMPLES = [[1.0, 2.0], None, [], [3.0], [5.0, 1.0, 2.0], [8.0, 1.0]]
+UNKNOWN = [1.0, 2.0, float("nan")]
+SAMPLES = [[1.0, 2.0], None, [], [3.0], UNKNOWN, [5.0, 1.0, 2.0], [8.0, 1.0]]
 
 
 @pytest.mark.parametrize("arrow", [True, False])
 def test_medians_of_samples_are_those_of_each_row(arrow):
     kind = pd.ArrowDtype(pa.list_(pa.float64())) if arrow else object
-    rows = pd.DataFrame({"samples": pd.Series(SAMPLES, range(6, 0, -1), dtype=kind)})
-    medians = [1.5, None, None, 3.0, 2.0, 4.5]
+    rows = pd.DataFrame({"samples": pd.Series(SAMPLES, range(7, 0, -1), dtype=kind)})
+    medians = [1.5, None, None, 3.0, None, 2.0, 4.5]
     assert sample_medians(rows) == medians
     assert sample_medians(rows.iloc[2:]) == medians[2:]
-    assert sample_medians(rows.drop(columns="samples")) == [None] * 6
+    assert sample_medians(rows.drop(columns="samples")) == [None] * 7
 
 
 def test_drift_of_a_table_is_that_of_its_rows():

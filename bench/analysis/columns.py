@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,28 +11,31 @@ import pyarrow as pa
 
 
 def sample_medians(rows: pd.DataFrame) -> list[float | None]:
-    """The median of each row's samples, None for a row without any."""
+    """The median of each row's samples, None for a row without any, or not all."""
     if "samples" not in rows:
         return [None] * len(rows)
     column = rows["samples"]
     if not isinstance(column.dtype, pd.ArrowDtype):
-        return [None if _none(one) else float(np.median(one)) for one in column]
+        return [_known(np.median(one)) if _some(one) else None for one in column]
     lists = pa.chunked_array(pa.array(column)).combine_chunks()
-    values = lists.values.to_numpy(zero_copy_only=False)
+    values = lists.values.to_numpy(zero_copy_only=False)  # a null is NaN
     starts, lengths = lists.offsets.to_numpy()[:-1], np.diff(lists.offsets.to_numpy())
     lengths = np.where(lists.is_valid().to_numpy(zero_copy_only=False), lengths, 0)
     made = np.full(len(lists), np.nan)
     for length in set(lengths.tolist()) - {0}:  # rows of one length at once
         at = np.flatnonzero(lengths == length)
         found = np.sort(values[starts[at, None] + np.arange(length)], axis=1)
-        middle = found[:, [(length - 1) // 2, length // 2]]
-        made[at] = middle.mean(axis=1)
-    held = (lengths > 0).tolist()
-    return [m if has else None for m, has in zip(made.tolist(), held, strict=True)]
+        middle = found[:, [(length - 1) // 2, length // 2]].mean(axis=1)
+        made[at] = np.where(np.isnan(found[:, -1]), np.nan, middle)  # NaN sorts last
+    return [_known(one) for one in made.tolist()]
 
 
-def _none(value: Any) -> bool:
-    return not isinstance(value, list | np.ndarray) or len(value) == 0
+def _some(value: Any) -> bool:
+    return isinstance(value, list | np.ndarray) and len(value) > 0
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
 
 
 def known(column: list[Any]) -> list[Any]:

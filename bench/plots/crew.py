@@ -85,6 +85,7 @@ def each(
             "memory; draw fewer at once with --figure"
         ) from error
     finally:
+        arriving.close()  # nobody reads on: a worker in the middle of a part gives up
         pool.shutdown(cancel_futures=True)
 
 
@@ -109,7 +110,7 @@ def _there(arriving: Connection) -> Iterator[tuple[int, Any]]:
     try:
         while arriving.poll():
             yield arriving.recv()
-    except EOFError:  # every worker has ended: the futures say how
+    except (EOFError, OSError):  # of workers that have ended: the futures say how
         time.sleep(_LOOK_S)
 
 

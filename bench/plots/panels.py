@@ -236,19 +236,40 @@ def accuracy_panels(
 
 
 def with_runs_told_apart(points: pd.DataFrame) -> pd.DataFrame:
-    """Labels that say in what the runs of a model differ, where one fact says it.
+    """Labels that say in what the runs of a model differ, where one fact or two do.
 
     Images that some of them augmented are named as such beside it.
     """
     by = ["panel", "framework", "label"]
     found = points["label"].astype(object).copy()
     for _, part in points.groupby(by, dropna=False, sort=False):
-        for name, words in _RUN_FACTS.items():
-            if len(part) > 1 and part[name].nunique() == len(part):
-                said = [words.format(float(value)) for value in part[name]]
-                found[part.index] = part["label"] + ", " + said + _augmented(part)
-                break
+        facts = _telling(part) if len(part) > 1 else ()
+        if facts:
+            found[part.index] = part["label"] + _said(part, facts) + _augmented(part)
     return points.assign(label=found)
+
+
+def _telling(part: pd.DataFrame) -> tuple[str, ...]:
+    """The fewest facts that tell all these runs apart; none where two do not."""
+    for count in (1, 2):
+        for names in itertools.combinations(_RUN_FACTS, count):
+            known = part[list(names)].astype(float).dropna()
+            if len(known) == len(part) and not known.duplicated().any():
+                return names
+    return ()
+
+
+def _said(part: pd.DataFrame, facts: tuple[str, ...]) -> list[str]:
+    """`, 300 images`; the second fact only where the first is another run's, too."""
+    words = [
+        [", " + _RUN_FACTS[name].format(float(value)) for value in part[name]]
+        for name in facts
+    ]
+    again = part.duplicated(facts[0], keep=False)
+    return [
+        first + "".join(more if twice else ())
+        for first, *more, twice in zip(*words, again, strict=True)
+    ]
 
 
 def _augmented(part: pd.DataFrame) -> list[str]:

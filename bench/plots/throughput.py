@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.against import ours
 from bench.analysis.join import model_rows
-from bench.analysis.key import equal
+from bench.analysis.key import equal, kept
 from bench.plots import panels, remember, style
 
 NEEDS = ("img_per_sec_core", "top1", "model", "family")
@@ -26,8 +26,7 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     """Exactly the plotted points; y is per cent."""
     jft = table_3(rows) & equal(rows, "pretrain_dataset", "JFT-300M")
     paper = model_rows(rows[jft])
-    both = model_rows(rows)
-    mine = ours(both[equal(both, "source", "measured")])
+    mine = ours(model_rows(kept(rows, equal(rows, "source", "measured"))))
     found = with_accuracy(paper, panels.pixels_in_order(mine), "img_per_sec_core")
     if found.empty:
         return found

@@ -77,6 +77,30 @@ def test_a_part_comes_before_its_item_is_over(tmp_path):
     assert list(made) == ["second"]
 
 
+def says_too_much(item):
+    if item == "a":
+        raise ResultsError("a failed")
+    time.sleep(0.2)
+    yield "x" * 2_000_000  # far more than a pipe holds
+
+
+def test_an_error_ends_a_worker_that_nobody_listens_to():
+    with pytest.raises(ResultsError, match="a failed"):
+        list(crew.each(says_too_much, ["a", "b"], (), 2))
+
+
+def dies_in_mid_part(item):
+    os.write(crew._sending.fileno(), b"\x00\x00\x00\xff" + b"not 255 bytes")
+    time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGKILL)
+    yield item
+
+
+def test_half_a_part_is_the_same_line_as_an_end_from_outside():
+    with pytest.raises(ResultsError, match="ended from outside"):
+        list(crew.each(dies_in_mid_part, ["a"], (), 1))
+
+
 @pytest.mark.parametrize("work, said", [(end, "ended from outside"), (fail, "a fail")])
 def test_parts_of_an_item_that_fails_come_before_the_line(work, said):
     made = crew.each(work, ["a", "b"], (), 2)

@@ -52,14 +52,11 @@ def test_placed_labels_do_not_overlap_and_stay_inside(points):
         assert box.outside(frame) == 0
 
 
-def _leader(annotation) -> np.ndarray:
-    """From the point to the text, as one row; no row where it stands beside it."""
-    if annotation.arrow_patch is None:
-        return np.empty((0, 4))
-    box, (x, y) = _box(annotation), annotation.axes.transData.transform(annotation.xy)
-    ends = {"left": box.left, "right": box.right, "center": (box.left + box.right) / 2}
-    middle = (box.bottom + box.top) / 2
-    return np.array([[x, y, ends[annotation.get_ha()], middle]])
+def _leaders(axes) -> np.ndarray:
+    """Every leader line as one row: where it leaves its text, where it ends."""
+    lines = [line for line in axes.lines if line.get_gid() == "leader"]
+    ends = [line.get_transform().transform(line.get_xydata()) for line in lines]
+    return np.reshape(ends, (len(lines), 4))
 
 
 SPOTS = st.lists(
@@ -84,8 +81,8 @@ def test_no_label_runs_into_another_a_leader_or_the_left_axis(spots):
         others = [_box(other) for other in axes.texts if other is not text]
         spaced = Box(box.left - 0.99 * em, box.bottom, box.right, box.top)
         assert sum(map(spaced.overlap, others)) == 0
-        if others:
-            assert not rectangles.cuts(_leader(text), np.array(others)).any()
+    boxes = np.array([_box(text) for text in axes.texts]).reshape(-1, 4)
+    assert not rectangles.cuts(_leaders(axes), boxes).any()
 
 
 def test_no_text_stands_on_what_a_panel_says_already():
@@ -96,6 +93,22 @@ def test_no_text_stands_on_what_a_panel_says_already():
 
 
 CROWD = [(5 + i / 4, 5 + j / 4) for i in range(3) for j in range(4)]
+
+
+def test_a_leader_ends_just_off_its_point_and_its_text():
+    axes = _axes()
+    place(axes, [Label(*spot, f"Mixer-{i}") for i, spot in enumerate(CROWD)], CROWD)
+    axes.get_figure().draw_without_rendering()
+    found, pt = _leaders(axes), axes.get_figure().dpi / 72
+    assert len(found) > 3
+    points = axes.transData.transform(CROWD)
+    boxes = np.array([_box(text) for text in axes.texts])
+    for start, end in found.reshape(-1, 2, 2):
+        to_point = np.hypot(*(points - end).T).min()
+        beside = np.maximum(boxes[:, :2] - start, start - boxes[:, 2:])
+        to_text = np.hypot(*np.maximum(beside, 0).T).min()
+        assert to_point == pytest.approx(2 * pt)
+        assert pt < to_text < 3.5 * pt
 
 
 def _crowd(text: str, model: str) -> tuple[list[tuple[float, float]], list]:
