@@ -26,8 +26,8 @@ RIVAL_LOSS = 1.5
 """A solution whose loss is within this factor of the best fits as well as it."""
 RIVAL_GAP = 0.2
 """... and predicts otherwise if its error at 10 x the largest size is 20 % off."""
-_AT_ONCE = 1_000_000
-"""Runs times resamples that are fitted together: some ten arrays of 8 MB."""
+_AT_ONCE = 500_000
+"""Runs times resamples that are fitted together: some ten arrays of 4 MB."""
 HUBER = 1.345
 """In standard deviations: 95 % efficient where the noise is normal (Huber 1981)."""
 _FLOORS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995)
@@ -248,22 +248,17 @@ def _starts(data: Data, form: str) -> np.ndarray:
     least = float(_typical(data).min())
     floors = [share * least for share in _FLOORS] if n > 2 else [0.0]
     alphas = _ALPHAS if n > 3 else (0.0,)
-    return np.array(
-        [
-            [*_line(data, floor, alpha), floor, alpha][:n]
-            for floor in floors
-            for alpha in alphas
-        ]
-    )
+    grid = np.array(list(itertools.product(floors, alphas)))
+    return np.column_stack([*_lines(data, *grid.T), grid])[:, :n]
 
 
-def _line(data: Data, floor: float, alpha: float) -> tuple[float, float]:
-    above = np.maximum(data.error - floor, 0.01 * data.error)  # a run may lie below it
-    left = np.log(above)
-    if alpha:
-        left = left - alpha * np.log(np.maximum(data.error_0 - data.error, 1e-6))
-    slope, level = np.polyfit(np.log(data.x / _centre(data)), left, 1)
-    return float(level), float(np.clip(-slope, 0.01, 5))
+def _lines(data: Data, floors: Runs, alphas: Runs) -> tuple[Runs, Runs]:
+    """Level and fall of the straight line for each floor and alpha."""
+    below = np.maximum(data.error - floors[:, None], 0.01 * data.error)  # or under it
+    left = np.log(np.maximum(data.error_0 - data.error, 1e-6))
+    left = np.log(below) - alphas[:, None] * left
+    slope, level = np.polyfit(np.log(data.x / _centre(data)), left.T, 1)
+    return level, np.clip(-slope, 0.01, 5)
 
 
 def _robust_scale(data: Data, curve: Curve, used: int) -> float:

@@ -8,6 +8,7 @@ sums over the sorted runs: a step costs the same for five runs at a size as for 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,30 +76,35 @@ class _Sums:
 
 
 def _sums(problem: Problem, counts: Float[np.ndarray, "#fits runs"]) -> _Sums:
-    middle, runs, parts = [], [], []
-    for size in range(len(problem.z)):
-        at = np.flatnonzero(problem.of == size)
-        at = at[np.argsort(problem.observed[at], kind="stable")]
-        found = problem.observed[at] / problem.corner
+    sizes = len(problem.z)
+    bounds = np.searchsorted(problem.of, np.arange(sizes + 1)).tolist()
+    whole = np.zeros((3, len(counts), len(problem.of) + sizes))
+    middle, runs = [], []
+    for size, (first, last) in enumerate(itertools.pairwise(bounds)):
+        order = first + np.argsort(problem.observed[first:last], kind="stable")
+        found = problem.observed[order] / problem.corner
         half = len(found) // 2
         middle.append(found[half])
         runs.append(found - found[half])
-        held = counts[:, at]
-        terms = (held, held * runs[-1], held * runs[-1] ** 2)
-        parts.append([_outwards(one, half) for one in terms])
-    lengths = np.array([len(one) + 1 for one in runs])
-    stop = np.cumsum(lengths) - 1
-    whole = [np.concatenate(one, axis=1) for one in zip(*parts, strict=True)]
-    return _Sums(np.array(middle), runs, stop - lengths + 1, stop, *whole)
+        places = whole[:, :, first + size : last + size + 1]
+        _outwards(counts[:, order], runs[-1], half, places)
+    stop = np.array(bounds[1:]) + np.arange(sizes)
+    start = np.array(bounds[:-1]) + np.arange(sizes)
+    return _Sums(np.array(middle), runs, start, stop, *whole)
 
 
 def _outwards(
-    terms: Float[np.ndarray, "fits runs"], half: int
-) -> Float[np.ndarray, "fits places"]:
-    """The sum of the terms between the middle and each place; negative below it."""
-    below = -np.cumsum(terms[:, :half][:, ::-1], axis=1)[:, ::-1]
-    above = np.cumsum(terms[:, half:], axis=1)
-    return np.concatenate([below, np.zeros((len(terms), 1)), above], axis=1)
+    held: Float[np.ndarray, "fits runs"],
+    runs: Float[np.ndarray, " runs"],
+    half: int,
+    places: Float[np.ndarray, "3 fits places"],
+) -> None:
+    """Count, sum and sum of squares from the middle to each place; negative below."""
+    terms = held
+    for power, place in enumerate(places):
+        terms = terms * runs if power else held
+        np.cumsum(-terms[:, :half][:, ::-1], axis=1, out=place[:, :half][:, ::-1])
+        np.cumsum(terms[:, half:], axis=1, out=place[:, half + 1 :])
 
 
 def minima(

@@ -34,6 +34,9 @@ _LATE_S = 0.5
 _LOOK_S = 0.02
 """As long as this, an item may be over before it is seen to be."""
 
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+"""One for each worker: more would wait busily where another worker has work."""
+
 _given: tuple[Any, ...] = ()
 """What every item of a worker needs; sent to it once."""
 _sending: Connection
@@ -55,9 +58,13 @@ def call(modules: Sequence[str]) -> None:
 def _serve() -> None:
     # A Ctrl-C is for this process; what it starts here never sees it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    asked = _BLAS_THREADS in os.environ
+    os.environ.setdefault(_BLAS_THREADS, "1")
     try:
         forkserver.ensure_running()
     finally:
+        if not asked:
+            del os.environ[_BLAS_THREADS]
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 

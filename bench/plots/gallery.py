@@ -54,6 +54,10 @@ _SHARED = (
 """What every process that draws imports; what one figure needs alone waits for it."""
 _LAYOUT_TABLES = ("GDEF", "GPOS", "GSUB", "MATH", "kern")
 _ALWAYS = ("source", "status", "role", "table", "run_id", "framework", "image_size")
+_ABOUT = (
+    "Rendered from rows alone; made by the commands, not edited. A point without room "
+    "for its name has it in the file of points."
+)
 _NO_STAMP: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
     "svg": {"Date": None},
@@ -281,7 +285,7 @@ def write_page(folder: Path, rows: Sequence[str], skipped: Iterable[str] = ()) -
         rows: what the command line named: files, folders, or `published`.
         skipped: figures that these rows do not allow: a file of one is of other rows.
     """
-    parts = ["# Gallery", "Rendered from rows alone; made by the commands, not edited."]
+    parts = ["# Gallery", _ABOUT]
     for name in FIGURES:
         if name in skipped or not (folder / f"{name}.png").exists():
             continue

@@ -50,6 +50,8 @@ _NEAR_PT = 45.0
 """As near as this, the label of another run of a model names its point, too."""
 _CLEAR = 45.0
 """What a label may cost that is read at once: its distance in points, and more."""
+_HIDES = 200.0
+"""From here a label hides a marker: left out, if its model is named anywhere."""
 _LEFT_OUT = 60.0
 """A label that is left out: a little more than any that is read at once."""
 _AWAY = 1e4
@@ -110,7 +112,8 @@ def place(
 ) -> None:
     """Annotate a settled figure, keeping clear of markers at `spots` and of `paths`.
 
-    A label that finds no clear place is left out if its model is named near by.
+    A label that finds no clear place is left out if its model is named near by, one
+    that would hide a marker if its model is named anywhere.
     """
     scale = _pixels_per_point(axes)
     corners = axes.get_window_extent()
@@ -158,10 +161,11 @@ def _planned(
         total, taken = total + cost[made[i]], _with(taken, tries[i], made[i])
     for i in crowded:
         named = [tries[j].boxes[at] for j, at in made.items() if _same(labels, i, j)]
-        if named and gaps(np.array(named), tries[i].spot[None]).min() < reach:
+        cost = _costs(tries[i], taken, frame, scale)
+        far = named and gaps(np.array(named), tries[i].spot[None]).min() >= reach
+        if named and (not far or cost.min() > _HIDES):
             total += _LEFT_OUT
             continue
-        cost = _costs(tries[i], taken, frame, scale)
         made[i] = int(cost.argmin())
         total, taken = total + cost[made[i]], _with(taken, tries[i], made[i])
     return float(total), made

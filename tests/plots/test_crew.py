@@ -77,6 +77,17 @@ def test_a_part_comes_before_its_item_is_over(tmp_path):
     assert list(made) == ["second"]
 
 
+def threads_of_blas(item):
+    yield os.environ["OPENBLAS_NUM_THREADS"]
+
+
+def test_a_worker_has_one_thread_unless_told_otherwise():
+    before = dict(os.environ)
+    asked = os.environ.get("OPENBLAS_NUM_THREADS", "1")
+    assert list(crew.each(threads_of_blas, ["a"], (), 1)) == [asked]
+    assert dict(os.environ) == before
+
+
 def says_too_much(item):
     if item == "a":
         raise ResultsError("a failed")

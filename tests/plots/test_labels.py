@@ -125,6 +125,15 @@ def test_no_crowded_label_is_left_out_unless_its_model_is_named(text, model):
     assert sorted(_crowd(text, model)[0]) == CROWD
 
 
+@pytest.mark.parametrize(("model", "shown"), [("", 2), ("Mixer", 1)])
+def test_no_marker_is_hidden_to_name_a_model_again(model, shown):
+    axes = _axes()
+    everywhere = [(3 + i / 4, j / 4) for i in range(29) for j in range(41)]
+    named = [Label(0.5, 5, "Mixer", model), Label(8, 5, "Mixer, again", model)]
+    place(axes, named, [(0.5, 5), *everywhere])
+    assert len(axes.texts) == shown
+
+
 def test_a_crowded_label_is_left_out_if_its_model_is_named_near_by():
     shown, texts = _crowd("Mixer, {} images", "Mixer")
     unnamed = [spot for spot in CROWD if spot not in shown]
