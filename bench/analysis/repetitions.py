@@ -6,6 +6,7 @@ made here keeps the runs behind its numbers and the attempts that gave them.
 
 from __future__ import annotations
 
+import collections
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -145,7 +146,7 @@ def _summarise_speed(part: Part) -> dict[str, Any]:
         "high": high,
         "rates": part["img_per_sec_core"],
         "speed_attempts": part["attempt_id"],
-        "sittings": list(dict.fromkeys(part["sitting_id"])),
+        "sittings": _sittings(part["sitting_id"]),
     }
 
 
@@ -167,6 +168,18 @@ def _summarise_training(part: Part) -> dict[str, Any]:
         ],
         "train_attempts": part["attempt_id"],
     }
+
+
+def _sittings(each: list[str | None]) -> list[str | None]:
+    """Where a row was timed: not where less than half as much as in its chief sitting.
+
+    A row may be held against those of its sittings; one stray process does not count.
+
+    >>> _sittings(["a"] * 5 + ["b"] * 5 + ["c"] * 2)
+    ['a', 'b']
+    """
+    counts = collections.Counter(each)
+    return [one for one, n in counts.items() if 2 * n >= max(counts.values())]
 
 
 def _interval(part: Part) -> tuple[float | None, float | None]:
