@@ -77,7 +77,7 @@ def test_models_in_the_other_formats(capsys, fmt, first):
 def test_dry_run_prints_the_cells_and_writes_nothing(capsys, here):
     code, out, err = call(capsys, "run", "my.yaml", "--dry-run")
     assert code == 0 and "infer Mixer-XXS/4 jax 16px" in out
-    assert "1 cells" in err or "1 cell" in err
+    assert "1 cell, 1 measurement, " in err
     assert [path.name for path in here.iterdir()] == ["my.yaml"]
 
 
@@ -88,6 +88,9 @@ def test_run_twice_measures_once(capsys, here, monkeypatch):
     code, out, err = call(capsys, "run", "my.yaml")
     assert code == 0
     assert "reusing 1 finished" in err and "nothing is left to measure" in err
+    code, out, err = call(capsys, "run", "my.yaml", "--dry-run")
+    assert code == 0
+    assert "1 cell, 0 measurements, nothing is left to measure; nothing was" in err
 
 
 class CautiousExecutor(OkExecutor):

@@ -71,8 +71,11 @@ def _facts(
 
 def _total(study: Study, plan: runner.Plan, found: list[forecast.Forecast]) -> str:
     known = [one.seconds for one in found if one.seconds is not None]
-    head = f"{len(study.cells)} cells, {len(plan.items)} measurements"
-    if len(known) == len(found):
+    cells = _print.counted(len(study.cells), "cell")
+    head = f"{cells}, {_print.counted(len(plan.items), 'measurement')}"
+    if not plan.items:
+        said = "nothing is left to measure"
+    elif len(known) == len(found):
         said = f"{duration(sum(known))} by forecast"
     else:
         rough = duration(ordering.estimate_s(study))
