@@ -8,7 +8,6 @@ text and no leader crosses another label. The same points give the same picture.
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +28,6 @@ from bench.plots.rectangles import (
     crossings,
     cuts,
     gaps,
-    shared,
     thin,
     together,
 )
@@ -38,10 +36,6 @@ from bench.plots.style import SMALL_PT
 _RADII_PT = (5, 8, 12, 17, 23, 30, 38, 47, 57, 70, 85)
 _ANGLES = (0, 180, 90, 270, 45, 315, 135, 225, 22, 338, 158, 202, 67, 113, 247, 293)
 _LEADER_PT = 9.0
-_COLUMN_PT = 12.0
-"""From the last point to the column of labels."""
-_ABOVE_PT = 4.0
-"""So far above its panel a label at the end of a line may reach: a title is there."""
 _MARKER_PT = 3.9
 """Half a marker with its edge; a diamond's half diagonal is the largest."""
 _AS_SAVED = 1.08
@@ -51,7 +45,7 @@ _NEAR_PT = 45.0
 _CLEAR = 45.0
 """What a label may cost that is read at once: its distance in points, and more."""
 _HIDES = 200.0
-"""From here a label hides a marker: left out, if its model is named anywhere."""
+"""From here a label hides a marker, or worse."""
 _LEFT_OUT = 60.0
 """A label that is left out: a little more than any that is read at once."""
 _AWAY = 1e4
@@ -109,29 +103,48 @@ def place(
     labels: Sequence[Label],
     spots: Sequence[Spot],
     paths: Sequence[Sequence[Spot]] = (),
+    fewer: Sequence[Label] = (),
 ) -> None:
     """Annotate a settled figure, keeping clear of markers at `spots` and of `paths`.
 
-    A label that finds no clear place is left out if its model is named near by, one
-    that would hide a marker if its model is named anywhere.
+    A label that finds no clear place is left out if its model is named near by. Where
+    one would hide a marker, the `fewer` labels are written instead, if there are any.
     """
-    scale = _pixels_per_point(axes)
+    scale = pixels_per_point(axes)
     corners = axes.get_window_extent()
     near, beyond = 3 * scale, 4 * scale  # of the left spine, which no text may touch
     frame = Box(corners.x0 + near, corners.y0, corners.x1 + beyond, corners.y1 + near)
     taken = _Taken(
         markers=together([_marker(axes, spot, scale) for spot in spots]),
-        paths=together(_along(axes, path) for path in paths),
+        paths=together(along(axes, path) for path in paths),
         labels=together([_written(axes)]),
         leaders=together([]),
     )
+    plan = _best(axes, labels, taken, frame, scale)
+    if fewer and plan.worst > _HIDES:
+        plan = _best(axes, fewer, taken, frame, scale)
+    for label, offset in plan.chosen:
+        write(axes, label, offset)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where labels are to stand, what all of them cost and what the worst does."""
+
+    cost: float
+    worst: float
+    chosen: list[tuple[Label, np.ndarray]]
+
+
+def _best(
+    axes: Axes, labels: Sequence[Label], taken: _Taken, frame: Box, scale: float
+) -> _Plan:
+    """The cheapest of plans that place the labels in several orders."""
     known = sorted(set(labels), key=lambda one: (-one.y, one.x, one.text, one.model))
     tries = [_tries(axes, label) for label in known]
     orders = [range(len(known)), range(len(known))[::-1], _longest_first(known)]
     plans = [_planned(known, tries, order, taken, frame, scale) for order in orders]
-    _, best = min(plans, key=lambda plan: plan[0])
-    for i, at in sorted(best.items()):
-        _write(axes, known[i], tries[i].offsets[at])
+    return min(plans, key=lambda plan: plan.cost)
 
 
 def _longest_first(labels: Sequence[Label]) -> list[int]:
@@ -146,12 +159,10 @@ def _planned(
     taken: _Taken,
     frame: Box,
     scale: float,
-) -> tuple[float, dict[int, int]]:
-    """The cost of labels placed in this order, and the position of each placed one.
-
-    A label that finds no clear place waits for the others.
-    """
+) -> _Plan:
+    """Labels placed in this order; one without a clear place waits for the others."""
     total, made, crowded, reach = 0.0, dict[int, int](), [], _NEAR_PT * scale
+    worst = 0.0
     for i in order:
         cost = _costs(tries[i], taken, frame, scale)
         if cost.min() > _CLEAR:
@@ -161,14 +172,14 @@ def _planned(
         total, taken = total + cost[made[i]], _with(taken, tries[i], made[i])
     for i in crowded:
         named = [tries[j].boxes[at] for j, at in made.items() if _same(labels, i, j)]
-        cost = _costs(tries[i], taken, frame, scale)
-        far = named and gaps(np.array(named), tries[i].spot[None]).min() >= reach
-        if named and (not far or cost.min() > _HIDES):
+        if named and gaps(np.array(named), tries[i].spot[None]).min() < reach:
             total += _LEFT_OUT
             continue
-        made[i] = int(cost.argmin())
+        cost = _costs(tries[i], taken, frame, scale)
+        made[i], worst = int(cost.argmin()), max(worst, float(cost.min()))
         total, taken = total + cost[made[i]], _with(taken, tries[i], made[i])
-    return float(total), made
+    chosen = [(labels[i], tries[i].offsets[at]) for i, at in sorted(made.items())]
+    return _Plan(float(total), worst, chosen)
 
 
 def _same(labels: Sequence[Label], i: int, j: int) -> bool:
@@ -193,96 +204,9 @@ def _written(axes: Axes) -> Boxes:
     return np.array(boxes, float).reshape(-1, 4)
 
 
-def at_line_ends(axes: Axes, labels: Sequence[Label]) -> None:
-    """Write labels in a column right of the last point, in the order of their lines.
-
-    Lines that end far to the left of the others have a column of their own there, if
-    it crosses no line.
-    """
-    parts = _apart(axes, sorted(set(labels), key=_x))
-    columns = [_column(axes, part) for part in parts]
-    early = [np.array([box]) for column in columns[:-1] for _, _, box in column]
-    if early and shared(together(early), _drawn(axes)):
-        columns = [_column(axes, labels)]
-    for label, offset, _ in itertools.chain.from_iterable(columns):
-        _write(axes, label, offset)
-
-
-def _drawn(axes: Axes) -> Boxes:
-    """The lines of the data; one across the whole panel is in no label's way."""
-    lines = [one for one in axes.get_lines() if one.get_transform() is axes.transData]
-    paths = (
-        [(float(x), float(y)) for x, y in np.asarray(one.get_xydata())] for one in lines
-    )
-    return together(_along(axes, path) for path in paths)
-
-
-def _x(label: Label) -> float:
-    return label.x
-
-
-def _apart(axes: Axes, labels: Sequence[Label]) -> list[list[Label]]:
-    """Labels, given from left to right, that have room before the next end a line."""
-    parts: list[list[Label]] = []
-    reach = -math.inf
-    room = 2 * _COLUMN_PT * _pixels_per_point(axes)
-    for label in labels:
-        x = float(axes.transData.transform((label.x, label.y))[0])
-        if x > reach:
-            parts.append([])
-        parts[-1].append(label)
-        reach = max(reach, x + _size(axes, label.text)[0] + room)
-    return parts
-
-
-def _column(axes: Axes, labels: Sequence[Label]) -> list[tuple[Label, Spot, Box]]:
-    """Each label with its offset and its box.
-
-    Heights are the nearest to the lines' own that keep a text's height between them
-    and stay off the title: a least-squares fit under an order constraint.
-    """
-    if not labels:
-        return []
-    scale = _pixels_per_point(axes)
-    ordered = sorted(set(labels), key=lambda item: (-item.y, item.text))
-    ends = [axes.transData.transform((label.x, label.y)) for label in ordered]
-    gap = max(_size(axes, label.text)[1] for label in ordered)
-    steps = gap * np.arange(len(ordered))
-    frame = axes.get_window_extent()
-    top = frame.y1 + _ABOVE_PT * scale - gap / 2
-    bottom = min(frame.y0 + gap / 2 + steps[-1], top)
-    heights = np.clip(falling([y for _, y in ends] + steps), bottom, top)
-    left = max(x for x, _ in ends) + _COLUMN_PT * scale
-    made = []
-    for label, (x, y), height in zip(ordered, ends, heights - steps, strict=True):
-        wide = _size(axes, label.text)[0]
-        box = Box(left, height - gap / 2, left + wide, height + gap / 2)
-        made.append((label, ((left - x) / scale, (height - y) / scale), box))
-    return made
-
-
-def falling(values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """The nearest values, by least squares, that never rise: those that do are pooled.
-
-    scipy has it, at 0.2 s of import for every process that draws.
-
-    >>> falling([3.0, 1.0, 2.0]).tolist()
-    [3.0, 1.5, 1.5]
-    """
-    pools: list[tuple[float, int]] = []  # sum and count of equal values
-    for value in values:
-        total, count = float(value), 1
-        while pools and total * pools[-1][1] > pools[-1][0] * count:
-            before = pools.pop()
-            total, count = total + before[0], count + before[1]
-        pools.append((total, count))
-    means = [total / count for total, count in pools]
-    return np.repeat(means, [count for _, count in pools])
-
-
 def _tries(axes: Axes, label: Label) -> _Tries:
-    wide, high = _size(axes, label.text)
-    scale = _pixels_per_point(axes)
+    wide, high = extent(axes, label.text)
+    scale = pixels_per_point(axes)
     spot = axes.transData.transform((label.x, label.y))
     offsets = _offsets()
     ends = spot + offsets * scale
@@ -340,11 +264,12 @@ def _offsets() -> Float[np.ndarray, "tries 2"]:
     return np.asarray((radii * around).round(3).reshape(-1, 2))
 
 
-def _size(axes: Axes, text: str) -> tuple[float, float]:
+def extent(axes: Axes, text: str) -> tuple[float, float]:
+    """Width and height of a text in pixels, with what saving it may add."""
     probe = axes.text(0, 0, text, fontsize=SMALL_PT)
-    extent = probe.get_window_extent()
+    box = probe.get_window_extent()
     probe.remove()
-    return extent.width * _AS_SAVED, extent.height + 1
+    return box.width * _AS_SAVED, box.height + 1
 
 
 def _marker(axes: Axes, spot: Spot, scale: float) -> Boxes:
@@ -353,11 +278,13 @@ def _marker(axes: Axes, spot: Spot, scale: float) -> Boxes:
     return np.array([(x - half, y - half, x + half, y + half)])
 
 
-def _along(axes: Axes, path: Sequence[Spot]) -> Boxes:
+def along(axes: Axes, path: Sequence[Spot]) -> Boxes:
+    """Boxes along a path of data coordinates."""
     return thin([tuple(axes.transData.transform(point)) for point in path])
 
 
-def _write(axes: Axes, label: Label, offset: Sequence[float] | np.ndarray) -> None:
+def write(axes: Axes, label: Label, offset: Sequence[float] | np.ndarray) -> None:
+    """Annotate one point, its text `offset` points away, with a leader if it is far."""
     dx, dy = map(float, offset)
     edge = 0.0 if dx > 0.5 else 1.0 if dx < -0.5 else 0.5  # where its leader ends
     axes.annotate(
@@ -373,12 +300,13 @@ def _write(axes: Axes, label: Label, offset: Sequence[float] | np.ndarray) -> No
         zorder=4,
     )
     if math.hypot(dx, dy) >= _LEADER_PT:
-        scale = _pixels_per_point(axes)
-        size = [side / scale for side in _size(axes, label.text)]
+        scale = pixels_per_point(axes)
+        size = [side / scale for side in extent(axes, label.text)]
         leaders.draw(axes, (label.x, label.y), (dx, dy), size, edge)
 
 
-def _pixels_per_point(axes: Axes) -> float:
+def pixels_per_point(axes: Axes) -> float:
+    """Of the figure as it is, not as it will be saved."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     return float(figure.dpi) / 72

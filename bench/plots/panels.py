@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from bench.analysis import demo
 from bench.analysis.key import by_key, equal, plain
 from bench.analysis.pareto import Better, on_frontier
-from bench.plots import labels, style
+from bench.plots import labels, line_ends, style
 
 POINT_COLUMNS = (
     "panel",
@@ -68,7 +68,7 @@ def name_line_ends(axes: Axes, part: pd.DataFrame) -> None:
     """Write each line's label at its right end."""
     ends = part.sort_values("x").drop_duplicates(LINE, keep="last")
     short = [textwrap.fill(str(text), _NAME_WIDTH) for text in ends["label"]]
-    labels.at_line_ends(axes, as_labels(ends.assign(label=short)))
+    line_ends.place(axes, as_labels(ends.assign(label=short)))
 
 
 def as_labels(points: pd.DataFrame) -> list[labels.Label]:
@@ -231,7 +231,7 @@ def accuracy_panels(
     each = zip(grid, named, paths, by_panel(points), strict=True)
     for axes, names, path, (_, part) in each:
         spots = list(zip(part["x"], part["y"], strict=True))
-        labels.place(axes, names, spots, path)
+        labels.place(axes, names, spots, path, fewer=_models_alone(part))
     return figure
 
 
@@ -288,7 +288,7 @@ _RUN_FACTS = {
 
 
 MOST_NAMES = 24
-"""More runs than this in a panel cannot be named: each model is, at its best."""
+"""More runs than this in a panel cannot be named: each model is, at its best run."""
 
 
 def _to_name(part: pd.DataFrame) -> list[labels.Label]:
@@ -301,13 +301,21 @@ def _to_name(part: pd.DataFrame) -> list[labels.Label]:
     if (part["source"] == "measured").all():
         best = best.drop_duplicates(["label", "framework"])
         if len(best) > MOST_NAMES:
-            best = best.drop_duplicates(["model", "framework"])
+            return _models_alone(part)
         again = best.duplicated(["model", "framework"])
         alone = best.groupby("family")["model"].transform("nunique") == 1
         facts = best["label"].astype(str).str.partition(", ")[2]
         short = again & alone & facts.ne("")
         best = best.assign(label=best["label"].where(~short, facts))
     return as_labels(best)
+
+
+def _models_alone(part: pd.DataFrame) -> list[labels.Label]:
+    """Each measured model at its best run, for a panel without room for every run."""
+    best = part[equal(part, "source", "measured") & part["label"].ne("")]
+    best = best.sort_values("y", ascending=False, kind="stable")
+    best = best.drop_duplicates(["model", "framework"])
+    return as_labels(best.assign(label=best["model"]))
 
 
 def _accuracy_panel(

@@ -22,7 +22,7 @@ from matplotlib.lines import Line2D
 
 from bench.analysis import tokens as analysis
 from bench.analysis.key import equal, key_columns, plain, records, values
-from bench.plots import labels, panels, remember, style
+from bench.plots import labels, line_ends, panels, remember, style
 from bench.units import significant
 
 NEEDS = (
@@ -217,7 +217,7 @@ def draw(rows: pd.DataFrame, width_in: float = style.WIDTH_IN) -> Figure | str:
     style.legend(figure, found, (_key("-", "fit"), _key(":", "S* = b / c of the fit")))
     labels.settle(figure)
     for axes, (_, part) in zip(grid, panels.by_panel(found), strict=True):
-        labels.at_line_ends(axes, list(_line_ends(part)))
+        line_ends.place(axes, list(_line_ends(part)))
     return figure
 
 

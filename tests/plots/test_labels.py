@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from matplotlib.text import Text  # noqa: TID253
 from scipy.optimize import isotonic_regression
 
-from bench.plots import labels, rectangles, style
-from bench.plots.labels import Label, at_line_ends, place, settle
+from bench.plots import labels, line_ends, rectangles, style
+from bench.plots.labels import Label, place, settle
 from bench.plots.rectangles import Box
 
 
@@ -125,13 +125,15 @@ def test_no_crowded_label_is_left_out_unless_its_model_is_named(text, model):
     assert sorted(_crowd(text, model)[0]) == CROWD
 
 
-@pytest.mark.parametrize(("model", "shown"), [("", 2), ("Mixer", 1)])
-def test_no_marker_is_hidden_to_name_a_model_again(model, shown):
+@pytest.mark.parametrize("hidden", [True, False])
+def test_fewer_labels_stand_where_more_would_hide_a_marker(hidden):
     axes = _axes()
     everywhere = [(3 + i / 4, j / 4) for i in range(29) for j in range(41)]
-    named = [Label(0.5, 5, "Mixer", model), Label(8, 5, "Mixer, again", model)]
-    place(axes, named, [(0.5, 5), *everywhere])
-    assert len(axes.texts) == shown
+    named = [Label(0.5, 5, "Mixer"), Label(8, 5, "again")]
+    spots = [(0.5, 5), *(everywhere if hidden else [(8, 5)])]
+    place(axes, named, spots, fewer=[Label(0.5, 5, "Mixer alone")])
+    shown = [text.get_text() for text in axes.texts]
+    assert shown == (["Mixer alone"] if hidden else ["Mixer", "again"])
 
 
 def test_a_crowded_label_is_left_out_if_its_model_is_named_near_by():
@@ -178,7 +180,7 @@ def test_the_same_points_in_any_order_give_the_same_picture():
 def test_line_ends_are_a_column_in_order():
     axes = _axes()
     labels = [Label(8, 5 + i / 100, f"line {i}") for i in range(5)]
-    at_line_ends(axes, labels)
+    line_ends.place(axes, labels)
     scale = axes.get_figure().dpi / 72
     spots = {
         text.get_text(): axes.transData.transform(text.xy)[1] / scale + text.xyann[1]
@@ -190,7 +192,7 @@ def test_line_ends_are_a_column_in_order():
     assert min(gaps) >= 6  # points: a text's height
     wanted = [axes.transData.transform((8, 5 + i / 100))[1] / scale for i in range(5)]
     assert sum(heights) == pytest.approx(sum(wanted))
-    at_line_ends(axes, [])
+    line_ends.place(axes, [])
     assert len(axes.texts) == 5
 
 
@@ -198,7 +200,7 @@ def test_lines_that_end_early_have_their_column_there():
     """Else a leader crosses the whole panel to the column of the last ones."""
     axes = _axes()
     ends = [(1.0, 9.0), (1.0, 8.5), (8.0, 2.0)]
-    at_line_ends(axes, [Label(x, y, f"line {x} {y}") for x, y in ends])
+    line_ends.place(axes, [Label(x, y, f"line {x} {y}") for x, y in ends])
     far = [max(map(abs, text.xyann)) for text in axes.texts]
     assert len(far) == 3 and max(far) < 20
 
@@ -206,7 +208,7 @@ def test_lines_that_end_early_have_their_column_there():
 def test_an_early_column_on_a_line_is_given_up():
     axes = _axes()
     axes.plot([0, 10], [8.7, 8.7])
-    at_line_ends(axes, [Label(1, 8.7, "early"), Label(8, 2, "late")])
+    line_ends.place(axes, [Label(1, 8.7, "early"), Label(8, 2, "late")])
     lefts = {text.get_text(): text.xyann[0] for text in axes.texts}
     assert lefts["early"] > 60 > 20 > lefts["late"]
 
@@ -259,9 +261,9 @@ def test_the_distance_of_a_box():
 def test_falling_is_scipys_isotonic_regression(values):
     if values:
         wanted = isotonic_regression(values, increasing=False).x
-        assert labels.falling(values) == pytest.approx(wanted, abs=1e-9)
+        assert line_ends.falling(values) == pytest.approx(wanted, abs=1e-9)
     else:
-        assert labels.falling(values).tolist() == []
+        assert line_ends.falling(values).tolist() == []
 
 
 @pytest.mark.parametrize("height", [0.0, 1.0])
@@ -272,7 +274,7 @@ def test_labels_at_line_ends_stay_beside_their_panel(height):
         axes.set_ylim(0, 1)
         labels.settle(figure)
         names = [labels.Label(1.0, height, f"line {n}") for n in range(4)]
-        labels.at_line_ends(axes, names)
+        line_ends.place(axes, names)
         figure.draw_without_rendering()
     frame = axes.get_window_extent()
     scale = figure.dpi / 72
