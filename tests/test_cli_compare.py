@@ -151,12 +151,19 @@ def test_where_every_cell_is_invalid_nothing_was_compared(values, reason, capsys
     write(here / "d", "four", **values)
     code, out, err = call(capsys, "compare", "c", "d")
     assert (code, out) == (2, "") and len(err.splitlines()) == 1
-    assert "nothing could be compared, every common cell is invalid" in err
+    assert "nothing could be compared, no common cell has a ratio" in err
     assert reason in err
     for name, side in (("c", "one"), ("d", "two")):  # one cell that says something
         write(here / name, side, model="ViT-B/16")
     code, out, _ = call(capsys, "compare", "c", "d")
     assert code == 0 and "1 same, 1 invalid; 0 regressions" in out
+
+
+def test_without_any_interval_a_slowdown_does_not_pass(capsys, here):
+    write(here / "c", "three", 0.5)
+    code, out, err = call(capsys, "compare", "a", "c@repetition=0")
+    assert (code, out) == (2, "") and len(err.splitlines()) == 1
+    assert "n=5 and n=1: an interval needs 5 repetitions a side (1)" in err
 
 
 def test_what_only_fails_in_b_is_a_regression_though_nothing_was_compared(capsys, here):
@@ -179,6 +186,10 @@ BAD = [
     (["a", "b", "--format", "latex"], "unknown format 'latex'; known: table, github"),
     (["a", "b", "--max-slowdown", "much"], "--max-slowdown: 'much': give a share"),
     (["a", "b", "--max-slowdown", "0%"], "between 0% and 100%"),
+    (
+        ["a", "b", "--max-slowdown", "1%"],
+        "1%: below --min-effect .2%..*--min-effect 1%",
+    ),
     (["a", "b", "--min-effect", "nan"], "between 0% and 100%"),
     (["a@gitsha=1", "b"], "unknown column 'gitsha'.*did you mean 'git_sha'"),
     (["a@git_sha", "b"], "give column=value"),

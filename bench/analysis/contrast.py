@@ -18,6 +18,8 @@ from scipy.special import stdtr, stdtrit
 from bench.analysis.stats import MIN_REPETITIONS
 
 LEVEL = 0.95
+POWER = 0.8
+"""How often a plan of repetitions is to succeed."""
 
 Values = Sequence[float] | Float[np.ndarray, " repetitions"]
 
@@ -50,13 +52,19 @@ class Contrast:
         return float(min(1.0, 2 * stdtr(self.freedom, -distance / self.error)))
 
     def repetitions_for(self, effect: float, level: float = LEVEL) -> int:
-        """Repetitions a side at which the half-width would be half of `effect`.
+        """Repetitions a side that would tell on which side of `effect` the ratio is.
 
-        From this noise and the normal quantile: a plan, not a promise.
+        If it is where it is seen now, four times in five. One seen at `effect` itself
+        no number could tell: there half of `effect` is to be told. From this noise and
+        the normal quantiles: a plan, not a promise.
         """
         sides = self.freedom / 2 + 1  # of equal sides with this many degrees
-        need = 2 * stdtrit(1e6, 0.5 + level / 2) * self.error / math.log1p(effect)
-        whole: int = math.ceil(sides * need**2)
+        bar = math.log1p(effect)
+        beyond = abs(self.log_ratio) - bar
+        distance = max(bar / 2, abs(beyond))
+        power = POWER if beyond > 0 else (1 + POWER) / 2  # within it both ends must be
+        quantiles = stdtrit(1e6, 0.5 + level / 2) + stdtrit(1e6, power)
+        whole: int = math.ceil(sides * (quantiles * self.error / distance) ** 2)
         return max(MIN_REPETITIONS, whole)
 
     def _half(self, level: float) -> float:

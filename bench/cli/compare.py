@@ -49,8 +49,8 @@ def command(
     """Say for each timed cell: same, faster, slower, ambiguous or invalid.
 
     Exit code: 0 no regression; 1 a cell of B is slower than accepted, or only fails
-    there; 2 nothing to compare (no cell in common beside the anchor, or every one
-    invalid), or wrong usage.
+    there; 2 nothing to compare (no cell in common beside the anchor, or none with an
+    interval, which needs five repetitions a side), or wrong usage.
     """
     from bench.analysis.compare import compare
 
@@ -58,6 +58,11 @@ def command(
         raise StudyError(f"--format: {unknown('format', format, FORMATS)}")
     effect = _share("--min-effect", min_effect)
     limit = effect if max_slowdown is None else _share("--max-slowdown", max_slowdown)
+    if limit < effect:
+        raise StudyError(
+            f"--max-slowdown: {max_slowdown}: below --min-effect ({min_effect}), under "
+            f"which a change is none; give --min-effect {max_slowdown}, too"
+        )
     (path_a, of_a), (path_b, of_b) = _side("A", a), _side("B", b)
     found = compare(
         _rows("A", path_a, of_a),
@@ -74,14 +79,14 @@ def command(
 
 def _require_compared(cells: Sequence[Compared]) -> None:
     """Refuse to call it well where no cell could be compared at all."""
-    if any(cell.verdict != "invalid" for cell in cells):
+    if any(cell.ratio is not None for cell in cells):
         return
     reasons = Counter(cell.reason for cell in cells).most_common()
     told = "; ".join(f"{reason} ({count})" for reason, count in reasons[:3])
     more = f"; and {len(reasons) - 3} other reasons" if len(reasons) > 3 else ""
     raise ResultsError(
-        f"nothing could be compared, every common cell is invalid: {told}{more}; "
-        "give sides that differ in code or time alone"
+        f"nothing could be compared, no common cell has a ratio: {told}{more}; "
+        "give sides that differ in code or time alone, each with five repetitions"
     )
 
 

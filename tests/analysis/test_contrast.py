@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -51,12 +54,29 @@ def test_holm(given, expected):
     assert holm(given) == pytest.approx(expected)
 
 
-def test_planned_repetitions_would_narrow_the_interval_to_half_the_effect():
+@pytest.mark.parametrize("ratio", [0.9, 0.95, 1.0, 1.06])
+def test_planned_repetitions_tell_four_times_in_five(ratio):
     rng = np.random.default_rng(1)
-    known = contrast(rng.lognormal(0, 0.02, 500), rng.lognormal(0, 0.02, 500))
-    count = known.repetitions_for(0.02)
-    then = contrast(rng.lognormal(0, 0.02, count), rng.lognormal(0, 0.02, count))
-    low, high = then.interval()
-    assert 5 < count < 100
-    assert (high - low) / 2 == pytest.approx(0.01, rel=0.3)
+
+    def sides(count):
+        return rng.lognormal(0, 0.04, count), ratio * rng.lognormal(0, 0.04, count)
+
+    seen = dataclasses.replace(contrast(*sides(500)), log_ratio=math.log(ratio))
+    count = seen.repetitions_for(0.02)
+    told = 0
+    for _ in range(400):
+        low, high = contrast(*sides(count)).interval()
+        outside = high < 1 / 1.02 or low > 1.02
+        told += outside if ratio != 1 else 1 / 1.02 < low and high < 1.02
+    # with few repetitions Student's quantile asks for more than the normal one
+    assert (0.6 if count < 20 else 0.75) < told / 400 < 0.9
+
+
+def test_no_plan_asks_for_fewer_than_five_or_without_end():
     assert contrast([1.0] * 5, [2.0] * 5).repetitions_for(0.02) == 5
+    noisy = contrast([1, 1.1, 0.9, 1.2, 0.8], [1.02, 1.12, 0.92, 1.22, 0.82])
+    at_the_bar = dataclasses.replace(noisy, log_ratio=math.log(1.02))
+    near = dataclasses.replace(noisy, log_ratio=math.log(1.021))
+    far = dataclasses.replace(noisy, log_ratio=math.log(1.3))
+    plans = [one.repetitions_for(0.02) for one in (at_the_bar, near, far)]
+    assert plans[0] == plans[1] > 100 * plans[2] > 500
