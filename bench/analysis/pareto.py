@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from bench.analysis.join import once
-from bench.analysis.key import equal, plain, require_one_key
+from bench.analysis.key import ACCURACIES, equal, plain, require_one_key
 from bench.analysis.rounding import halfwidth
 from bench.analysis.stats import MIN_REPETITIONS
 
@@ -138,15 +138,16 @@ def standing(
 
     `p_on_frontier` is the share of draws in which a row is on the frontier: its runs
     drawn with replacement where it was measured (Efron 1979), any figure that rounds to
-    the printed one where it was published. With 1,000 draws its standard error is at
-    most 0.016. It is null for a row with fewer than `MIN_REPETITIONS` runs: one run
-    says nothing about itself. Such a row still stands in the others' way, where it was
-    measured. `dominated_by` names the best in y of the rows that dominate this one;
+    the printed one where it was published; a quantity that several rows share, such as
+    the rate of one network, is drawn once for all. With 1,000 draws its standard error
+    is at most 0.016. It is null for a row with fewer than `MIN_REPETITIONS` runs: one
+    run says nothing about itself. Such a row still stands in the others' way, where it
+    was measured. `dominated_by` names the best in y of the rows that dominate this one;
     `x_factor` is how many times cheaper (or faster) that one is, `y_gap` how much
     better.
     """
-    rng = np.random.default_rng(0)
-    drawn = [_drawn(row, x, y, draws, rng) for row in rows.to_dict("records")]
+    chance = _Draws(draws)
+    drawn = [_drawn(row, x, y, chance) for row in rows.to_dict("records")]
     clouds_x = np.array([one[0] for one in drawn]).reshape(len(rows), draws)
     clouds_y = np.array([one[1] for one in drawn]).reshape(len(rows), draws)
     cost = clouds_x if x_better == "lower" else -clouds_x
@@ -172,19 +173,53 @@ _EXACT = ("param_count",)
 """Closed forms: they have no runs and need none."""
 
 
+class _Draws:
+    """Random draws; a quantity that stands in several rows is drawn once for all.
+
+    Rows of one network share its rate, and those fine-tuned from one pre-training its
+    cost: drawn apart, an equal figure would beat itself.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._rng = np.random.default_rng(0)
+        self._seen: dict[Hashable, np.ndarray] = {}
+
+    def picks(
+        self, row: Mapping[Hashable, Any], metric: str, runs: Cloud
+    ) -> np.ndarray:
+        """Which of its runs each draw takes."""
+        key = (metric, row["model"], tuple(runs.tolist()))
+        if key not in self._seen:
+            shape, small = (self.count, len(runs)), np.min_scalar_type(len(runs))
+            self._seen[key] = self._rng.integers(0, len(runs), shape, small)
+        return self._seen[key]
+
+    def rounded(self, row: Mapping[Hashable, Any], metric: str) -> Cloud:
+        """Any value that rounds to the printed one."""
+        value = plain(row[metric])
+        if value is None:
+            return np.full(self.count, np.nan)
+        key = (metric, row["model"], value)
+        if key not in self._seen or metric in ACCURACIES:  # of each run its own
+            half = halfwidth(row, metric)
+            self._seen[key] = self._rng.uniform(value - half, value + half, self.count)
+        return self._seen[key]
+
+
 def _drawn(
-    row: Mapping[Hashable, Any], x: str, y: str, draws: int, rng: np.random.Generator
+    row: Mapping[Hashable, Any], x: str, y: str, chance: _Draws
 ) -> tuple[Cloud, Cloud, bool]:
     """Draws of both coordinates, and whether there is enough to draw from."""
     if row["source"] == "published":
-        clouds = [_rounded(row, metric, draws, rng) for metric in (x, y)]
+        clouds = [chance.rounded(row, metric) for metric in (x, y)]
         return clouds[0], clouds[1], not np.isnan([clouds[0][0], clouds[1][0]]).any()
     runs = [_runs(row, metric) for metric in (x, y)]
     if min(map(len, runs)) < MIN_REPETITIONS:
-        return np.full(draws, row[x]), np.full(draws, row[y]), False
+        one = [np.full(chance.count, row[metric]) for metric in (x, y)]
+        return one[0], one[1], False
     picks = [
-        rng.integers(0, len(one), (draws, len(one)), np.min_scalar_type(len(one)))
-        for one in runs
+        chance.picks(row, metric, one) for metric, one in zip((x, y), runs, strict=True)
     ]
     if x == "core_days" and len(runs[0]) == len(runs[1]):
         picks[1] = picks[0]  # cost and accuracy of one training run stay together
@@ -202,17 +237,6 @@ def _medians(runs: Cloud, picks: np.ndarray) -> Cloud:
     ranks.sort(axis=1)
     middle = ranks[:, [(len(runs) - 1) // 2, len(runs) // 2]]
     return np.asarray(runs[order][middle].mean(axis=1))
-
-
-def _rounded(
-    row: Mapping[Hashable, Any], metric: str, draws: int, rng: np.random.Generator
-) -> Cloud:
-    """Any value that rounds to the printed one."""
-    value = plain(row[metric])
-    if value is None:
-        return np.full(draws, np.nan)
-    half = halfwidth(row, metric)
-    return rng.uniform(value - half, value + half, draws)
 
 
 def _runs(row: Mapping[Hashable, Any], metric: str) -> Cloud:

@@ -240,6 +240,32 @@ def test_a_rounding_that_hides_the_order_is_seen():
     assert chance.between(0.6, 0.9).all()  # three in four: neither beats both ways
 
 
+def test_rows_that_share_a_rate_share_its_draws():
+    """One network with two accuracies: the lower one is never on the frontier."""
+    rows = _measured([(1.0, 0.9), (1.0, 0.8)], [0.0] * 5)
+    rates = [9.0, 9.5, 10.0, 10.5, 11.0]
+    rows = rows.assign(
+        model="Mixer-XS/4",
+        img_per_sec_core=10.0,
+        rates=[rates] * 2,
+        top1_runs=[[0.9] * 5, [0.8] * 5],
+    )
+    found = standing(rows, "img_per_sec_core", "top1", x_better="higher")
+    assert found["p_on_frontier"].tolist() == [1.0, 0.0]
+
+
+def test_a_printed_cost_of_two_rows_is_one_figure():
+    """Table 3's Mixer-L/16 after 14 and 7 epochs: one network, one printed rate."""
+    rows = model_rows(read_published().query("table == 'mixer-table3'"))
+    mixers = rows[rows["model"].eq("Mixer-L/16") & rows["img_per_sec_core"].eq(419)]
+    jft = mixers[mixers["pretrain_dataset"].eq("JFT-300M")]
+    found = standing(jft, "img_per_sec_core", "top1", x_better="higher")
+    assert dict(zip(found["top1"], found["p_on_frontier"], strict=True)) == {
+        0.8482: 1.0,
+        0.8405: 0.0,
+    }
+
+
 def test_no_rows_have_no_standing():
     assert _stood(_measured([]).reindex(columns=_measured([(1, 1)]).columns)).empty
 
