@@ -78,6 +78,18 @@ def decimals_for(halfwidth: float) -> int:
     return max(0, 1 - math.floor(math.log10(halfwidth)))
 
 
+def within(value: float, halfwidth: float) -> str:
+    """`value` to the second digit of its uncertainty, before the point or after it.
+
+    >>> within(43_954.0, 3_455.0), within(12.345, 0.034), within(7.0, 0.0)
+    ('44,000', '12.345', '7.00')
+    """
+    if not halfwidth > 0:
+        return significant(value)
+    digits = 1 - math.floor(math.log10(halfwidth))
+    return f"{round(value, digits):,.{max(0, digits)}f}"
+
+
 def half_unit(printed: str) -> float:
     """Half a unit of the last printed digit: what rounding may have taken away.
 

@@ -140,7 +140,7 @@ def test_a_time_buys_epochs_or_a_share(budget):
     assert share["affordable_epochs"] is None
     assert share["affordable_share"] == pytest.approx(0.5)
     _, out, _ = budget(rows, *both)
-    assert "27.0 [26.4, 27.5] epochs" in out
+    assert "26.98 [26.44, 27.51] epochs" in out
     assert "0.500 [0.490, 0.510] of the run" in out
     assert epochs["affordable_epochs_low"] == pytest.approx(0.98 * 43_200 / whole)
     assert share["affordable_share_high"] == pytest.approx(0.51)

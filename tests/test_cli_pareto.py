@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +26,7 @@ def rows_of(capsys, *arguments):
     return json.loads(out)["rows"]
 
 
+RESULTS = Path(__file__).parent.parent / "results"
 TABLE_2 = ("published", "--where", "table=mixer-table2")
 TABLE_3 = ("published", "--where", "table=mixer-table3")
 JFT = (*TABLE_3, "--where", "pretrain_dataset=JFT-300M", "--where", "image_size=224")
@@ -33,13 +36,31 @@ def test_the_frontier_of_throughput_is_that_of_the_papers_table(capsys):
     rows = rows_of(capsys, *JFT, "--x", "img_per_sec_core")
     on_it = [row["label"] for row in rows if row["dominated_by"] is None]
     assert on_it == [
-        *("ViT-H/14", "Mixer-H/14", "ViT-L/16", "Mixer-L/16"),
+        *("ViT-H/14", "Mixer-H/14", "ViT-L/16", "Mixer-L/16, 14 epochs"),
         *("Mixer-L/32", "Mixer-B/16", "Mixer-B/32", "Mixer-S/32"),
     ]
     beaten = {row["label"]: row for row in rows}["BiT-R50x1"]
     assert beaten["dominated_by"] == "Mixer-B/32"
     assert beaten["x_factor"] == pytest.approx(4208 / 2159)
     assert beaten["y_gap"] == pytest.approx(0.7553 - 0.7369)
+
+
+@pytest.mark.parametrize("x", ["core_days", "img_per_sec_core"])
+@pytest.mark.parametrize("rows", ["published", str(RESULTS)])
+def test_whoever_dominates_is_named_so_that_one_point_bears_the_name(capsys, rows, x):
+    found = rows_of(capsys, rows, "--x", x)
+    for group in {row["group"] for row in found}:
+        labels = [row["label"] for row in found if row["group"] == group]
+        assert len(set(labels)) == len(labels)
+        rivals = {row["dominated_by"] for row in found if row["group"] == group}
+        assert rivals - {None} <= set(labels)
+
+
+def test_a_printed_figure_has_the_digits_of_the_print(capsys):
+    _, out, _ = call(capsys, *TABLE_2, "--where", "pretrain_dataset=JFT-300M")
+    assert re.search(r"Mixer-H/14@448 +JFT-300M +1,010 ", out)
+    _, out, _ = call(capsys, *JFT)
+    assert re.search(r"Mixer-S/32 +JFT-300M +10 +68.70", out)
 
 
 def test_pre_training_sets_stand_apart_unless_across(capsys):

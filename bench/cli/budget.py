@@ -12,7 +12,7 @@ import typer
 from bench import models, results
 from bench.cli import _print
 from bench.errors import StudyError, UserError, unknown
-from bench.units import SECONDS_PER_DAY, duration, significant
+from bench.units import SECONDS_PER_DAY, duration, significant, within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -249,7 +249,7 @@ def _table(
     from bench.report.markup import Column, Grid, Group
 
     columns = [Column("model", text=True), Column("trained on", text=True)]
-    titles = ["epochs", "px", "train img/s/core", "core-days here", "95 % interval"]
+    titles = ["epochs", "px", "train img/s/core", "core-days here", "interval"]
     titles += [f"wall time on {devices:g}", "published", "TPUv3 cores per core"]
     titles += [f"in {duration(seconds)}"] if seconds else []
     columns += [*map(Column, titles), Column("rate used, or why none", text=True)]
@@ -266,10 +266,12 @@ def _table(
         line = [*_start(lack.run), DASH, *blank, lack.why]
         groups.setdefault("not priced: the published side alone", []).append(line)
     made = [Group(heading, lines) for heading, lines in groups.items()]
-    return _print.table(Grid(columns, made, _notes(missing)), fmt)
+    return _print.table(Grid(columns, made, _notes(found, missing)), fmt)
 
 
-def _notes(missing: list[Unpriced]) -> list[str]:
+def _notes(found: list[Cost], missing: list[Unpriced]) -> list[str]:
+    from bench.report.citation import interval_words
+
     notes = [
         "Extrapolated from the rate of a resident batch at the side that the run "
         "trains at: no data wait, evaluation or checkpoint, and devices that scale "
@@ -278,6 +280,9 @@ def _notes(missing: list[Unpriced]) -> list[str]:
         "TPUv3 cores per core is an estimate: the rate here over the one behind the "
         "published core-days, whose rounding is in its interval.",
     ]
+    counts = {one.rate.n for one in found if one.low is not None}
+    if counts:
+        notes.append(f"Intervals come of the rate's: {interval_words(counts)}.")
     return notes + [f"To measure what is missing: {line}" for line in _measure(missing)]
 
 
@@ -303,7 +308,7 @@ def _line(one: Cost, devices: float, seconds: float | None) -> list[str]:
     return [
         *_start(run),
         significant(rate.value),
-        significant(one.core_days),
+        _to(one.core_days, one.low, one.high),
         _ends(one.low, one.high, rate.n),
         duration(SECONDS_PER_DAY * one.wall_days(devices)[0]),
         _published(run),
@@ -314,10 +319,10 @@ def _line(one: Cost, devices: float, seconds: float | None) -> list[str]:
 
 
 def _bought(one: Cost, seconds: float, devices: float) -> str:
-    value, *ends = one.affordable(seconds, devices)
-    text = significant(value)
-    if ends[0] is not None and ends[1] is not None:
-        text += f" [{significant(ends[0])}, {significant(ends[1])}]"
+    value, low, high = one.affordable(seconds, devices)
+    text = _to(value, low, high)
+    if low is not None and high is not None:
+        text += f" [{_to(low, low, high)}, {_to(high, low, high)}]"
     return f"{text} epochs" if one.run.epochs else f"{text} of the run"
 
 
@@ -331,7 +336,14 @@ def _rate_used(one: Cost) -> str:
 def _ends(low: float | None, high: float | None, n: int) -> str:
     if low is None or high is None:
         return f"n={n}, none"
-    return f"{significant(low)} – {significant(high)} (n={n})"
+    return f"{_to(low, low, high)} – {_to(high, low, high)} (n={n})"
+
+
+def _to(value: float, low: float | None, high: float | None) -> str:
+    """With the digits that its interval leaves standing; three without one."""
+    if low is None or high is None:
+        return significant(value)
+    return within(value, (high - low) / 2)
 
 
 def _estimate(one: Cost) -> str:

@@ -112,6 +112,7 @@ def _groups(
     from bench.analysis.claims.frontier import named
     from bench.analysis.key import by_key, key_columns, records
     from bench.analysis.pareto import standing
+    from bench.report.frontier import told_apart
 
     metrics = [name for name in (x, y) if name != "param_count"]  # of no key: exact
     for name in across:
@@ -120,8 +121,10 @@ def _groups(
             raise StudyError(f"--across: {unknown('key column', name, known)}")
     found: dict[str, list[dict[str, Any]]] = {}
     for key, part in by_key(models, *metrics, across=across):
+        points = named(part)
+        points = points.assign(label=told_apart(records(points)))
         stood = standing(
-            named(part), x, y, x_better=ends[0], y_better=ends[1], names="label"
+            points, x, y, x_better=ends[0], y_better=ends[1], names="label"
         )
         said = [v for name, v in key.items() if v is not None and name not in _UNSAID]
         ranked = records(stood.sort_values([x, y], kind="stable"))

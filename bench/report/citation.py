@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -86,10 +86,19 @@ def _statistics(timed: pd.DataFrame) -> str:
     value = f"median over n={n} fresh processes of each one's median block"
     if counts[-1] < MIN_REPETITIONS:
         return f"{value}; no interval with fewer than {MIN_REPETITIONS} processes"
-    fives = MIN_REPETITIONS in counts
-    level = _OF_FIVE if fives and counts[-1] == MIN_REPETITIONS else "95 %"
-    also = f" ({_OF_FIVE} at n=5)" if fives and level != _OF_FIVE else ""
-    return f"{value}; {level} interval of order statistics over processes{also}"
+    return f"{value}; {interval_words(counts)}"
+
+
+def interval_words(counts: Collection[int]) -> str:
+    """The level and kind of intervals over so many processes each.
+
+    >>> interval_words([5])
+    '93.75 % interval of order statistics over processes'
+    """
+    fives, more = MIN_REPETITIONS in counts, max(counts) > MIN_REPETITIONS
+    level = "95 %" if more else _OF_FIVE
+    also = f" ({_OF_FIVE} at n=5)" if fives and more else ""
+    return f"{level} interval of order statistics over processes{also}"
 
 
 def _divided(timed: pd.DataFrame) -> str:

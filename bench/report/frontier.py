@@ -29,10 +29,44 @@ _TITLES = {
 }
 _STANDING = ("p_on_frontier", "dominated_by", "x_factor", "y_gap")
 _WORDS = {"core_days": "cost", "img_per_sec_core": "rate", "param_count": "size"}
+_AS_PRINTED = ("core_days", "img_per_sec_core")
 NOTE = (
     "P: measured rows by bootstrap over runs (five or more); published rows over the "
     "rounding of the printed figures, which says nothing about a second run."
 )
+
+
+_APART = {
+    "framework": "{}",
+    "unique_images": "{:,.0f} images",
+    "pretrain_epochs": "{:g} epochs",
+    "images_seen": "{:,.0f} images seen",
+    "augment": "augment {}",
+    "batch_size": "batch {:.0f}",
+    "run_id": "{}",
+}
+"""What may tell two points of one label apart, the most telling first."""
+
+
+def told_apart(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The labels of a group's points; one that repeats says in what they differ.
+
+    >>> two = [{"label": "A", "framework": "jax"}, {"label": "A", "framework": "torch"}]
+    >>> told_apart([*two, {"label": "B", "framework": "jax"}])
+    ['A, jax', 'A, torch', 'B']
+    """
+    told = [str(row["label"]) for row in rows]
+    for name, words in _APART.items():
+        found: dict[str, set[Any]] = {}
+        for label, row in zip(told, rows, strict=True):
+            found.setdefault(label, set()).add(row.get(name))
+        told = [
+            f"{label}, {words.format(row[name])}"
+            if len(found[label]) > 1 and row.get(name) is not None
+            else label
+            for label, row in zip(told, rows, strict=True)
+        ]
+    return told
 
 
 def frontier_grid(
@@ -79,8 +113,8 @@ def _line(row: Mapping[str, Any], x: str, y: str, lower: bool) -> list[str]:
         str(row.get("framework") or DASH),
         str(row["pretrain_dataset"] or DASH),
         f"{row['unique_images']:,.0f}" if row.get("unique_images") else DASH,
-        _value(row[x], x),
-        _value(row[y], y),
+        _printed(row, x),
+        _printed(row, y),
         "not estimable" if chance is None else f"{chance:.2f}",
     ]
     if rival is None:
@@ -95,6 +129,13 @@ def _facts(row: Mapping[str, Any], x: str, y: str) -> dict[str, Any]:
     numbers = ("unique_images", x, y, *_STANDING)
     found = {name: row.get(name) for name in (*names, *numbers)}
     return found | {"attempt_ids": ids([row])} if "train_attempts" in row else found
+
+
+def _printed(row: Mapping[str, Any], metric: str) -> str:
+    """A published figure with the digits that it has: a rounded 10 is no 10.0."""
+    if metric in _AS_PRINTED and row.get("source") == "published":
+        return f"{row[metric]:,g}"
+    return _value(row[metric], metric)
 
 
 def _value(value: float, metric: str) -> str:
