@@ -17,10 +17,12 @@ from bench.analysis.join import model_rows
 from bench.analysis.key import equal, key_columns, plain, records
 from bench.analysis.select import SELECTABLE
 from bench.errors import UserError, unknown
+from bench.report.bib import cited
+from bench.report.citation import citation
 from bench.report.data import unit_of
 from bench.report.facts import ids
 from bench.report.markup import DASH, Column, Grid, Group
-from bench.report.tables import BEST, core_days_text, rate_text, top1_text
+from bench.report.tables import BEST, WORDS, core_days_text, rate_text, top1_text
 from bench.report.varying import setting, title_of, varying_settings
 from bench.specs import fields_of
 
@@ -40,8 +42,31 @@ _LINE = (
     *("model", "framework", "peer", "image_size", "batch_size", "unique_images"),
     *("pretrain_dataset", "eval_dataset", "regime", "pretrain_epochs"),
 )
+_OF_RATES = {
+    "source": "{}",
+    "machine": "{}",
+    "mode": "{}",
+    "image_size": "{:.0f} px",
+    "batch_size": "batch {:.0f}",
+    "dtype": "{}",
+    "track": "{} track",
+}
+_OF_TRAINING = {
+    "source": "{}",
+    "machine": "{}",
+    "image_size": "{:.0f} px",
+    "dtype": "{}",
+    "pretrain_dataset": "trained on {}",
+    "eval_dataset": "tested on {}",
+}
+"""What a heading says where it is one for all numbers of the table."""
 _WHAT = ("framework", "peer", "image_size")
 """With the comparability key: what a number is of, so that it is always told."""
+_INTERVALS = "The interval of each rate: mixer-bench table without --pivot."
+_TRAINED = {
+    "top1": "top-1 %: median over training runs [their range, n] (chance).",
+    "core_days": "core-days: median over training runs; ‡ extrapolated.",
+}
 _LAST = ("environment_id", "table")
 """Where a row comes from: it tells lines apart where no setting does."""
 PIVOTS = (
@@ -97,8 +122,21 @@ def pivot_grid(rows: pd.DataFrame, column: str, value: str, mode: str) -> Grid:
     ]
     told = [_facts(cells, by, heads, column, value) for _, cells in ranked]
     units = {_title(column, head): unit_of(value) for head in heads}
-    group = Group("", made, told)
-    return Grid(columns, [group], _notes(models, by, column, value), units=units)
+    group = Group(_heading(models, column, value), made, told)
+    notes = _notes(models, by, column, value)
+    return Grid(columns, [group], notes, cited(models), units)
+
+
+def _heading(models: pd.DataFrame, column: str, value: str) -> str:
+    """What all the numbers share."""
+    timed = value == "img_per_sec_core"
+    words = []
+    for name, text in (_OF_RATES if timed else _OF_TRAINING).items():
+        found = models[name].drop_duplicates()
+        only = plain(found.iloc[0])
+        if name != column and len(found) == 1 and only is not None:
+            words.append(text.format(WORDS[only] if name == "mode" else only))
+    return ", ".join(words)
 
 
 def _candidates(rows: pd.DataFrame, column: str, value: str, mode: str) -> pd.DataFrame:
@@ -220,10 +258,22 @@ def _notes(models: pd.DataFrame, by: list[str], column: str, value: str) -> list
     ]
     tuned = _of_best(value, column) and equal(models, "track", "tuned").any()
     return [
-        f"{value} under each {title_of(column)}; nothing is compared across columns. "
-        "Intervals, n and citations stand in the table without --pivot.",
+        f"{value} under each {title_of(column)}; nothing is compared across columns.",
+        *_what_it_is(models, value),
         *with_it,
         *([BEST] if tuned else []),
+    ]
+
+
+def _what_it_is(models: pd.DataFrame, value: str) -> list[str]:
+    """What the number is, and where it comes from."""
+    if value == "img_per_sec_core":
+        said = [citation(part) for _, part in models.groupby("source", sort=False)]
+        return [*said, *([_INTERVALS] if models["low"].notna().any() else [])]
+    known = models["citation"].dropna().drop_duplicates()
+    return [
+        *([_TRAINED[value]] if models["n_train"].notna().any() else []),
+        *([f"Source: {'; '.join(known)}."] if len(known) else []),
     ]
 
 

@@ -65,7 +65,8 @@ SORTS = {
 }
 """Columns to sort by, and whether the largest value comes first."""
 
-_WORDS = {"infer": "inference", "train": "training", "pretrain": "inference"}
+WORDS = {"infer": "inference", "train": "training", "pretrain": "inference"}
+"""What a throughput is of; the papers print that of inference beside pre-training."""
 
 
 def comparison_table(
@@ -272,7 +273,7 @@ def _heading(key: Mapping[str, Any], part: pd.DataFrame, shared: list[str]) -> s
     """What the rows of a group share, in one line."""
     words = [str(key["source"]), str(key["machine"])]
     words += [str(key["core_kind"])] if key["core_kind"] else []
-    words += [_WORDS[key["mode"]]] if key["mode"] else ["throughput not measured"]
+    words += [WORDS[key["mode"]]] if key["mode"] else ["throughput not measured"]
     for name, text in (("image_size", "{:.0f} px"), ("batch_size", "batch {:.0f}")):
         value = plain(part[name].iloc[0])
         words += [text.format(value)] if name in shared and value is not None else []

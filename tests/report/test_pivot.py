@@ -84,6 +84,26 @@ def test_asked_for_variants_every_one_has_its_column():
     assert BEST not in pivot_grid(rows, "variant", "img_per_sec_core", "infer").notes
 
 
+def test_a_table_says_whether_it_is_of_inference_or_training_and_what_a_rate_means():
+    rows = frame(*VARIANTS, OTHER, timed(1.0, variant="eager", mode="train"))
+    for mode, word, what in [
+        ("infer", "inference", "forward passes"),
+        ("train", "training", "training steps (forward, backward, update)"),
+    ]:
+        found = pivot_grid(rows, "framework", "img_per_sec_core", mode)
+        assert word in found.groups[0].heading
+        (said,) = [note for note in found.notes if note.startswith("img/sec/core: ")]
+        assert what in said and "median over n=" in said
+
+
+def test_an_accuracy_needs_no_sentence_about_rates():
+    found = pivot_grid(frame(trained(300, 0.5)), "framework", "top1", "infer")
+    assert not any(note.startswith("img/sec/core") for note in found.notes)
+    assert (
+        "top-1 %: median over training runs [their range, n] (chance)." in found.notes
+    )
+
+
 def test_a_rate_that_many_trainings_share_stands_once():
     rows = frame(*VARIANTS, trained(300, 0.5), trained(1000, 0.6))
     (line,) = lines(rows, "framework")
