@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.analysis.claims import Answer, Evidence
+    from bench.analysis.claims.evidence import Place
 
 FORMATS = ("table", "json", "csv", "github")
 JUDGED = ("measured", "published")
@@ -114,13 +115,14 @@ def _shown(
     return _tables(found, frontier, fmt, rows)
 
 
-def figure_of(one: Answer, rows: list[str]) -> str | None:
-    """The command that draws what a verdict rests on; None where nothing is drawn."""
-    name = one.claim.figure if one.measured.findings else one.claim.paper_figure
-    if name is None:
-        return None
-    source = rows if one.measured.findings else ["published"]
-    return f"mixer-bench plot {shlex.join(source)} --figure {name}"
+def figure_of(one: Answer, rows: list[str]) -> str:
+    """The command that shows what a verdict rests on, or would, and what it needs."""
+    paper = one.claim.paper_figure
+    if paper is not None and not one.measured.findings:
+        return f"mixer-bench plot published --figure {paper}"
+    if one.shown is None:
+        return one.claim.shown[0].asking
+    return one.shown.of(shlex.join(rows))
 
 
 def _facts(one: Answer, rows: list[str]) -> dict[str, Any]:
@@ -141,8 +143,20 @@ def _side(side: Evidence) -> dict[str, Any]:
         **side.tally,
         "summary": side.summary,
         "open_parts": side.open_parts,
+        "places": [_place(place) for place in side.places],
         "findings": [dataclasses.asdict(finding) for finding in side.findings],
         "note": side.note,
+    }
+
+
+def _place(place: Place) -> dict[str, Any]:
+    from bench.analysis.claims.evidence import tally
+
+    return {
+        "where": place.where,
+        "verdict": place.verdict,
+        **tally(place.findings),
+        "open_parts": place.open_parts,
     }
 
 

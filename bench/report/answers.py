@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 
 from bench.analysis.claims import Answer, Evidence
 from bench.analysis.claims.accuracy import COMPETITIVE
-from bench.analysis.claims.evidence import Finding, by_where, verdict_of
+from bench.analysis.claims.evidence import (
+    Finding,
+    Place,
+    by_where,
+    tally,
+    verdict_of,
+)
 from bench.analysis.claims.speed import LINEAR, PROPORTIONAL
 from bench.report.markup import markdown
 from bench.units import decimals_for
@@ -34,14 +40,17 @@ NOTE = (
     "Accuracies measured here are compared run by run with the same seeds, and n "
     "counts the pairs (rates at equal accuracy are interpolated, unpaired); of a "
     "model the recipe counts that was most accurate on the most images. Tuned: of "
-    "each side its best variant, chosen by these very runs. Parentheses after a "
-    "verdict count what it rests on; open: undecided, few runs, or nothing to pair. "
+    "each side its best variant, chosen by these very runs. On 2 of 3: of the places "
+    "where something is sure. In part: nothing there is surely for some part of the "
+    "claim. Parentheses after a verdict count what it rests on, in the places just "
+    "named; open: undecided, few runs, or nothing to pair. "
     "By seed: each shuffled run against the original of its seed, median and range. "
     "The bars: close to ViT, unchanged and no loss mean "
     f"{COMPETITIVE:g} point; as much as it has more patches, at most "
     f"{PROPORTIONAL:g} times that; linearly, a power of at most {LINEAR:g}."
 )
 _SIDES = (("supported", "for"), ("contradicted", "against"))
+_TABLE = "mixer-bench table "
 
 
 @dataclass(frozen=True)
@@ -54,49 +63,52 @@ class Block:
     """Title, the answer, and what it rests on."""
 
 
-def block(one: Answer, figure: str | None) -> Block:
-    """What is known about one claim; `figure` is the command that draws it."""
+def block(one: Answer, figure: str) -> Block:
+    """What is known about one claim; `figure` is the command that shows it."""
     made = [
         ("published", said(one.published), rests_on(one.published)),
         ("yours", said(one.measured), rests_on(one.measured)),
     ]
     if one.measured.verdict == "untested":
         made.append(("to test", one.claim.to_test, []))
-    if figure:
-        made.append(("figure", figure, []))
+    made.append(("table" if figure.startswith(_TABLE) else "figure", figure, []))
     return Block(one.claim.name, one.claim.statement, made)
 
 
 def verdict(side: Evidence) -> str:
     """The verdict in a few words: on how many places, where they disagree."""
-    told = [verdict_of(found) for found in by_where(side.findings).values()]
-    against, clear = told.count("contradicted"), len(told) - told.count("untested")
-    if 0 < against < clear:
-        return _counted(f"contradicted on {against} of {clear}", side)
-    return _counted(side.words, side)
+    told = [place.words for place in side.places if place.verdict != "untested"]
+    against, partly = told.count("contradicted"), told.count("supported in part")
+    if 0 < against < len(told):
+        words = f"contradicted on {against} of {len(told)}"
+        return _counted(words, side.findings, " in all")
+    if side.words == "supported" and partly:
+        words = f"supported, in part on {partly} of {len(told)}"
+        return _counted(words, side.findings, " in all")
+    return _counted(side.words, side.findings)
 
 
-def _counted(verdict: str, side: Evidence) -> str:
+def _counted(verdict: str, found: Sequence[Finding], of: str = "") -> str:
     """A verdict, and how many findings say so; those that decide it first."""
-    tally = side.tally
-    first = "against" if side.verdict == "contradicted" else "for"
+    known = tally(found)
+    first = "against" if verdict_of(found) == "contradicted" else "for"
     words = dict.fromkeys((first, "for", "against", "open"))
-    found = [f"{tally[word]} {word}" for word in words if tally[word]]
-    return f"{verdict} ({', '.join(found)})" if found else verdict
+    counts = [f"{known[word]} {word}" for word in words if known[word]]
+    return f"{verdict} ({', '.join(counts)}{of})" if counts else verdict
 
 
 def said(side: Evidence) -> str:
-    """The verdict, and where it holds if places disagree; else why there is none."""
+    """Each verdict, where it holds and how many say so there; or why there is none."""
     if side.verdict == "untested":
-        counted = _counted(side.verdict, side)
+        counted = _counted(side.verdict, side.findings)
         return ": ".join(part for part in (counted, side.note) if part)
-    told = {where: verdict_of(f) for where, f in by_where(side.findings).items()}
-    parts = []
-    for word in ("contradicted", "supported"):
-        places = [where for where, each in told.items() if each == word]
-        parts += [f"{word} on {'; '.join(places)}"] if places else []
-    text = " / ".join(parts)
-    return _counted(side.words, side) + text.removeprefix(side.verdict)
+    return " / ".join(_there(*group) for group in side.by_words.items())
+
+
+def _there(words: str, places: Sequence[Place]) -> str:
+    where = "; ".join(place.where for place in places)
+    found = [one for place in places for one in place.findings]
+    return _counted(f"{words} on {where}", found)
 
 
 def rests_on(side: Evidence) -> list[str]:
@@ -108,10 +120,23 @@ def rests_on(side: Evidence) -> list[str]:
             kinds.setdefault(finding.about, []).append(finding)
         parts = [_told(about, where, alike) for about, alike in kinds.items()]
         lines.append(f"{where}: {'. '.join(parts)}.")
-    if side.verdict == "supported" and side.open_parts:
-        lines.append(f"Nothing surely for: {'; '.join(side.open_parts)}.")
+    lines += _left_open(side)
     note = "" if side.verdict == "untested" else side.note
     return [*lines, f"Left out: {note}."] if note else lines
+
+
+def _left_open(side: Evidence) -> Iterator[str]:
+    """Parts of the claim that are open where the rest of it is supported."""
+    supported = [place for place in side.places if place.verdict == "supported"]
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for part in side.parts:
+        there = tuple(one.where for one in supported if part in one.open_parts)
+        where = () if part in side.open_parts else there
+        if there:
+            groups.setdefault(where, []).append(part)
+    for where, parts in groups.items():
+        some = f" (on {'; '.join(where)})" if where else ""
+        yield f"Nothing surely for: {'; '.join(parts)}{some}."
 
 
 def _told(about: str, where: str, found: Sequence[Finding]) -> str:
@@ -163,6 +188,8 @@ def _within(one: Finding) -> str:
 
 def _places(one: Finding) -> int:
     assert one.low is not None and one.high is not None
+    if one.low == one.high:  # runs that agree in every digit
+        return 2
     places = decimals_for((one.high - one.low) / 2)
     ends = [one.low, one.high]
     if one.unit == "x" and one.verdict != "untested" and 1 not in ends:

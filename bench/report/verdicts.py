@@ -9,8 +9,8 @@ from bench.analysis.claims import Answer, Evidence
 from bench.report import answers
 from bench.report.parts import Html, said, table
 
-Judged = tuple[Answer, str | None]
-"""A claim with its evidence, and the command that draws its figure."""
+Judged = tuple[Answer, str]
+"""A claim with its evidence, and the command that shows it."""
 
 
 def summary(judged: Sequence[Judged]) -> str:
@@ -41,7 +41,7 @@ def claims(judged: Sequence[Judged]) -> str:
     return "".join(_claim(one, figure) for one, figure in judged) + said(answers.NOTE)
 
 
-def _claim(one: Answer, figure: str | None) -> str:
+def _claim(one: Answer, figure: str) -> str:
     block = answers.block(one, figure)
     lines = "".join(_line(*line) for line in block.lines)
     return (

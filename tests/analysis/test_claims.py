@@ -293,7 +293,7 @@ def test_machines_are_judged_apart_and_never_divided():
         timed("ViT-B/16", 100, **elsewhere),
     )
     assert found.summary == (
-        "contradicted: EPYC, jax, float32 | supported: Xeon, jax, float32"
+        "contradicted: EPYC, jax, float32 | supported in part: Xeon, jax, float32"
     )
     apart = evidence(
         "equal-size-speed",
@@ -347,7 +347,10 @@ def published() -> dict[str, Evidence]:
             "contradicted: TPUv3, ImageNet; TPUv3, ImageNet-21k | "
             "supported: TPUv3, JFT-300M",
         ),
-        ("competitive-accuracy", "contradicted: B/16 | supported: L/16; H/14"),
+        (
+            "competitive-accuracy",
+            "contradicted: B/16 | supported: L/16 | supported in part: H/14",
+        ),
         ("pareto", "supported: TPUv3"),
         ("data-hunger", "untested"),
         ("resolution-cost", "supported: TPUv3"),

@@ -235,7 +235,7 @@ def test_a_claim_of_several_parts_is_supported_in_part():
     where = "Xeon, jax, float32, photos at 224 px"
     assert found.verdict == "supported"
     assert answers.verdict(found) == "supported in part (1 for, 2 open)"
-    assert answers.said(found) == f"supported in part (1 for, 2 open) on {where}"
+    assert answers.said(found) == f"supported in part on {where} (1 for, 2 open)"
     assert found.summary == f"supported in part: {where}"
     assert answers.rests_on(found)[-1] == (
         "Nothing surely for: unchanged by shuffled patches and pixels; hurt less than "

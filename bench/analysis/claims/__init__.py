@@ -12,17 +12,21 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from bench.analysis.claims import accuracy, frontier, speed
+from bench.analysis.claims import accuracy, frontier, shown, speed
 from bench.analysis.claims.evidence import (
     Comparison,
     Finding,
+    Place,
     Verdict,
     by_where,
+    in_words,
     judged,
+    open_parts,
     tally,
     verdict_of,
 )
 from bench.analysis.claims.points import PAPER_SIZE, Point, points_of
+from bench.analysis.claims.shown import Shown
 from bench.analysis.key import equal
 from bench.analysis.stats import MIN_REPETITIONS
 
@@ -33,14 +37,14 @@ Test = Callable[[Sequence[Point]], Iterable[Comparison]]
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim in our words, the test of it, its figure, and what would test it."""
+    """A claim in our words, the test of it, what shows it and what would test it."""
 
     name: str
     statement: str
     to_test: str
     """A line for a shell, with what it needs or tells as its comment."""
-    figure: str | None = None
-    """Drawn from measured rows."""
+    shown: tuple[Shown, ...]
+    """What shows measured rows, the first that they allow before the others."""
     test: Test | None = None
     parts: tuple[str, ...] = ()
     """What it says, piece by piece, where one may be shown and another not."""
@@ -54,6 +58,9 @@ class Claim:
     """What the paper says where it prints no numbers."""
     paper_figure: str | None = None
     """Drawn from the published rows alone; None where they draw nothing."""
+
+
+WORDS = ("contradicted", "supported", "supported in part", "untested")
 
 
 @dataclass(frozen=True)
@@ -71,14 +78,25 @@ class Evidence:
     @property
     def open_parts(self) -> list[str]:
         """Parts of the claim that nothing supports."""
-        known = {one.part for one in self.findings if one.verdict == "supported"}
-        return [part for part in self.parts if part not in known]
+        return open_parts(self.findings, self.parts)
 
     @property
     def words(self) -> str:
         """The verdict; of a claim of several parts some may be left open."""
-        partly = self.verdict == "supported" and self.open_parts
-        return f"{self.verdict} in part" if partly else self.verdict
+        return in_words(self.findings, self.parts)
+
+    @property
+    def places(self) -> list[Place]:
+        """What was found in each place, in order of appearance."""
+        groups = by_where(self.findings).items()
+        return [Place(where, found, self.parts) for where, found in groups]
+
+    @property
+    def by_words(self) -> dict[str, list[Place]]:
+        """The places of each verdict, those that contradict first."""
+        places = self.places
+        found = {w: [p for p in places if p.words == w] for w in WORDS}
+        return {words: there for words, there in found.items() if there}
 
     @property
     def tally(self) -> dict[str, int]:
@@ -88,15 +106,12 @@ class Evidence:
     @property
     def summary(self) -> str:
         """The verdict; where findings disagree, which machine or set says which."""
-        verdicts = {w: verdict_of(f) for w, f in by_where(self.findings).items()}
         if self.verdict == "untested":
             return self.verdict
-        parts = []
-        for word in ("contradicted", "supported"):
-            found = [where for where, verdict in verdicts.items() if verdict == word]
-            said = self.words if word == self.verdict else word
-            parts += [f"{said}: {'; '.join(found)}"] if found else []
-        return " | ".join(parts)
+        return " | ".join(
+            f"{words}: {'; '.join(place.where for place in there)}"
+            for words, there in self.by_words.items()
+        )
 
 
 @dataclass(frozen=True)
@@ -106,6 +121,8 @@ class Answer:
     claim: Claim
     published: Evidence
     measured: Evidence
+    shown: Shown | None = None
+    """What shows the measured rows; None where they do not have it."""
 
 
 _STUDY = "mixer-bench run studies/claims.yaml  # needs ImageNet, accelerators"
@@ -115,8 +132,9 @@ CLAIMS = (
         "equal-size-speed",
         "Mixer classifies more images per second and core than a ViT of its size",
         "mixer-bench time Mixer-B/16 ViT-B/16 ViT-S/16 --repetitions 5",
-        "relative",
+        (shown.RELATIVE, shown.RATES),
         speed.equal_size,
+        parts=(speed.NAMESAKE, speed.EQUAL_PARAMETERS),
         one_size=True,
         paper_figure="relative",
     ),
@@ -124,7 +142,7 @@ CLAIMS = (
         "equal-accuracy-speed",
         "At equal accuracy Mixer is faster than ResNet and ViT",
         _STUDY,
-        "throughput",
+        (shown.plot("throughput"),),
         accuracy.equal_accuracy,
         parts=("faster than ResNet", "faster than ViT"),
         one_size=True,
@@ -134,7 +152,7 @@ CLAIMS = (
         "competitive-accuracy",
         "Mixer comes close to ViT, and the gap shrinks with pre-training data",
         _STUDY,
-        "data_scale",
+        (shown.DATA_SCALE, shown.ACCURACIES),
         accuracy.gap,
         parts=(accuracy.CLOSE, accuracy.SHRINKS),
         one_size=True,
@@ -144,14 +162,14 @@ CLAIMS = (
         "pareto",
         "Mixer is on the frontier of accuracy against pre-training cost",
         _STUDY,
-        "pareto",
+        (shown.plot("pareto"),),
         paper_figure="pareto",
     ),
     Claim(
         "data-hunger",
         "Mixer gains more from more data than ResNet, which saturates first",
         _STUDY,
-        "data_scale",
+        (shown.DATA_SCALE,),
         accuracy.hunger,
         parts=(accuracy.GAINS, accuracy.LASTS),
         one_size=True,
@@ -162,7 +180,7 @@ CLAIMS = (
         "resolution-cost",
         "A larger image slows Mixer about as much as it has more patches",
         "mixer-bench time Mixer-B/16 --image-size 224,448 --repetitions 5",
-        "resolution",
+        (shown.plot("resolution"),),
         speed.resolution,
         paper_figure="resolution",
     ),
@@ -170,15 +188,16 @@ CLAIMS = (
         "linear-cost",
         "With a fixed token MLP, Mixer's cost grows no faster than linearly in tokens",
         "mixer-bench time Mixer-B/32 Mixer-B/16 --repetitions 5",
-        "tokens",
+        (shown.TOKENS, shown.RELATIVE, shown.RATES),
         speed.linear_cost,
         paper_figure="relative",
     ),
     Claim(
         "tied-token-mixing",
-        "One token MLP shared by all channels saves memory and loses no accuracy",
+        "One token MLP shared by all channels, which saves memory, loses no accuracy",
         _STUDY,
-        test=accuracy.tying,
+        (shown.TIED,),
+        accuracy.tying,
         untied=True,
         published_note="appendix A says so in words and prints no numbers",
     ),
@@ -187,7 +206,7 @@ CLAIMS = (
         "Shuffled patches and pixels leave Mixer as it is; any shuffling hurts ResNet "
         "more",
         _STUDY,
-        "shuffling",
+        (shown.SHUFFLING,),
         accuracy.shuffling,
         parts=(accuracy.UNMOVED, *accuracy.HURT_LESS.values()),
         scale=False,
@@ -197,8 +216,8 @@ CLAIMS = (
     Claim(
         "unit-structure",
         "First token-mixing units show structure in space, deep ones little",
-        "mixer-bench weights Mixer-B_16.npz  # any checkpoint: how structured each "
-        "layer's units are",
+        "mixer-bench weights CHECKPOINT  # prints how structured each layer is",
+        (shown.UNITS,),
         published_note="figures 5 to 7 are pictures without numbers",
     ),
 )
@@ -207,13 +226,19 @@ CLAIMS = (
 def answer(rows: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> list[Answer]:
     """Each claim judged on the published and on the measured rows among `rows`."""
     points = points_of(rows)
-    return [
-        Answer(claim, *(_evidence(claim, rows, points, side) for side in SIDES))
-        for claim in claims
-    ]
+    return [_answer(claim, rows, points) for claim in claims]
 
 
 SIDES = ("published", "measured")
+
+
+def _answer(claim: Claim, rows: pd.DataFrame, points: list[Point]) -> Answer:
+    published, measured = (_evidence(claim, rows, points, side) for side in SIDES)
+    mine = [point for point in points if not point.published]
+    if measured.findings:
+        mine = [point for point in mine if _counts(claim, point)]
+    allowed = (one for one in claim.shown if one.allowed(mine))
+    return Answer(claim, published, measured, next(allowed, None))
 
 
 def _evidence(

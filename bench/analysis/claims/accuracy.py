@@ -94,9 +94,8 @@ def _at_its_accuracy(mixer: Point, line: list[Point]) -> Iterator[Comparison]:
                 f"{mixer.name} at its {_percent(mixer.accuracy)} %: {ratio.value:.2f}x "
                 f"the rate between {low.model} and {high.model}"
             )
-            rival = "ViT" if low.family == "vit" else "ResNet"
-            about = f"rate over {rival} at equal accuracy"
-            part = f"faster than {rival}"
+            about = f"rate over {_rival(low)} at equal accuracy"
+            part = _faster(low)
             yield Comparison(where, text, ratio, np.log, about, mixer.name, "x", part)
     if line and _beats(line[0], mixer):
         assert mixer.rate and line[0].rate and line[0].accuracy
@@ -108,7 +107,17 @@ def _at_its_accuracy(mixer: Point, line: list[Point]) -> Iterator[Comparison]:
             f"{ratio.value:.2f}x the rate, as {line[0].model} is faster and reaches "
             f"{_percent(line[0].accuracy)} %"
         )
-        yield _where_better(Comparison(where, text, ratio, np.log), better)
+        worse = Comparison(where, text, ratio, np.log, part=_faster(line[0]))
+        yield _where_better(worse, better)
+
+
+def _rival(point: Point) -> str:
+    return "ViT" if point.family == "vit" else "ResNet"
+
+
+def _faster(point: Point) -> str:
+    """The part of the claim that a comparison with this rival is about."""
+    return f"faster than {_rival(point)}"
 
 
 def _where_better(one: Comparison, better: Estimate) -> Comparison:

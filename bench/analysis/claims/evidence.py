@@ -193,6 +193,43 @@ def tally(findings: Iterable[Finding]) -> dict[str, int]:
     }
 
 
+def open_parts(findings: Iterable[Finding], parts: Iterable[str]) -> list[str]:
+    """Those of a claim's parts that nothing supports."""
+    known = {one.part for one in findings if one.verdict == "supported"}
+    return [part for part in parts if part not in known]
+
+
+def in_words(findings: Sequence[Finding], parts: Iterable[str]) -> str:
+    """The verdict; of a claim of several parts some may be left open."""
+    verdict = verdict_of(findings)
+    partly = verdict == "supported" and open_parts(findings, parts)
+    return f"{verdict} in part" if partly else verdict
+
+
+@dataclass(frozen=True)
+class Place:
+    """What was found in one place, a machine or a set, about a claim of `parts`."""
+
+    where: str
+    findings: list[Finding]
+    parts: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """That of its findings alone."""
+        return verdict_of(self.findings)
+
+    @property
+    def words(self) -> str:
+        """The verdict, in part where something of the claim is left open here."""
+        return in_words(self.findings, self.parts)
+
+    @property
+    def open_parts(self) -> list[str]:
+        """Parts of the claim that nothing supports here."""
+        return open_parts(self.findings, self.parts)
+
+
 def by_where(findings: Iterable[Finding]) -> Mapping[str, list[Finding]]:
     """Findings grouped by where they are from, in order of appearance."""
     groups: dict[str, list[Finding]] = {}

@@ -24,6 +24,9 @@ LINEAR = 1.1
 PROPORTIONAL = 1.25
 """A slowdown of up to this times the factor of patches counts as proportional."""
 
+NAMESAKE = "faster than the ViT of its name"
+EQUAL_PARAMETERS = "faster than ViT at equal parameters"
+
 
 def equal_size(points: Sequence[Point]) -> Iterator[Comparison]:
     """Mixer over ViT: of the same named size, and at equal parameters."""
@@ -52,6 +55,7 @@ def _same_name(mixer: Point, vit: Point) -> Comparison:
         "rate over the ViT of its name",
         f"{mixer.name}{_at(mixer)}",
         "x",
+        NAMESAKE,
     )
 
 
@@ -83,6 +87,7 @@ def _same_parameters(mixer: Point, vits: Sequence[Point]) -> Iterator[Comparison
                 about,
                 f"{mixer.name}{_at(mixer)}",
                 "x",
+                EQUAL_PARAMETERS,
             )
 
 
