@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 
@@ -120,6 +120,7 @@ def read_csv(path: Path, made: Origin, mapping: Mapping[str, str]) -> Imported:
     Raises:
         ResultsError: no such file, a column that it lacks, a value that does not fit,
             two lines that differ in their values alone.
+        StudyError: a field is set that a column holds.
     """
     lines = sheets.read(path)
     held = lines[0].cells
@@ -133,9 +134,16 @@ def read_csv(path: Path, made: Origin, mapping: Mapping[str, str]) -> Imported:
         for column, name in mapping.items():
             if not sheets.missing(line.cells[column]):
                 plain = name.removesuffix(PERCENT)
+                if plain in made.fixed:
+                    refuse_set(plain, f"column {column!r} of ")
                 values[plain] = _cell(name, line.cells[column], line)
         found.append((line.where, row(values, made, line)))
     return gathered(found)
+
+
+def refuse_set(name: str, part: str = "") -> NoReturn:
+    """What the file says is not to be said otherwise."""
+    raise StudyError(f"--set: {name}: stands in {part}the file; leave it out")
 
 
 def gathered(found: Sequence[tuple[str, dict[str, Any]]]) -> Imported:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from bench import results
+from bench import results, sifting
 from bench.errors import ResultsError
 
 
@@ -36,7 +36,7 @@ def merge(paths: Sequence[str | os.PathLike[str]], out: Path) -> Merged:
     if not reading.table.num_rows:
         raise ResultsError(f"{', '.join(map(str, paths))}: no rows; nothing to merge")
     refuse_conflicts(reading)
-    merged = results.once(reading.table)
+    merged = sifting.once(reading.table)
     results.write(merged, out)
     twice = reading.table.num_rows - merged.num_rows
     return Merged(merged.num_rows, twice, reading.set_aside)

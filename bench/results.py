@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench import conform, published, record
+from bench import conform, published, record, sifting
 from bench._shipped import shipped
 from bench.analysis import drift
 from bench.errors import ResultsError
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MAGIC = b"PAR1"
+Parts = list[tuple[str, pa.Table]]  # files, each with its rows
 
 
 @dataclass
@@ -68,7 +69,7 @@ def check_writable(out: Path) -> None:
         raise ResultsError(f"{out}: is a file; --out takes a folder")
     probe = out / f".write-test-{uuid.uuid4().hex}"
     linked = probe.with_suffix(".link")
-    made = _missing_parents(out)
+    made = [folder for folder in [out, *out.parents] if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe.touch()
@@ -82,11 +83,6 @@ def check_writable(out: Path) -> None:
         for folder in made:  # leave nothing behind: the first row makes it again
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
-
-
-def _missing_parents(out: Path) -> list[Path]:
-    chain = [out, *out.parents]
-    return [folder for folder in chain if not folder.exists()]
 
 
 def fold(out: Path, machine: str, study: str) -> Path | None:
@@ -104,7 +100,8 @@ def fold(out: Path, machine: str, study: str) -> Path | None:
         if not parts:
             return target if target.exists() else None
         held = [_read_one(target)] if target.exists() else []
-        _replace(once(pa.concat_tables([*held, read_files(parts).table])), target)
+        rows = pa.concat_tables([*held, read_files(parts).table])
+        _replace(sifting.once(rows), target)
         kept = set(pq.read_table(target, columns=["attempt_id"])[0].to_pylist())
         for part in parts:
             if part.stem in kept:
@@ -213,23 +210,31 @@ def read(
     """
     schema = conform.schema(nested)
     named = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-    tables, aside = [], []
+    tables: list[pa.Table] = [schema.empty_table()]
+    aside: list[str] = []
     for name in named:
-        if not str(name):  # an unset variable of a shell, and not this folder
-            raise ResultsError("an empty name; give a file, a folder or published")
-        if str(name) == "published" and not Path(name).exists():
-            rows = record.table(published.rows(shipped("results")))
-            tables.append(rows.select(schema.names))
-            continue
-        path = Path(name)
-        if path.is_dir():
-            files, closed = _files_below(path)
-            reading = read_files(files, schema)
-            tables.append(reading.table)
-            aside += [*closed, *reading.set_aside]
-        else:
-            tables.append(_read_one(path, schema))
-    return Reading(once(pa.concat_tables(tables or [schema.empty_table()])), aside)
+        parts, unread = _named(str(name), schema)
+        sound, unsound = sifting.sound(parts)
+        tables += sound
+        aside += [*unread, *unsound]
+    files = [str(name) for name in named if str(name) != "published"]
+    kept, differing = sifting.told_once(pa.concat_tables(tables), files)
+    return Reading(kept, [*aside, *differing])
+
+
+def _named(name: str, schema: pa.Schema) -> tuple[Parts, list[str]]:
+    """The files behind one name, and a line for each that was set aside."""
+    if not name:  # an unset variable of a shell, and not this folder
+        raise ResultsError("an empty name; give a file, a folder or published")
+    path = Path(name)
+    if name == "published" and not path.exists():
+        rows = record.table(published.rows(shipped("results")))
+        return [(name, rows.select(schema.names))], []
+    if not path.is_dir():
+        return [(name, _read_one(path, schema))], []
+    files, closed = _files_below(path)
+    parts, aside = _one_by_one(files, schema)
+    return parts, [*closed, *aside]
 
 
 def _files_below(folder: Path) -> tuple[list[Path], list[str]]:
@@ -256,26 +261,32 @@ def _files_below(folder: Path) -> tuple[list[Path], list[str]]:
 
 
 def read_files(files: Iterable[Path], schema: pa.Schema = record.SCHEMA) -> Reading:
+    """Every attempt of these files once, whatever it says."""
+    parts, aside = _one_by_one(files, schema)
+    whole = pa.concat_tables([schema.empty_table(), *(rows for _, rows in parts)])
+    return Reading(sifting.once(whole), aside)
+
+
+def _one_by_one(files: Iterable[Path], schema: pa.Schema) -> tuple[Parts, list[str]]:
     """Files one by one: a damaged or foreign one is set aside, a vanished one skipped.
 
     A file can vanish between listing and reading when a fold moves its rows into the
     study's file; that file is listed too, and is read again at the end.
     """
-    tables, aside, vanished = [schema.empty_table()], [], False
-    files = list(files)
+    parts: Parts = []
+    aside, vanished, files = [], False, list(files)
     for file in files:
         try:
-            tables.append(_read_one(file, schema))
+            parts.append((str(file), _read_one(file, schema)))
         except ResultsError as error:
             if file.exists():
                 aside.append(str(error))
             else:
                 vanished = True
-    if vanished:
-        parents = {file.parent for file in files}
-        folded = [parent.parent / f"{parent.name}.parquet" for parent in parents]
-        tables += [_read_one(file, schema) for file in sorted(folded) if file.exists()]
-    return Reading(once(pa.concat_tables(tables)), aside)
+    parents = {file.parent for file in files} if vanished else set()
+    folded = sorted(parent.parent / f"{parent.name}.parquet" for parent in parents)
+    parts += [(str(one), _read_one(one, schema)) for one in folded if one.exists()]
+    return parts, aside
 
 
 def _read_one(path: Path, schema: pa.Schema = record.SCHEMA) -> pa.Table:
@@ -330,13 +341,6 @@ def write(table: pa.Table, out: Path) -> None:
         _write_new(table, out)
     except OSError as error:
         raise ResultsError(_cannot("write", out, error)) from error
-
-
-def once(table: pa.Table) -> pa.Table:
-    """Each attempt once, the first kept; rows without an id are all kept."""
-    ids = table["attempt_id"].to_pandas()
-    again = (ids.duplicated() & ids.notna()).to_numpy(bool)
-    return table.filter(pa.array(~again)) if again.any() else table
 
 
 def _cannot(verb: str, path: Path, error: Exception) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import imports, models, sheets
-from bench.errors import ResultsError, StudyError
+from bench.errors import ResultsError
 from bench.imports import Imported, Origin
 from bench.sheets import Line
 from bench.specs import SPEED_MODES
@@ -84,7 +84,7 @@ def _refuse_set(values: Mapping[str, Any], made: Origin) -> None:
     for name in made.fixed:
         told = values.get(name) is not None and not name.endswith("_dataset")
         if told or name == "model":
-            raise StudyError(f"--set: {name}: stands in the file; leave it out")
+            imports.refuse_set(name)
 
 
 def model(name: str) -> str | None:

@@ -144,13 +144,12 @@ def test_rows_that_are_none_are_said(capsys, here):
 
 @pytest.mark.parametrize("also", [[], ["results"]])
 def test_imported_rows_are_counted_and_not_judged(also, capsys, here):
-    for n, source in enumerate(("lab", "lab", "rig")):
-        row = {"model": "Mixer-B/16", "family": "mixer", "img_per_sec_core": 9.0}
-        made = {"source": source, "cell_id": "x", "attempt_id": f"x{n}"}
+    row = {"model": "Mixer-B/16", "family": "mixer", "img_per_sec_core": 9.0}
+    for n, (source, peer) in enumerate((("lab", None), ("lab", "timm"), ("rig", None))):
+        made = {"source": source, "peer": peer, "cell_id": "x", "attempt_id": f"x{n}"}
         append({**BASE, **row, **made}, here / "elsewhere")
-    for name, value in (("peer", "timm"), ("token_mixing", "none")):  # never judged
-        made = {"source": "lab", "cell_id": name, "attempt_id": name, name: value}
-        append({**BASE, **row, **made}, here / "elsewhere")
+    ablated = {"source": "lab", "attempt_id": "y", "token_mixing": "none"}
+    append({**BASE, **row, **ablated}, here / "elsewhere")  # never judged
     code, out, err = call(capsys, "claims", "elsewhere", *also, "--format", "json")
     assert code == 0 and json.loads(out)["not_judged"] == {"lab": 2, "rig": 1}
     assert err == (

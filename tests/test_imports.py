@@ -6,6 +6,7 @@ Lines of timm's own files are as they stand in its repository.
 from __future__ import annotations
 
 import re
+import shlex
 
 import pytest
 
@@ -229,6 +230,86 @@ NOT_OURS = ["resnet50", "vit_base_patch16_clip_224", "mixer_x9_224", "gmixer_24_
 @pytest.mark.parametrize("name", NOT_OURS)
 def test_other_networks_are_not_taken_for_ours(name):
     assert timm_results.model(name) is None
+
+
+CORES = ("--set", "cores=1", "--set", "core_kind=gpu")
+TO_SAY = (
+    "no img/sec/core: add --set cores=1 --set core_kind=gpu, or as many cores as were "
+    "timed\n"
+)
+LEFT_OUT = "1 line left out: no model of ours (resnet50)\n"
+
+
+@pytest.mark.parametrize(
+    "name, cores, said",
+    [
+        ("b", (), f"{LEFT_OUT}3 rows with img/sec but {TO_SAY}"),
+        ("b", CORES, LEFT_OUT),
+        ("t", (), f"1 row with img/sec but {TO_SAY}"),
+        ("t", CORES, ""),
+        ("a", (), "1 line left out: no model of ours (vit_large_patch14_clip_336.op"),
+    ],
+)
+def test_an_import_says_when_nobody_told_the_cores(name, cores, said, capsys, here):
+    arguments = [f"{name}.csv", "--from", "timm", *WHO, "-o", "r.parquet", *cores]
+    code, _, err = call(capsys, "import", *arguments)
+    assert code == 0 and err.startswith(said) and ("/core" in err) == ("/core" in said)
+
+
+def test_the_example_of_the_help_needs_no_such_word(capsys, here):
+    line = next(one for one in app.EXAMPLES["import"] if "--from timm" in one)
+    (here / "benchmark.csv").write_text(BENCHMARK)
+    code, _, err = call(capsys, *shlex.split(line)[1:])
+    assert (code, err) == (0, LEFT_OUT)
+
+
+@pytest.mark.parametrize("cores", [(), CORES], ids=["", "cores"])
+def test_timms_rates_are_in_the_table_and_in_the_figure(cores, capsys, here):
+    arguments = ["b.csv", "--from", "timm", *WHO, "-o", "b.parquet", *cores]
+    call(capsys, "import", *arguments)
+    code, out, _ = call(capsys, "table", "b.parquet", "--baseline", "Mixer-B/16")
+    title, other = ("img/sec/core", "") if cores else ("img/sec", "its cores are not")
+    (mixer,) = (line.split() for line in out.splitlines() if "mixer_b16" in line)
+    assert code == 0 and mixer[-4:] == ["2,608", "as", "imported", "1.00x"]
+    assert re.search(rf" {title}  ", out) and other in out and "1.07x" in out
+    drawn = ["--figure", "relative", "--format", "svg", "--out", "p"]
+    code, _, err = call(capsys, "plot", "b.parquet", *drawn)
+    assert code == 0 and err.startswith("1 imported row not drawn: ")  # of 448 px
+    points = (here / "p" / "relative.csv").read_text().splitlines()
+    theirs = [line for line in points if "Imported, timm-rtx4090: inference" in line]
+    assert len(theirs) == 2 and any(f",{2787 / 2608.5}" in line for line in theirs)
+    code, _, err = call(capsys, "plot", "b.parquet", "--figure", "pareto", *drawn[2:])
+    assert code == 0 and err.startswith("3 imported rows not drawn: ")
+    code, _, err = call(capsys, "claims", "b.parquet")
+    assert code == 0 and err.startswith("3 imported rows (timm-rtx4090) not judged: ")
+
+
+def test_a_machines_rate_is_never_divided_by_a_cores(capsys, here):
+    (here / "v.csv").write_text("m,rate\nViT-B/16,900\n")
+    (here / "m.csv").write_text("m,rate\nMixer-B/16,300\n")
+    mapping = ["--map", "m=model", "--set", "mode=infer", *WHO]
+    for name, field in (("v", "img_per_sec"), ("m", "img_per_sec_core")):
+        made = ["--map", f"rate={field}", "-o", f"{name}.parquet"]
+        assert call(capsys, "import", f"{name}.csv", *mapping, *made)[0] == 0
+    files = ["v.parquet", "m.parquet"]
+    code, out, _ = call(capsys, "table", *files, "--baseline", "mixer-b/16")
+    assert code == 0 and "3.00x" not in out
+    assert "No ratio where Mixer-B/16 was not timed with the same kind of rate" in out
+
+
+@pytest.mark.parametrize(
+    "text, code",
+    [("net,rate\na,1200\n", 2), ("net,rate\na,1200\nb,\n", 2), ("net,rate\na,-\n", 0)],
+)
+def test_what_a_column_holds_is_not_set_otherwise(text, code, capsys, here):
+    (here / "s.csv").write_text(text)
+    mapping = ["--map", "net=model", "--map", "rate=img_per_sec_core"]
+    fixed = ["--set", "mode=infer", "--set", "img_per_sec_core=3"]
+    arguments = ["s.csv", *mapping, *fixed, *WHO, "-o", "s.parquet"]
+    found, _, err = call(capsys, "import", *arguments)
+    assert (found, (here / "s.parquet").exists()) == (code, code == 0)
+    said = "mixer-bench: --set: img_per_sec_core: stands in column 'rate' of the file; "
+    assert err == (f"{said}leave it out\n" if code else "")
 
 
 def test_a_bad_source_is_refused():

@@ -44,7 +44,7 @@ LAYERS = [
     ],
     ["models", "data", "peers"],
     ["analysis", "recipes", "yaml_strict"],
-    ["conform", "record", "variants", "sheets"],
+    ["conform", "record", "sifting", "variants", "sheets"],
     ["specs"],
     ["identity"],
     ["compile_cache"],

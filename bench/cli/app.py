@@ -69,7 +69,8 @@ EXAMPLES = {
     "verify": ["mixer-bench verify results/mine/study.parquet --sample 5 --hours 1"],
     "import": [
         "mixer-bench import benchmark.csv --from timm --source timm-a100 "
-        "--citation 'timm 1.0, results' -o theirs.parquet",
+        "--citation 'timm 1.0, results' --set cores=1 --set core_kind=gpu "
+        "-o theirs.parquet",
         "mixer-bench import lab.csv --map name=model --map rate=img_per_sec_core "
         "--set mode=infer --source lab --citation 'our log' -o lab.parquet",
     ],

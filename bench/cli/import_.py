@@ -51,7 +51,7 @@ def command(
         found = imports.read_csv(file, made, imports.column_map(map_ or []))
     results.write(record.table(found.rows), out)
     print(f"{out} ({_print.counted(len(found.rows), 'row')}, source {source})")
-    for line in _left_out(found):
+    for line in [*_left_out(found), *_coreless(found)]:
         _print.note(line)
 
 
@@ -69,3 +69,18 @@ def _left_out(found: imports.Imported) -> list[str]:
     if found.twice:
         lines.append(f"{_print.counted(found.twice, 'line')} stood there twice")
     return lines
+
+
+def _coreless(found: imports.Imported) -> list[str]:
+    """Rates that nothing is divided by: most verbs compare those of one core."""
+    lacking = [
+        row
+        for row in found.rows
+        if row["img_per_sec"] is not None and row["img_per_sec_core"] is None
+    ]
+    if not lacking:
+        return []
+    return [
+        f"{_print.counted(len(lacking), 'row')} with img/sec but no img/sec/core: add "
+        "--set cores=1 --set core_kind=gpu, or as many cores as were timed"
+    ]

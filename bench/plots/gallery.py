@@ -95,12 +95,14 @@ def draw_all(
 def shown(rows: pd.DataFrame) -> pd.DataFrame:
     """What a point may stand for: the papers' networks by our own code, and imports.
 
-    Tables show the others, too.
+    An import is another's figure, whoever's code it timed. Tables show all.
     """
     from bench.analysis import ablations
+    from bench.analysis.key import imported
 
-    own = rows[rows["peer"].isna()] if "peer" in rows else rows
-    return ablations.without(own)
+    if "peer" in rows:
+        rows = rows[rows["peer"].isna() | imported(rows)]
+    return ablations.without(rows)
 
 
 def drawn(

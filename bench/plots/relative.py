@@ -30,7 +30,9 @@ NEEDS = (
 )
 REFERENCE = "Mixer-B/16"
 NOTHING = f"no machine has a throughput of {REFERENCE} at 224 px to divide by"
-_LIKE = ("framework", "batch_rule", "num_classes", "environment_id", "device")
+_LIKE = (
+    *("framework", "peer", "batch_rule", "num_classes", "environment_id", "device"),
+)
 _EXTRA = (
     *("flipped", "n", "x_low", "x_high", "together", "batch_rule", "batch_size"),
     "citation",

@@ -15,6 +15,7 @@ from bench.analysis.against import Ratio, between
 from bench.analysis.key import equal, key_columns, numbered, records
 from bench.analysis.repetitions import MIN_REPETITIONS
 from bench.report.markup import DASH
+from bench.report.rates import WHOLE
 
 APART = "†"
 APART_NOTE = (
@@ -48,24 +49,29 @@ def with_ratio(models: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
     """
     if baseline is None:
         return models.assign(ratio=None)
-    facts = _facts(models)
-    own = equal(models, "model", baseline) & models["img_per_sec_core"].notna()
+    coreless = models["img_per_sec_core"].isna()
+    models = models.assign(
+        rate=models["img_per_sec_core"].where(~coreless, models[WHOLE])
+    )
+    facts = _facts(models).assign(kind_of_rate=coreless)
+    own = equal(models, "model", baseline) & models["rate"].notna()
     own &= ~equal(models, "pool", "gap") & models["tokens_mlp_dim"].isna()
     number = pd.Series(numbered(facts, list(facts.columns)), models.index)
     base = _of_each(models[own], number[own])
     found: list[Ratio | None] = []
     for at, row in enumerate(records(models[_SIDE])):
-        if row["img_per_sec_core"] is None:
+        if row["rate"] is None:
             found.append(None)
         elif (divisor := base.get(int(number.iloc[at]))) is None:
             why = _nearest(facts.iloc[at], facts[own])
             found.append(Ratio(None, None, None, why, baseline))
         else:
             found.append(_divided(row, divisor, baseline))
-    return models.assign(ratio=pd.Series(found, models.index, dtype=object))
+    found_of = pd.Series(found, models.index, dtype=object)
+    return models.drop(columns="rate").assign(ratio=found_of)
 
 
-_SIDE = ["img_per_sec_core", "rates", "sittings"]
+_SIDE = ["rate", "rates", "sittings"]
 
 
 def _of_each(own: pd.DataFrame, number: pd.Series[Any]) -> dict[int, dict[str, Any]]:
@@ -74,14 +80,14 @@ def _of_each(own: pd.DataFrame, number: pd.Series[Any]) -> dict[int, dict[str, A
     ranked = (
         own[_SIDE]
         .assign(number=number, enough=enough)
-        .sort_values(["enough", "img_per_sec_core"], ascending=False, kind="stable")
+        .sort_values(["enough", "rate"], ascending=False, kind="stable")
     )
     firsts = records(ranked.drop_duplicates("number"))
     return {row["number"]: row for row in firsts}
 
 
 def _divided(row: Mapping[str, Any], base: Mapping[str, Any], name: str) -> Ratio:
-    ratio = row["img_per_sec_core"] / base["img_per_sec_core"]
+    ratio = row["rate"] / base["rate"]
     if row["sittings"] is None or row["rates"] == base["rates"]:  # printed; itself
         return Ratio(ratio, None, None, "", name)
     low, high, apart = between(row, base)

@@ -62,6 +62,12 @@ def _elsewhere(rows: pd.DataFrame) -> str:
     """Of published and imported rows: what they say, and who says it."""
     sources = "; ".join(_values(rows["citation"]))
     done = "published" if (rows["source"] == "published").all() else "imported"
+    if rows["img_per_sec_core"].isna().all() and rows["img_per_sec"].notna().any():
+        what, where = _said(rows, "mode", _MODE), ", ".join(_values(rows["machine"]))
+        return (
+            f"img/sec: {what} as {done}, {where}, the whole machine: its cores are "
+            f"not known, so there is no img/sec/core. Source: {sources}."
+        )
     if rows["img_per_sec_core"].isna().all():
         return f"img/sec/core: not {done}. Source: {sources}."
     notes = [note for note in _values(rows["note"]) if note.startswith("timm")]

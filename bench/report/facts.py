@@ -35,7 +35,7 @@ def facts(
 ) -> dict[str, Any]:
     """One line of a comparison table; `varying` are the settings with a column."""
     found = {name: row[name] for name in (*_WHAT, *varying, "param_count")}
-    found |= speed(row)
+    found |= speed(row) | {"img_per_sec": row["img_per_sec"]}
     if baseline is not None:
         found |= _relative(row["ratio"], baseline)
     found |= _over(row["other_side"])

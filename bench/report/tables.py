@@ -15,7 +15,6 @@ from bench.analysis.against import Ratio, best_variants, other_sides
 from bench.analysis.demo import NOTE, is_demo
 from bench.analysis.join import model_rows
 from bench.analysis.key import by_key, equal, plain, records
-from bench.analysis.repetitions import MIN_REPETITIONS
 from bench.errors import UserError, unknown
 from bench.report.baseline import (
     APART_NOTE,
@@ -31,6 +30,8 @@ from bench.report.failures import failure_notes
 from bench.report.failures import failures_table as failures_table
 from bench.report.markup import DASH, Best, Column, Grid, Group, render
 from bench.report.paper import paper_table as paper_table
+from bench.report.rates import WHOLE, interval_text, whole_text, with_whole
+from bench.report.rates import rate_text as rate_text
 from bench.report.shots import SHOTS, probes
 from bench.report.varying import (
     setting,
@@ -40,7 +41,7 @@ from bench.report.varying import (
     varying_settings,
 )
 from bench.specs import SPEED_MODES
-from bench.units import decimals_for, percent, significant
+from bench.units import percent, significant
 
 _OTHER = "other_side"
 _FULL = "full_recipe"
@@ -64,6 +65,7 @@ SORTS = {
     "model": False,
 }
 """Columns to sort by, and whether the largest value comes first."""
+_LARGEST_FIRST = {**SORTS, WHOLE: True}
 
 WORDS = {"infer": "inference", "train": "training", "pretrain": "inference"}
 """What a throughput is of; the papers print that of inference beside pre-training."""
@@ -138,7 +140,8 @@ def comparison_grid(
 
 
 def _grid(models: pd.DataFrame, baseline: str | None, sort: str) -> Grid:
-    models = _with_others(with_ratio(best_variants(models), baseline))
+    models = with_whole(best_variants(models))
+    models = _with_others(with_ratio(models, baseline))
     varying, extra = varying_settings(models), _extra(models)
     shared = _shared(models)
     groups: list[Group] = []
@@ -173,6 +176,7 @@ def _columns(
         Column("batch", optional=True, told="batch_size" in shared),
         *(Column(title_of(name), told=name in quiet) for name in varying),
         *(Column(name, optional=True) for name in ("params (M)", "img/sec/core")),
+        Column("img/sec", optional=True),
         Column("interval", optional=True),
         *([Column(f"vs {baseline}")] if baseline else []),
         *(Column(extra[name], True, optional=True) for name in extra if name == _OTHER),
@@ -235,10 +239,10 @@ def _by_group(models: pd.DataFrame) -> Iterable[tuple[dict[str, Any], pd.DataFra
 
 
 def _sorted(part: pd.DataFrame, sort: str) -> list[dict[str, Any]]:
-    by = list(
-        dict.fromkeys([sort, "model", "framework", "image_size", "unique_images"])
-    )
-    rising = [not SORTS.get(name, False) for name in by]
+    first = [sort, WHOLE] if sort == "img_per_sec_core" else [sort]
+    by = [*first, "model", "framework", "image_size", "unique_images"]
+    by = list(dict.fromkeys(by))
+    rising = [not _LARGEST_FIRST.get(name, False) for name in by]
     return records(part.sort_values(by, ascending=rising, kind="stable"))
 
 
@@ -248,10 +252,10 @@ BestOf = Mapping[str, float]
 def _best(part: pd.DataFrame) -> BestOf:
     """The best rate, accuracy and cost of a group, where two or more are known."""
     found = {}
-    for name in ("img_per_sec_core", "top1", "core_days"):
+    for name in ("img_per_sec_core", WHOLE, "top1", "core_days"):
         known = part[name].dropna()
         if len(known) > 1:
-            found[name] = float(known.max() if SORTS[name] else known.min())
+            found[name] = float(known.max() if _LARGEST_FIRST[name] else known.min())
     return found
 
 
@@ -301,7 +305,8 @@ def _line(
         *(setting(row[name]) for name in varying),
         DASH if row["param_count"] is None else f"{row['param_count'] / 1e6:.2f}",
         _emphasised(rate_text(row), row, "img_per_sec_core", best),
-        _interval(row),
+        _emphasised(whole_text(row), row, WHOLE, best),
+        interval_text(row),
         *([ratio_text(row["ratio"])] if baseline else []),
         *([_compared(row[_OTHER])] if _OTHER in extra else []),
         _emphasised(top1_text(row), row, "top1", best),
@@ -326,30 +331,6 @@ def _variant(row: Mapping[str, Any]) -> str:
 def _compared(ratio: Ratio | None) -> str:
     """The ratio to the other side."""
     return ratio_text(ratio, f" {ratio.other}" if ratio else "")
-
-
-def rate_text(row: Mapping[str, Any]) -> str:
-    """As many digits as the interval leaves standing; three without one."""
-    rate = row["img_per_sec_core"]
-    if rate is None:
-        return DASH
-    if row["low"] is None:
-        return significant(rate)
-    return f"{rate:,.{decimals_for((row['high'] - row['low']) / 2)}f}"
-
-
-def _interval(row: Mapping[str, Any]) -> str:
-    if row["img_per_sec_core"] is None:
-        return DASH
-    if row["source"] != "measured":
-        return f"as {'published' if row['source'] == 'published' else 'imported'}"
-    n = int(row["n"])
-    if n < MIN_REPETITIONS:
-        return f"n={n}, within-run only"
-    if row["low"] is None:
-        return f"n={n}, samples not read"
-    places = decimals_for((row["high"] - row["low"]) / 2)
-    return f"{row['low']:,.{places}f} – {row['high']:,.{places}f} (n={n})"
 
 
 def top1_text(row: Mapping[str, Any]) -> str:
