@@ -3,7 +3,8 @@
 The loss is Huber's on the difference of log errors, so that one failed run bends
 nothing. A fit is refused when the data do not identify its parameters: too few sizes, a
 fall that the noise could explain, a parameter at the edge of its range, or two
-solutions that fit alike and predict differently.
+solutions that fit alike and predict differently; and when the data reject the form: its
+curve misses the means of the sizes.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float
 
-from bench.analysis import forms, huber, scatter
+from bench.analysis import forms, huber, lack, scatter
 from bench.analysis.forms import Curve
-from bench.analysis.resample import of_parameters, student_positive, weights
+from bench.analysis.resample import factors, of_parameters, student_positive, weights
 from bench.analysis.stats import MIN_REPETITIONS
 
 DRAWS = 400
@@ -92,6 +93,8 @@ class Fit:
     curve: Curve | None = None
     spread: float | None = None
     """Robust standard deviation of log error around the curve."""
+    p_missed: float | None = None
+    """Of means as far off the curve, if the form is right; None if not tested."""
     held_out: HeldOut | None = None
     draws: tuple[Draw, ...] = ()
     """One for each resample; empty with fewer than five curves to resample."""
@@ -150,7 +153,10 @@ def alone(data: Data, form: str) -> Fit:
     if reason:
         return replace(made, refused=reason)
     best = solutions[0]
-    return replace(made, curve=best.curve, spread=best.scale)
+    p = _p_missed(data, best.curve)
+    if lack.reason(p):
+        return replace(made, refused=lack.reason(p), p_missed=p)
+    return replace(made, curve=best.curve, spread=best.scale, p_missed=p)
 
 
 def with_held_out(data: Data, made: Fit) -> Fit:
@@ -290,6 +296,7 @@ def _unidentified(data: Data, form: str, solutions: list[_Solution]) -> str:
     theta = np.array(best.curve.theta)
     low, high = _bounds(data, form)
     for number, name in enumerate(forms.NAMES[: len(theta)]):
+        # eps_inf at 0 is no edge: the form without it.
         edges = (high[number],) if name == "eps_inf" else (low[number], high[number])
         span = high[number] - low[number]
         if name != "log_beta" and min(abs(theta[number] - e) for e in edges) < (
@@ -304,7 +311,17 @@ def _unidentified(data: Data, form: str, solutions: list[_Solution]) -> str:
         return "c cannot be told from 0: the fall is within the noise"
     if len(theta) > 3 and theta[3] <= errors[3]:
         return "alpha cannot be told from 0: use offset"
+    if form == "offset" and theta[2] <= errors[2]:
+        return "eps_inf cannot be told from 0: use power"
     return _rival(data, solutions)
+
+
+def _p_missed(data: Data, curve: Curve) -> float | None:
+    """How likely the means of the sizes are if the form is right."""
+    sizes, of_size = np.unique(data.x, return_inverse=True)
+    left = np.log(data.error) - np.log(curve.error(data.x))
+    curves = factors(data.subset_seed, data.seed)
+    return lack.p_value(of_size, left, scatter.slopes(curve, sizes), curves)
 
 
 def _half_widths(data: Data, best: _Solution) -> np.ndarray | None:

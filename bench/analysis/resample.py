@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import ndtr, stdtrit
 
 LEVEL = 0.95
@@ -31,22 +31,27 @@ def weights(
     is one subset. Up to six curves every possible resample is listed once: their
     interval ends among the rarest, which few random draws would meet.
     """
+    drawn = factors(subset_seed, seed)
+    counts = [int(factor.max()) + 1 for factor in drawn]
+    if len(drawn) > 1:
+        rng = np.random.default_rng(0)
+        for _ in range(draws):
+            both = [_drawn(rng, n)[of] for n, of in zip(counts, drawn, strict=True)]
+            yield 1 / draws, both[0] * both[1]
+        return
+    for chance, times in _resamples(counts[0], draws):
+        yield chance, times[drawn[0]]
+
+
+def factors(subset_seed: Seeds, seed: Seeds) -> list[Int[np.ndarray, " runs"]]:
+    """What is independent: the curve of each run, from 0; crossed, of both kinds."""
     subsets, of_subset = np.unique(subset_seed, return_inverse=True)
     seeds, of_seed = np.unique(seed, return_inverse=True)
     pairs = set(zip(of_subset.tolist(), of_seed.tolist(), strict=True))
     crossed = len(pairs) == len(subsets) * len(seeds)
     if crossed and min(len(subsets), len(seeds)) > 1:
-        rng = np.random.default_rng(0)
-        for _ in range(draws):
-            both = (
-                _drawn(rng, len(subsets))[of_subset],
-                _drawn(rng, len(seeds))[of_seed],
-            )
-            yield 1 / draws, both[0] * both[1]
-        return
-    n, of = (len(seeds), of_seed) if len(subsets) == 1 else (len(subsets), of_subset)
-    for chance, counts in _resamples(n, draws):
-        yield chance, counts[of]
+        return [of_subset, of_seed]
+    return [of_seed if len(subsets) == 1 else of_subset]
 
 
 def _resamples(n: int, draws: int) -> Iterator[tuple[float, np.ndarray]]:

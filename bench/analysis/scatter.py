@@ -31,13 +31,13 @@ def of_theta(
     x: Float[np.ndarray, " runs"], curve: Curve, spread: float
 ) -> Scatter | None:
     """From the sizes of the runs and their deviation of log error; None if flat."""
-    slopes = _slopes(curve, x)
-    norms = np.linalg.norm(slopes, axis=0)
-    values = np.linalg.svd(slopes / norms, compute_uv=False)
+    leans = slopes(curve, x)
+    norms = np.linalg.norm(leans, axis=0)
+    values = np.linalg.svd(leans / norms, compute_uv=False)
     if not values[-1] > 1e-7 * values[0]:
         return None
     freedom = max(len(x) - len(norms), 1)
-    scaled = np.linalg.inv((slopes / norms).T @ (slopes / norms))
+    scaled = np.linalg.inv((leans / norms).T @ (leans / norms))
     half = float(stdtrit(freedom, 0.5 + LEVEL / 2)) * spread
     return np.asarray(half**2 * scaled / np.outer(norms, norms))
 
@@ -48,8 +48,8 @@ def of_log_error(
     """Half-width of the curve's log error at each x; 0 without a scatter."""
     if scatter is None:
         return [0.0] * len(x)
-    slopes = _slopes(curve, x)
-    squared = np.einsum("xp,pq,xq->x", slopes, scatter, slopes)
+    leans = slopes(curve, x)
+    squared = np.einsum("xp,pq,xq->x", leans, scatter, leans)
     return [math.sqrt(one) for one in squared]
 
 
@@ -68,8 +68,9 @@ def of_parameters(curve: Curve, scatter: Scatter | None) -> dict[str, float]:
     return made
 
 
-def _slopes(
+def slopes(
     curve: Curve, x: Float[np.ndarray, " sizes"]
 ) -> Float[np.ndarray, "sizes parameters"]:
+    """Derivatives of log error by each of theta, at each x."""
     z = np.log(np.asarray(x, float) / curve.centre)
     return forms.slopes(np.array(curve.theta), z, curve.error_0)
