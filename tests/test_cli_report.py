@@ -25,7 +25,7 @@ def test_the_page_is_written_and_named(capsys, tmp_path, monkeypatch):
     own = "mixer-bench report published --where family=mixer --out report.html"
     assert own in text and "</html>" in text
     assert "mixer-bench table published --where family=mixer\n" in text
-    assert "mixer-bench plot published   # of all rows" in text
+    assert "mixer-bench plot published --where family=mixer" in text
     assert '<span class="untested">untested</span>' in text
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 

@@ -83,3 +83,9 @@ def test_bad_input_is_one_line_exit_2(
     assert code == 2 and re.search(message, err), err
     assert len(err.strip().splitlines()) == 1 and err.startswith("mixer-bench: ")
     assert out == "" and not list(tmp_path.iterdir())
+
+
+def test_a_condition_on_no_rows_is_one_line(capsys, tmp_path):
+    code, out, err = call(capsys, str(tmp_path), "--where", "mode=infer")
+    assert (code, out) == (2, "")
+    assert err.strip() == "mixer-bench: --where: no row has mode=infer; present: none"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -40,10 +41,10 @@ def where(rows: pd.DataFrame, wanted: Conditions, flag: str) -> pd.DataFrame:
     kept = rows
     for column, text in wanted.items():
         value = _typed(column, text, flag)
-        found = kept[column].map(lambda cell, c=column, v=value: _meets(c, cell, v))
+        found = np.array([_meets(column, cell, value) for cell in kept[column]], bool)
         if not found.any():
             raise ResultsError(_none_has(kept[column], column, text, flag))
-        kept = kept[found.astype(bool)]
+        kept = kept[found]
     return kept
 
 

@@ -59,11 +59,10 @@ def command(
 def _again(rows: list[str], where: Sequence[str], out: Path) -> list[str]:
     """The commands that redraw this; the file's folder is the writer's own affair."""
     which = [word for text in where for word in ("--where", text)]
-    plot = shlex.join(["mixer-bench", "plot", *rows])
     return [
         shlex.join(["mixer-bench", "report", *rows, *which, "--out", out.name]),
         shlex.join(["mixer-bench", "table", *rows, *which]),
-        f"{plot}   # of all rows: plot takes no --where" if where else plot,
+        shlex.join(["mixer-bench", "plot", *rows, *which]),
     ]
 
 
