@@ -203,23 +203,26 @@ def to_frame(table: pa.Table, samples: bool = False) -> pd.DataFrame:
 def read(
     paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     nested: Collection[str] = record.NESTED,
+    sound: bool = True,
 ) -> Reading:
     """Every row behind `paths`, each attempt once, and what was set aside.
 
-    Of the nested columns only those named in `nested` are read and stand in the table.
+    Of the nested columns only those named in `nested` are read and stand in the table;
+    rows whose rate is no number above 0 only where `sound` is False.
     """
     schema = conform.schema(nested)
     named = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-    tables: list[pa.Table] = [schema.empty_table()]
-    aside: list[str] = []
+    tables, aside = [schema.empty_table()], list[str]()
     for name in named:
         parts, unread = _named(str(name), schema)
-        sound, unsound = sifting.sound(parts)
-        tables += sound
-        aside += [*unread, *unsound]
-    files = [str(name) for name in named if str(name) != "published"]
-    kept, differing = sifting.told_once(pa.concat_tables(tables), files)
-    return Reading(kept, [*aside, *differing])
+        aside += unread
+        for file, rows in parts:
+            kept, wild = sifting.sound(rows, file) if sound else (rows, [])
+            tables.append(kept)
+            aside += wild
+    files = [name for name in map(str, named) if name != "published"]
+    table, differing = sifting.told_once(pa.concat_tables(tables), files)
+    return Reading(table, [*aside, *differing])
 
 
 def _named(name: str, schema: pa.Schema) -> tuple[Parts, list[str]]:

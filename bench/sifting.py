@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -32,20 +32,11 @@ def _names(files: Sequence[str], number: int) -> str:
 # Rates ------------------------------------------------------------------------
 
 
-def sound(parts: Iterable[tuple[str, pa.Table]]) -> tuple[list[pa.Table], list[str]]:
-    """Of each file the rows but those with a rate that is none, and a line for it.
+def sound(table: pa.Table, file: str) -> tuple[pa.Table, list[str]]:
+    """A file's rows but those with a rate that is none, and a line if there are such.
 
     A rate is a number above 0; a row that failed need not have one, nor any a rate.
     """
-    tables, aside = [], []
-    for file, table in parts:
-        kept, said = _sound(file, table)
-        tables.append(kept)
-        aside += said
-    return tables, aside
-
-
-def _sound(file: str, table: pa.Table) -> tuple[pa.Table, list[str]]:
     done = pc.equal(table["status"], "ok")
     found = {name: pc.and_(done, _is_none(table[name])) for name in RATES}
     found = {name: wild for name, wild in found.items() if pc.any(wild).as_py()}

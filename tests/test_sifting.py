@@ -89,7 +89,7 @@ def test_what_is_set_aside_is_what_check_calls_a_fault(here):
         if fault.column in sifting.RATES and "missing" not in fault.said
         and "is not img" not in fault.said
     }  # fmt: skip
-    (sound,), (line,) = sifting.sound([("f.parquet", table)])
+    sound, (line,) = sifting.sound(table, "f.parquet")
     kept = {int(name[1:]) for name in sound["attempt_id"].to_pylist()}
     assert faulty == set(range(len(changes))) - kept and "7 rows whose" in line
 
@@ -132,6 +132,15 @@ def test_a_fold_and_a_merge_keep_what_reading_sets_aside(capsys, here):
     assert call(capsys, "merge", "results", "-o", "m.parquet")[0] == 0
     assert pq.read_metadata(here / "m.parquet").num_rows == 2
     assert len(results.read("m.parquet").table) == 1
+
+
+def test_a_comparison_says_itself_what_is_no_rate(capsys, here):
+    """There a cell that lost its rate is invalid, and not one that is missing."""
+    for name, rate in (("A", 5.0), ("B", NAN)):
+        table = record.table(rows({"attempt_id": name}, img_per_sec_core=rate))
+        results.write(table, here / f"{name}.parquet")
+    code, _, err = call(capsys, "compare", "A.parquet", "B.parquet")
+    assert code == 2 and "B holds a rate that is missing or not positive" in err
 
 
 # Attempts ---------------------------------------------------------------------

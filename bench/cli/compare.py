@@ -111,7 +111,7 @@ def _side(name: str, text: str) -> tuple[str, select.Conditions]:
 
 
 def _rows(name: str, path: str, wanted: select.Conditions) -> pd.DataFrame:
-    reading = results.read(path)
+    reading = results.read(path, sound=False)  # a cell without a rate is told here
     for message in reading.set_aside:
         _print.note(f"set aside: {message}")
     frame = results.to_frame(reading.table, samples=True)
