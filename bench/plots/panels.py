@@ -301,7 +301,7 @@ def _to_name(part: pd.DataFrame) -> list[labels.Label]:
     if (part["source"] == "measured").all():
         best = best.drop_duplicates(["label", "framework"])
         if len(best) > MOST_NAMES:
-            return _models_alone(part)
+            best = best.drop_duplicates(["model", "framework"])
         again = best.duplicated(["model", "framework"])
         alone = best.groupby("family")["model"].transform("nunique") == 1
         facts = best["label"].astype(str).str.partition(", ")[2]
