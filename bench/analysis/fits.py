@@ -153,7 +153,7 @@ def alone(data: Data, form: str) -> Fit:
     if reason:
         return replace(made, refused=reason)
     best = solutions[0]
-    p = _p_missed(data, best.curve)
+    p = _means(data, best.curve).p_missed
     if lack.reason(p):
         return replace(made, refused=lack.reason(p), p_missed=p)
     return replace(made, curve=best.curve, spread=best.scale, p_missed=p)
@@ -311,17 +311,18 @@ def _unidentified(data: Data, form: str, solutions: list[_Solution]) -> str:
         return "c cannot be told from 0: the fall is within the noise"
     if len(theta) > 3 and theta[3] <= errors[3]:
         return "alpha cannot be told from 0: use offset"
-    if form == "offset" and theta[2] <= errors[2]:
+    by_curves = _means(data, best.curve).half_widths
+    if form == "offset" and theta[2] <= max(errors[2], by_curves[2]):
         return "eps_inf cannot be told from 0: use power"
     return _rival(data, solutions)
 
 
-def _p_missed(data: Data, curve: Curve) -> float | None:
-    """How likely the means of the sizes are if the form is right."""
+def _means(data: Data, curve: Curve) -> lack.Means:
+    """The means of the sizes beside the curve."""
     sizes, of_size = np.unique(data.x, return_inverse=True)
     left = np.log(data.error) - np.log(curve.error(data.x))
     curves = factors(data.subset_seed, data.seed)
-    return lack.p_value(of_size, left, scatter.slopes(curve, sizes), curves)
+    return lack.means(of_size, left, scatter.slopes(curve, sizes), curves)
 
 
 def _half_widths(data: Data, best: _Solution) -> np.ndarray | None:

@@ -28,15 +28,15 @@ EQUATIONS = {
 }
 FORMS = tuple(EQUATIONS)
 _PLAIN = (
-    "Where the form is right: in simulation the {form} form's 95 % intervals held its "
-    "parameters, and its band the true curve, in 90 to 100 % of the sets."
+    "Where the form is right, the {form} form's 95 % intervals held its parameters, "
+    "and its band the true curve, in 90 to 100 % of simulated sets."
 )
 HELD = {
     "power": _PLAIN.format(form="power"),
     "offset": _PLAIN.format(form="offset"),
-    "saturating": "Where the form is right: in simulation the saturating form's 95 % "
-    "intervals held its parameters in 95 to 100 % of the sets, its band the true curve "
-    "in 93 to 100 %; where six sizes hardly bend, half of the sets were refused.",
+    "saturating": "Where the form is right, the saturating form's 95 % intervals held "
+    "its parameters in 95 to 100 % of simulated sets, its band the true curve in 93 to "
+    "100 %; where six sizes hardly bend, half of the sets were refused.",
 }
 """How often the intervals of a form held the truth, of sets that were not refused. Each
 kind of set: six or seven sizes, five or eight draws, 2 to 10 % of noise of a run with

@@ -151,6 +151,7 @@ def _facts(line: Line, one: Fit) -> dict[str, Any]:
         "seeds": one.seeds,
         **flat,
         "spread": one.spread,
+        "p_missed": one.p_missed,
         "held_out_x": held and held.x,
         "held_out_error": held and held.form,
         "held_out_error_of_regression": held and held.regression,
@@ -181,6 +182,7 @@ def _tables(
 
 
 def _fits_grid(found: Found, x: str) -> Grid:
+    from bench.analysis import lack
     from bench.analysis.forms import EQUATIONS, HELD
     from bench.report.markup import Column, Grid, Group
 
@@ -204,13 +206,30 @@ def _fits_grid(found: Found, x: str) -> Grid:
         "error: the largest x predicted from the others, |log(predicted / observed)|; "
         "a straight line through log error against log x beside it.",
     ]
+    notes.append(
+        f"A form is refused where p < {lack.LEVEL:g} for means of the sizes as far off "
+        "its curve, held against the scatter of whole curves (repeated-measures F, "
+        "Greenhouse and Geisser). What is not refused may still be wrong: few curves "
+        "reject little."
+    )
     notes.append(" ".join(HELD[form] for form in used))
+    if any(_bare_power(fits) for _, fits in found):
+        notes.append(
+            "An eps_inf that cannot be told from 0 need not be 0: power's c is then "
+            "the slope over these sizes, with nothing said beyond them."
+        )
     if several and len(several) < len(found):
         alone = _print.counted(len(found) - len(several), "more curve")
         notes.append(f"{alone} with runs at one x alone: nothing to fit.")
     if any(line.demo for line, _ in found):
         notes.append(f"{demo.NOTE.capitalize()}.")
     return Grid(columns, groups, notes)
+
+
+def _bare_power(fits: list[Fit]) -> bool:
+    """Whether power stands because offset's floor is not told from 0."""
+    shown = any(one.form == "power" and one.curve for one in fits)
+    return shown and any(one.refused.startswith("eps_inf cannot") for one in fits)
 
 
 def _fit_line(line: Line, one: Fit) -> list[str]:
@@ -227,12 +246,16 @@ def _fit_line(line: Line, one: Fit) -> list[str]:
 
 
 def _no_interval(one: Fit) -> str:
+    from bench.analysis import lack
     from bench.analysis.stats import MIN_REPETITIONS
 
-    if one.intervals:
-        return ""
-    curves = _print.counted(one.resampled, "curve")
-    return f"no interval: {curves} of seeds, {MIN_REPETITIONS} needed"
+    said = []
+    if not one.intervals:
+        curves = _print.counted(one.resampled, "curve")
+        said.append(f"no interval: {curves} of seeds, {MIN_REPETITIONS} needed")
+    if one.p_missed is None:
+        said.append(lack.UNTESTED)
+    return "; ".join(said)
 
 
 def _parameter(one: Fit, name: str) -> str:

@@ -176,13 +176,23 @@ def _of_fits(found: pd.DataFrame) -> list[str]:
     if used:
         equations = "; ".join(f"{form}, {EQUATIONS[form]}" for form in used)
         made.append(
-            f"Curves: the identified form that predicted the largest size best, on the "
-            f"error eps ({equations})."
+            f"Curves: of the forms that are identified and not rejected, that which "
+            f"predicted the largest size best, on the error eps ({equations})."
         )
+        made += _untested(found)
         made.append(_of_bands(found))
     for why, part in means[means["why_not"].notna()].groupby("why_not", sort=False):
         made.append(f"No curve for {panels.listed(part['label'])} ({why}).")
     return made
+
+
+def _untested(found: pd.DataFrame) -> list[str]:
+    """Curves of too few seeds to tell whether their form misses the means."""
+    fits = found[found["kind"] == "fit"]
+    few = fits[fits["why_not"].notna()]
+    if few.empty:
+        return []
+    return [f"{panels.listed(few['label'])}: {few['why_not'].iloc[0]}."]
 
 
 def _of_bands(found: pd.DataFrame) -> str:
@@ -190,7 +200,8 @@ def _of_bands(found: pd.DataFrame) -> str:
     bare = fits[fits["y_low"].isna()]
     means = (
         f"A band is the pointwise {100 * LEVEL:g} % interval of the curve, not of one "
-        "more run: whole curves of a seed are drawn again and fitted again"
+        "more run, and holds where the form is right: whole curves of a seed are drawn "
+        "again and fitted again"
     )
     if bare.empty:
         return means + "." + _shortfall(fits)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bench.analysis import fits, scaling
+from bench.analysis import fits, lack, scaling
 from bench.analysis.fits import Data, Fit
 from bench.analysis.forms import FORMS, SHORTFALL
 from bench.analysis.seeds import student_interval
@@ -99,6 +99,7 @@ def _curve(first: pd.Series[Any], data: Data, fit: Fit) -> pd.DataFrame:
             **{name: [value] * _STEPS for name, value in shared.items()},
             "kind": "fit",
             "form": fit.form,
+            "why_not": lack.UNTESTED if fit.p_missed is None else None,
             "x": x,
             "y": [_per_cent(one) for one in fit.curve.error(x)],
             "y_low": [None if one is None else _per_cent(one) for one in low],

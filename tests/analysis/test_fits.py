@@ -188,6 +188,61 @@ def test_a_straight_line_does_not_identify_the_saturating_form():
     assert "alpha" in found.refused
 
 
+def of_sizes(means, scatter, *, seed=0, sizes=(30, 100, 300, 1000)):
+    """Five curves around `means`, log error moved by `scatter` of each size."""
+    noise = np.random.default_rng(seed).normal(0, 1, (5, len(sizes))) * scatter
+    curves = np.repeat(np.arange(5), len(sizes))
+    error = (np.array(means) * np.exp(noise - noise.mean(axis=0))).ravel()
+    return fits.Data(np.tile(sizes, 5).astype(float), error, curves, curves, 0.9)
+
+
+MEASURED = (0.6525, 0.3536, 0.1152, 0.0290), (0.06, 0.11, 0.10, 0.25)
+"""Means and scatter of Mixer-XXS/4 over the fractals: local slopes -0.5 to -1.1."""
+
+
+def test_a_curve_that_misses_the_means_is_refused_with_all_that_hangs_on_it():
+    found = fits.fit(of_sizes(*MEASURED), "power")
+    assert found.refused.startswith("misses the means of the sizes: p ")
+    assert found.curve is None and not found.draws and found.intervals == {}
+    assert found.p_missed is not None and found.p_missed < 0.01
+
+
+@pytest.mark.parametrize("form", ["power", "offset"])
+def test_a_right_form_is_hardly_ever_refused(form):
+    found = [fits.alone(runs(form, noise=0.03, seed=s), form) for s in range(60)]
+    # Of 60 at 2 %, more than four are refused with a chance below 1 %.
+    assert sum(one.curve is None for one in found) <= 4
+    assert all(one.p_missed is not None for one in found if one.curve)
+
+
+def test_a_power_law_has_no_offset_and_no_interval_of_nothing():
+    refused = []
+    for seed in range(40):
+        found = fits.alone(runs("power", noise=0.03, seed=seed), "offset")
+        refused.append(found.refused == "eps_inf cannot be told from 0: use power")
+    # One side of 95 %: 39 of 40; fewer than 35 with a chance below 1 %.
+    assert sum(refused) >= 35
+
+
+def test_an_offset_of_unlike_sizes_is_told_from_0_by_whole_curves():
+    """The last size scatters most: the robust deviation of all runs would not do."""
+    sizes, scatter = np.array([30.0, 100, 300, 1000]), (0.06, 0.11, 0.10, 0.25)
+    rng, shown = np.random.default_rng(0), 0
+    for _ in range(60):
+        noise = rng.normal(0, 1, (5, 4)) * scatter
+        error = (0.65 * (sizes / 30) ** -0.9 * np.exp(noise)).ravel()
+        curves = np.repeat(np.arange(5), 4)
+        data = fits.Data(np.tile(sizes, 5), error, curves, curves, 0.9)
+        shown += fits.alone(data, "offset").curve is not None
+    # 10 by the robust deviation alone; of 60 at 4 %, more than 7 in below 1 %.
+    assert shown <= 7
+
+
+def test_two_curves_are_fitted_and_not_tested():
+    found = fits.fit(runs("power", noise=0.02, subsets=2), "power")
+    assert found.curve is not None and found.p_missed is None
+
+
 def test_a_run_without_error_and_one_no_better_than_guessing_are_refused():
     data = runs("saturating")
     none, guess = data.error.copy(), data.error.copy()

@@ -179,6 +179,7 @@ def test_the_verb_says_where_there_is_no_crossing_and_no_interval(tmp_path, caps
     late = [row for row in rows(subsets=2) if row["unique_images"] >= 1000]
     code, out = printed(capsys, tmp_path, late, "--format", "github")
     assert code == 0 and "no interval: 2 curves of seeds, 5 needed" in out
+    assert "5 needed; fit not tested: under 3 curves at a size" in out
     assert "not from 1,000 to 10,000: the first is ahead throughout" in out
     assert "beyond" in out and "extrapolated" not in out
 
@@ -263,4 +264,31 @@ def test_the_verb_says_how_often_the_intervals_of_each_form_hold(tmp_path, capsy
     assert "the true curve in 93 to 100 %" in capsys.readouterr().out
     app._run(["fit", str(file), "--form", "power", "--format", "github"])
     said = capsys.readouterr().out
-    assert "the power form's 95 % intervals" in said and "saturating" not in said
+    words = "Where the form is right, the power form's 95 % intervals"
+    assert words in said and "saturating" not in said
+    assert "for means of the sizes as far off its curve" in said
+
+
+BENT = {"Mixer-XS/4": ("mixer", 3.0, -0.4)}
+
+
+def test_the_verb_refuses_a_form_that_misses_and_prints_no_interval(tmp_path, capsys):
+    found = rows(models=BENT)
+    for row in found:
+        row["top1"] = 1 - (1 - row["top1"]) * 0.7 ** (row["unique_images"] == 1000)
+    code, out = printed(capsys, tmp_path, found, "--format", "json")
+    (fit,) = json.loads(out)["fits"]
+    assert code == 1 and fit["c"] is None and fit["c_low"] is None
+    assert fit["refused"].startswith("misses the means of the sizes: p ")
+    assert fit["p_missed"] < 0.01
+
+
+def test_beside_an_untold_floor_the_slope_is_said_to_hold_here_alone(tmp_path, capsys):
+    file = tmp_path / "rows.parquet"
+    write(table(rows(models=BENT)), file)
+    app._run(["fit", str(file), "--form", "power,offset"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "eps_inf cannot be told from 0: use power" in said
+    assert "need not be 0: power's c is then the slope over these sizes" in said
+    app._run(["fit", str(file), "--form", "power"])
+    assert "need not be 0" not in capsys.readouterr().out

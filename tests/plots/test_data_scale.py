@@ -110,7 +110,9 @@ def test_the_caption_says_form_coverage_and_what_the_band_means():
     text = data_scale.caption(data_scale.points(found))
     for words in (
         "power, eps(x) = beta x^c",
-        "pointwise 95 % interval of the curve, not of one more run",
+        "pointwise 95 % interval of the curve, not of one more run, and holds where "
+        "the form is right",
+        "of the forms that are identified and not rejected",
         "n=5 seeds",
         "Student's 95 % interval",
     ):
@@ -137,6 +139,28 @@ def test_an_unidentified_line_is_joined_and_the_caption_says_why():
     assert line.is_dashed() and len(line.get_xdata()) == 2
     (legend,) = figure.legends
     assert "no fit: joined" in [one.get_text() for one in legend.get_texts()]
+
+
+def test_a_line_whose_forms_miss_its_means_is_joined_and_both_files_say_why():
+    bent = rows(seeds=5)
+    for row in bent:
+        row["top1"] = 1 - (1 - row["top1"]) * 0.7 ** (row["unique_images"] == 1000)
+    points = data_scale.points(frame(bent))
+    means, curve = kinds(points)
+    assert curve.empty and means["y"].notna().all()
+    (why,) = set(means["why_not"])
+    assert "power, offset: misses the means of the sizes: p < 0.0001" in why
+    text = data_scale.caption(points)
+    assert f"No curve for Mixer-XS/4 ({why})." in text and "Curves:" not in text
+    (line,) = [o for o in drawn(frame(bent)).axes[0].lines if o.get_gid() == "line"]
+    assert line.is_dashed() and len(line.get_xdata()) == len(SIZES)
+
+
+def test_a_curve_of_two_seeds_is_drawn_and_said_to_be_untested():
+    points = data_scale.points(frame(rows(seeds=2)))
+    _, curve = kinds(points)
+    assert set(curve["why_not"]) == {"fit not tested: under 3 curves at a size"}
+    assert "Mixer-XS/4: fit not tested: under 3 curves" in data_scale.caption(points)
 
 
 def test_lines_of_other_seed_counts_name_theirs():
