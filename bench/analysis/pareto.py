@@ -143,8 +143,7 @@ def standing(
     is at most 0.016. It is null for a row with fewer than `MIN_REPETITIONS` runs: one
     run says nothing about itself. Such a row still stands in the others' way, where it
     was measured. `dominated_by` names the best in y of the rows that dominate this one;
-    `x_factor` is how many times cheaper (or faster) that one is, `y_gap` how much
-    better.
+    `x_ratio` is its x over this row's, `y_gap` how much better its y is.
     """
     chance = _Draws(draws)
     drawn = [_drawn(row, x, y, chance) for row in rows.to_dict("records")]
@@ -158,7 +157,7 @@ def standing(
     return rows.assign(
         p_on_frontier=np.where(known, _share(cost, loss), np.nan),
         dominated_by=pd.Series(best, rows.index, dtype=object),
-        x_factor=[factor for _, factor, _ in beaten],
+        x_ratio=[ratio for _, ratio, _ in beaten],
         y_gap=[gap for _, _, gap in beaten],
     )
 
@@ -250,7 +249,7 @@ def _runs(row: Mapping[Hashable, Any], metric: str) -> Cloud:
 def _beaten(
     rows: pd.DataFrame, i: int, x: str, y: str, x_better: Better, y_better: Better
 ) -> tuple[int | None, float, float]:
-    """Position of the best dominator, how many times cheaper it is, how much better."""
+    """Position of the best dominator, its x over this row's, how much better it is."""
     cost = rows[x].to_numpy(float)
     score = rows[y].to_numpy(float) * (1 if y_better == "higher" else -1)
     cheaper = cost[i] / cost if x_better == "lower" else cost / cost[i]
@@ -259,4 +258,4 @@ def _beaten(
     if not wins.any():
         return None, np.nan, np.nan
     at = max(np.flatnonzero(wins), key=lambda j: (score[j], cheaper[j]))
-    return int(at), float(cheaper[at]), float(better[at])
+    return int(at), float(cost[at] / cost[i]), float(better[at])

@@ -88,7 +88,7 @@ def _frontier(found: list[Answer]) -> list[dict[str, Any]]:
     from bench.analysis.key import records
 
     columns = ["label", "pretrain_dataset", "core_days", "top1", "p_on_frontier"]
-    columns += ["dominated_by", "x_factor", "y_gap"]
+    columns += ["dominated_by", "x_ratio", "y_gap"]
     return [
         {"where": where, **row}
         for side in ("published", "measured")

@@ -66,7 +66,7 @@ def command(
         _end("--y-better", y_better, BETTER[y]),
     )
     groups = _groups(_models(rows, where or [], x, y), x, y, ends, across or [])
-    grid = frontier_grid(groups, x, y, x_better=ends[0])
+    grid = frontier_grid(groups, x, y)
     if any(is_demo(row["model"]) for found in groups.values() for row in found):
         grid.notes.append(f"{NOTE.capitalize()}.")
     if across:

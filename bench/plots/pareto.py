@@ -50,7 +50,7 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     return panels.exact(stood, "core_days_kind", "on_frontier", *_STANDING, "citation")
 
 
-_STANDING = ("p_on_frontier", "dominated_by", "x_factor", "y_gap")
+_STANDING = ("p_on_frontier", "dominated_by", "x_ratio", "y_gap")
 
 
 def _labels(rows: pd.DataFrame) -> list[str]:

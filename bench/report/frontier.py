@@ -27,7 +27,7 @@ _TITLES = {
     "avg5_top1": "Avg 5 %",
     "vtab19": "VTAB-19 %",
 }
-_STANDING = ("p_on_frontier", "dominated_by", "x_factor", "y_gap")
+_STANDING = ("p_on_frontier", "dominated_by", "x_ratio", "y_gap")
 _WORDS = {"core_days": "cost", "img_per_sec_core": "rate", "param_count": "size"}
 _AS_PRINTED = ("core_days", "img_per_sec_core")
 NOTE = (
@@ -73,8 +73,6 @@ def frontier_grid(
     groups: Mapping[str, Sequence[Mapping[str, Any]]],
     x: str = "core_days",
     y: str = "top1",
-    *,
-    x_better: Better | None = None,
 ) -> Grid:
     """A group for each set of points that may be compared.
 
@@ -82,9 +80,7 @@ def frontier_grid(
         groups: by heading, rows as `bench.analysis.pareto.standing` gives them, with
             `label` and `pretrain_dataset`.
         x: one of `BETTER`; so is y.
-        x_better: which end of x was wanted; by default that of `BETTER`.
     """
-    lower = (x_better or BETTER[x]) == "lower"
     columns = [
         Column("point", text=True),
         Column("framework", text=True, optional=True),
@@ -98,7 +94,7 @@ def frontier_grid(
     made = [
         Group(
             heading,
-            [_line(row, x, y, lower) for row in rows],
+            [_line(row, x, y) for row in rows],
             [_facts(row, x, y) for row in rows],
         )
         for heading, rows in groups.items()
@@ -106,7 +102,7 @@ def frontier_grid(
     return Grid(columns, made, [NOTE])
 
 
-def _line(row: Mapping[str, Any], x: str, y: str, lower: bool) -> list[str]:
+def _line(row: Mapping[str, Any], x: str, y: str) -> list[str]:
     chance, rival = row["p_on_frontier"], row["dominated_by"]
     line = [
         str(row["label"]),
@@ -119,8 +115,7 @@ def _line(row: Mapping[str, Any], x: str, y: str, lower: bool) -> list[str]:
     ]
     if rival is None:
         return [*line, DASH, DASH, DASH]
-    times = 1 / row["x_factor"] if lower else row["x_factor"]
-    return [*line, str(rival), f"{times:.2f}", _value(row["y_gap"], y)]
+    return [*line, str(rival), f"{row['x_ratio']:.2f}", _value(row["y_gap"], y)]
 
 
 def _facts(row: Mapping[str, Any], x: str, y: str) -> dict[str, Any]:

@@ -81,5 +81,5 @@ def _said(row: Mapping[Any, Any]) -> str:
         return f"{name} is on it, {sure}"
     return (
         f"{name} is not, {sure}: {rival} is {100 * row['y_gap']:.2f} points "
-        f"better at {1 / row['x_factor']:.2f}x its cost"
+        f"better at {row['x_ratio']:.2f}x its cost"
     )
