@@ -45,9 +45,10 @@ or without as much of a draw; 100 sets of each kind, of the saturating form 60 o
 of ten kinds, 2 % and five draws. Of offset 150 of each of fifteen kinds, eps_inf 0.004
 to 0.05, and 200 of four kinds like Mixer-XXS/4's over the fractals: four sizes, five
 draws, the last size scattering four times as much as the first. There a floor of 0.005
-left 18 of 200, and 10 of their intervals of eps_inf held it. A right form missed its means, as `lack` has
-it, in 0 to 1.7 % of 300 sets of each of 72 kinds: power and offset, four to eight
-sizes, 3 to 10 draws, sizes alike or not, draws that shift or tilt a curve or not."""
+left 18 of 200, and 10 of their intervals of eps_inf held it. A right form missed its
+means, as `lack` has it, in 0 to 1.7 % of 300 sets of each of 72 kinds: power and
+offset, four to eight sizes, 3 to 10 draws, sizes alike or not, draws that shift or tilt
+a curve or not."""
 SHORTFALL = {form: HELD[form] for form in ("offset", "saturating")}
 """What a figure says of a form that is often refused."""
 
