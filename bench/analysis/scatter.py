@@ -4,8 +4,9 @@ A form that is refused when alpha cannot be told from 0 is shown more often wher
 came out large, and most of all where five curves agree by luck. Where half of the sets
 are refused, intervals from the spread of whole curves held the truth in 81 to 94 % of
 the rest. They are therefore never made narrower than those from the scatter of single
-runs: the curvature at the optimum, by the robust deviation around it. The other forms
-are hardly ever refused so, and hold what they claim without it.
+runs: the curvature at the optimum, by the robust deviation around it. So too where
+eps_inf of the offset form must be told from 0. A power law is hardly ever refused so,
+and holds what it claims without it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from bench.analysis import forms
 from bench.analysis.forms import Curve
 from bench.analysis.resample import LEVEL
 
-SELECTED = ("saturating",)
+SELECTED = ("offset", "saturating")
 """Forms that are shown or refused by how large a parameter came out."""
 
 Scatter = Float[np.ndarray, "parameters parameters"]

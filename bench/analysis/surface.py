@@ -293,13 +293,16 @@ def _unidentified(plane: Plane, solutions: list[_Solution]) -> str:
     if halves is None:
         return "the parameters trade off exactly: only some combination is determined"
     for number, (_, power, side) in enumerate(sides):
-        if best.surface.exponents[number] <= halves[number]:
+        if best.surface.exponents[number] <= halves[3 + number]:
             return f"{power} cannot be told from 0: the fall with {side} is uncertain"
     return _rival(plane, solutions)
 
 
-def _half_widths(plane: Plane, best: _Solution) -> tuple[float, float] | None:
-    """95 % half-widths of both exponents from the curvature; None where it is flat."""
+def _half_widths(
+    plane: Plane, best: _Solution
+) -> Float[np.ndarray, " parameters"] | None:
+    """95 % half-widths of E, A and B at the centres, and of both exponents, from the
+    curvature; None where it is flat."""
     surface = best.surface
     columns = _columns(plane.size, plane.data, surface.exponents, surface.centre)
     logs = [
@@ -316,8 +319,7 @@ def _half_widths(plane: Plane, best: _Solution) -> tuple[float, float] | None:
     if not values[-1] > 1e-7 * values[0]:
         return None
     half = float(stdtrit(max(len(plane) - len(NAMES), 1), 0.5 + LEVEL / 2)) * best.scale
-    spread = half * np.sqrt(np.diag(np.linalg.inv(scaled.T @ scaled))) / norms
-    return float(spread[3]), float(spread[4])
+    return np.asarray(half * np.sqrt(np.diag(np.linalg.inv(scaled.T @ scaled))) / norms)
 
 
 def _rival(plane: Plane, solutions: list[_Solution]) -> str:
@@ -376,7 +378,11 @@ def _intervals(
     if units < MIN_REPETITIONS:
         return {}
     found = [(c, one.parameters) for c, one in _resampled(plane, best, draws)]
-    return of_parameters(best.surface.parameters, found, units, offset="E")
+    halves = _half_widths(plane, best)
+    assert halves is not None  # only an identified surface has intervals
+    # At E = 0 no resample may move it; its end is then that of single runs.
+    least = {"E": float(halves[0])}
+    return of_parameters(best.surface.parameters, found, units, "E", least)
 
 
 def _resampled(

@@ -288,3 +288,13 @@ def test_bad_input_is_one_line(arguments, message, tmp_path, capsys):
     assert app._run(["fit", str(file), *arguments]) == 2
     err = capsys.readouterr().err
     assert message in err and len(err.strip().splitlines()) == 1
+
+
+def test_an_offset_of_0_has_an_upper_end():
+    truth = {**TRUTH, "E": 0.0, "A": 1.0}
+    one = plane(noise=0.02, subsets=5, truth=truth, seed=1)
+    found = surface.fit(one, draws=20)
+    assert found.surface is not None and found.surface.parameters["E"] == 0
+    low, high = found.intervals["E"]
+    best = surface._solutions(one)[0]
+    assert low == 0 and high >= surface._half_widths(one, best)[0] > 0.003
