@@ -83,10 +83,14 @@ def within(value: float, halfwidth: float) -> str:
 
     >>> within(43_954.0, 3_455.0), within(12.345, 0.034), within(7.0, 0.0)
     ('44,000', '12.345', '7.00')
+    >>> within(3.0, 300.0), within(600.0, 300.0)
+    ('3', '600')
     """
     if not halfwidth > 0:
         return significant(value)
     digits = 1 - math.floor(math.log10(halfwidth))
+    if value:  # its own first digit stays, however wide the interval
+        digits = max(digits, -math.floor(math.log10(abs(value))))
     return f"{round(value, digits):,.{max(0, digits)}f}"
 
 

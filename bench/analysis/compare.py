@@ -319,7 +319,9 @@ def _verdict(
     if low > 1 + effect or high < 1 / (1 + effect):
         alone = f"beyond {bar} alone, not after Holm's adjustment over {tests} cells"
         return "ambiguous", alone
-    count = found.repetitions_for(effect)
+    beyond = abs(found.log_ratio) > math.log1p(effect)  # then Holm's bar is to pass
+    level = 1 - (1 - LEVEL) / tests if beyond else LEVEL
+    count = found.repetitions_for(effect, level)
     reason = f"the interval crosses {bar}; about {count} repetitions would tell"
     return "ambiguous", reason
 

@@ -31,6 +31,8 @@ class Contrast:
     log_ratio: float
     error: float
     freedom: float
+    variance: float
+    """Of one repetition of both sides together: `error`'s square falls with their n."""
 
     @property
     def ratio(self) -> float:
@@ -55,17 +57,20 @@ class Contrast:
         """Repetitions a side that would tell on which side of `effect` the ratio is.
 
         If it is where it is seen now, four times in five. One seen at `effect` itself
-        no number could tell: there half of `effect` is to be told. From this noise and
-        the normal quantiles: a plan, not a promise.
+        no number could tell: there half of `effect` is to be told. From this noise: a
+        plan, not a promise.
         """
-        sides = self.freedom / 2 + 1  # of equal sides with this many degrees
         bar = math.log1p(effect)
         beyond = abs(self.log_ratio) - bar
         distance = max(bar / 2, abs(beyond))
         power = POWER if beyond > 0 else (1 + POWER) / 2  # within it both ends must be
-        quantiles = stdtrit(1e6, 0.5 + level / 2) + stdtrit(1e6, power)
-        whole: int = math.ceil(sides * (quantiles * self.error / distance) ** 2)
-        return max(MIN_REPETITIONS, whole)
+        count, freedom = MIN_REPETITIONS, 1e6
+        for _ in range(4):  # Student's quantiles need the count that they give
+            quantiles = stdtrit(freedom, 0.5 + level / 2) + stdtrit(freedom, power)
+            need = math.ceil(self.variance * (quantiles / distance) ** 2)
+            count = max(MIN_REPETITIONS, need)
+            freedom = count - 1  # one side may carry all the noise
+        return count
 
     def _half(self, level: float) -> float:
         return float(self.error * stdtrit(self.freedom, 0.5 + level / 2))
@@ -76,11 +81,13 @@ def contrast(first: Values, second: Values) -> Contrast | None:
     if min(len(first), len(second)) < MIN_REPETITIONS:
         return None
     a, b = np.log(np.asarray(first, float)), np.log(np.asarray(second, float))
-    shares = np.array([a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)])
+    spread = np.array([a.var(ddof=1), b.var(ddof=1)])
+    shares = spread / np.array([len(a), len(b)])
     total = float(shares.sum())
     parts = shares**2 / (np.array([len(a), len(b)]) - 1)
     freedom = total**2 / float(parts.sum()) if total else 1.0
-    return Contrast(float(b.mean() - a.mean()), math.sqrt(total), freedom)
+    moved = float(b.mean() - a.mean())
+    return Contrast(moved, math.sqrt(total), freedom, float(spread.sum()))
 
 
 def geometric_mean(values: Values) -> float:

@@ -313,7 +313,7 @@ def _unidentified(data: Data, form: str, solutions: list[_Solution]) -> str:
         return "alpha cannot be told from 0: use offset"
     by_curves = _means(data, best.curve).half_widths
     if form == "offset" and theta[2] <= max(errors[2], by_curves[2]):
-        return "eps_inf cannot be told from 0: use power"
+        return "eps_inf cannot be told from 0"
     return _rival(data, solutions)
 
 

@@ -23,7 +23,7 @@ from bench.analysis import resample
 
 MIN_CURVES = 3
 """At each size; of two there is hardly a scatter."""
-UNTESTED = f"fit not tested: under {MIN_CURVES} curves at a size"
+UNTESTED = f"fit not tested: under {MIN_CURVES} curves at a size that differ"
 LEVEL = 0.01
 _NOTHING = 1e-18
 """Squared scatter of log error that is rounding: curves equal in every digit."""

@@ -262,8 +262,9 @@ def _contrast(old: np.ndarray, new: np.ndarray) -> Contrast | None:
     if min(len(old), len(new)) >= MIN_REPETITIONS or len(new) < MIN_REPETITIONS:
         return contrast(old.tolist(), new.tolist())
     a, b = np.log(old), np.log(new)
-    error = float(b.std(ddof=1)) * math.sqrt(1 / len(a) + 1 / len(b))
-    return Contrast(float(b.mean() - a.mean()), error, len(b) - 1)
+    spread = float(b.var(ddof=1))
+    error = math.sqrt(spread * (1 / len(a) + 1 / len(b)))
+    return Contrast(float(b.mean() - a.mean()), error, len(b) - 1, 2 * spread)
 
 
 def power(found: Contrast, effect: float, slowdown: float = PLANTED) -> float:

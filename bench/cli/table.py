@@ -127,10 +127,12 @@ def _pivoted(frame: pd.DataFrame, column: str, value: str) -> list[Grid]:
     if value != "img_per_sec_core" or stepped.all():
         mode = "train" if stepped.all() else "infer"
         return [pivot_grid(frame, column, value, mode)]
-    grids = [pivot_grid(frame[~stepped], column, value, "infer")]
-    if stepped.any():
-        grids.append(pivot_grid(frame[stepped], column, value, "train"))
-    return grids
+    parts = {"infer": frame[~stepped], "train": frame[stepped]}
+    held = {mode: part for mode, part in parts.items() if part[value].notna().any()}
+    return [
+        pivot_grid(part, column, value, mode)
+        for mode, part in (held or {"infer": parts["infer"]}).items()
+    ]
 
 
 def _in_the_papers_layout(frame: pd.DataFrame) -> list[Grid]:

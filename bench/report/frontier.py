@@ -43,6 +43,9 @@ _APART = {
     "images_seen": "{:,.0f} images seen",
     "augment": "augment {}",
     "batch_size": "batch {:.0f}",
+    "learning_rate": "learning rate {:g}",
+    "weight_decay": "weight decay {:g}",
+    "total_steps": "{:.0f} steps",
     "run_id": "{}",
 }
 """What may tell two points of one label apart, the most telling first."""
@@ -51,9 +54,13 @@ _APART = {
 def told_apart(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The labels of a group's points; one that repeats says in what they differ.
 
+    What nothing here tells apart is numbered.
+
     >>> two = [{"label": "A", "framework": "jax"}, {"label": "A", "framework": "torch"}]
     >>> told_apart([*two, {"label": "B", "framework": "jax"}])
     ['A, jax', 'A, torch', 'B']
+    >>> told_apart([{"label": "A"}, {"label": "A"}])
+    ['A (1)', 'A (2)']
     """
     told = [str(row["label"]) for row in rows]
     for name, words in _APART.items():
@@ -66,7 +73,11 @@ def told_apart(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             else label
             for label, row in zip(told, rows, strict=True)
         ]
-    return told
+    again = {label for label in told if told.count(label) > 1}
+    return [
+        f"{label} ({told[: at + 1].count(label)})" if label in again else label
+        for at, label in enumerate(told)
+    ]
 
 
 def frontier_grid(
@@ -129,7 +140,7 @@ def _facts(row: Mapping[str, Any], x: str, y: str) -> dict[str, Any]:
 def _printed(row: Mapping[str, Any], metric: str) -> str:
     """A published figure with the digits that it has: a rounded 10 is no 10.0."""
     if metric in _AS_PRINTED and row.get("source") == "published":
-        return f"{row[metric]:,g}"
+        return f"{row[metric]:,.12g}"
     return _value(row[metric], metric)
 
 

@@ -54,22 +54,30 @@ def test_holm(given, expected):
     assert holm(given) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("others", [0, 19])
+@pytest.mark.parametrize("noise", [(0.04, 0.04), (0.001, 0.06)])
 @pytest.mark.parametrize("ratio", [0.9, 0.95, 1.0, 1.06])
-def test_planned_repetitions_tell_four_times_in_five(ratio):
+def test_planned_repetitions_tell_four_times_in_five(ratio, noise, others):
+    """As `compare` plans and judges: one cell alone, or one that moved of twenty."""
     rng = np.random.default_rng(1)
+    tests = 1 + others
 
     def sides(count):
-        return rng.lognormal(0, 0.04, count), ratio * rng.lognormal(0, 0.04, count)
+        return [
+            factor * rng.lognormal(0, spread, count)
+            for factor, spread in zip((1, ratio), noise, strict=True)
+        ]
 
     seen = dataclasses.replace(contrast(*sides(500)), log_ratio=math.log(ratio))
-    count = seen.repetitions_for(0.02)
+    level = 1 - 0.05 / tests if ratio != 1 else 0.95
+    count = seen.repetitions_for(0.02, level)
     told = 0
     for _ in range(400):
-        low, high = contrast(*sides(count)).interval()
-        outside = high < 1 / 1.02 or low > 1.02
-        told += outside if ratio != 1 else 1 / 1.02 < low and high < 1.02
-    # with few repetitions Student's quantile asks for more than the normal one
-    assert (0.6 if count < 20 else 0.75) < told / 400 < 0.9
+        found = contrast(*sides(count))
+        low, high = found.interval()
+        p_holm = holm([found.p_beyond(0.02), *[1.0] * others])[0]
+        told += p_holm <= 0.05 if ratio != 1 else 1 / 1.02 < low and high < 1.02
+    assert 0.74 < told / 400 < 0.95
 
 
 def test_no_plan_asks_for_fewer_than_five_or_without_end():
