@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from measured_rows import base
 
+from bench.analysis import lack
 from bench.analysis.seeds import student_interval
 from bench.plots import data_scale, gallery, style
 from bench.record import table
@@ -159,7 +160,7 @@ def test_a_line_whose_forms_miss_its_means_is_joined_and_both_files_say_why():
 def test_a_curve_of_two_seeds_is_drawn_and_said_to_be_untested():
     points = data_scale.points(frame(rows(seeds=2)))
     _, curve = kinds(points)
-    assert set(curve["why_not"]) == {"fit not tested: under 3 curves at a size"}
+    assert set(curve["why_not"]) == {lack.UNTESTED}
     assert "Mixer-XS/4: fit not tested: under 3 curves" in data_scale.caption(points)
 
 
